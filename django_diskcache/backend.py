@@ -1,0 +1,409 @@
+"""The cache backend: Django's contract on the engine.
+
+Django builds a backend object for each thread, and under ASGI for each request, and calls
+`close` on it at the end of every request. So the object is light: the engine behind it, with
+its connections, is one per process and directory and stays open. `close` only notices that
+the directory was removed or replaced.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from hashlib import blake2b
+from typing import Any, cast
+
+from django.core.cache.backends.base import (
+    DEFAULT_TIMEOUT,
+    MEMCACHE_MAX_KEY_LENGTH,
+    BaseCache,
+    default_key_func,
+)
+from django.core.exceptions import ImproperlyConfigured
+
+from . import configuration
+from .asynchronous import AsyncMethods
+from .engine import ENOVAL, UNKNOWN, Cache, Deque, FanoutCache, Index, ordering
+from .engine.disk import pickle_key
+from .engine.engine import Engine
+from .engine.memoize import Decorator, Function, refuse_bare, wrapper_of
+from .impatient import ImpatientCache
+
+_SENTINEL = "\x00key\x00"
+
+_in_use: set[Engine] = set()  # else an engine would go with the last backend object of a thread
+
+
+class DjangoCache(AsyncMethods, BaseCache):  # type: ignore[misc]
+    """A persistent cache in a directory, shared by all processes of a machine.
+
+    ``read``, ``tag``, ``expire_time`` and ``retry`` are what it adds to the arguments that
+    Django's backends have. A timeout is in seconds; None is for ever.
+
+    :param directory: LOCATION, made if it is not there
+    :param params: the rest of the entry in CACHES
+    :raises ImproperlyConfigured: for an option that is not known or has a wrong value, and a
+        directory that cannot be made
+    """
+
+    def __init__(self, directory: Any, params: dict[str, Any]) -> None:
+        name, shards, timeout, disk, settings = configuration.read(directory, params)
+        super().__init__({**params, "OPTIONS": params.get("OPTIONS") or {}})
+        try:
+            self._cache = FanoutCache(name, shards, timeout, disk, stored=False, **settings)
+        except OSError as error:
+            raise ImproperlyConfigured(
+                f"The cache at {name!r}: {error}; LOCATION takes a directory that this "
+                "process may make and write in"
+            ) from error
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise ImproperlyConfigured(f"The cache at {name!r}: {error}") from error
+        self._impatient = ImpatientCache.of(self._cache)
+        self._near = self._cache.engine.near
+        _in_use.add(self._cache.engine)
+
+    # Keys and timeouts
+
+    def make_and_validate_key(self, key: Any, version: int | None = None) -> Any:
+        """The key in the store; warns of one that is not portable to memcached."""
+        if self.key_func is default_key_func:  # what it does, without the call
+            made: Any = (
+                f"{self.key_prefix}:{self.version if version is None else version}:{key}"
+            )
+        else:
+            made = self.make_key(key, version)
+        # Django looks at each character in a loop; the common key is cleared at C speed.
+        if not (
+            type(made) is str
+            and len(made) <= MEMCACHE_MAX_KEY_LENGTH
+            and made.isascii()
+            and made.isprintable()
+            and " " not in made
+        ):
+            self.validate_key(made)
+        return made
+
+    def get_backend_timeout(self, timeout: Any = DEFAULT_TIMEOUT) -> float | None:
+        """Seconds that an entry with this timeout lives; None is for ever."""
+        if timeout is DEFAULT_TIMEOUT:
+            timeout = self.default_timeout
+        # Expired by a whole second, so that a clock set back a little does not revive it.
+        return -1 if timeout == 0 else cast("float | None", timeout)
+
+    # One key
+
+    def add(
+        self,
+        key: Any,
+        value: Any,
+        timeout: Any = DEFAULT_TIMEOUT,
+        version: int | None = None,
+        read: bool = False,
+        tag: Any = None,
+        retry: bool = True,
+    ) -> bool:
+        """Store `value` unless `key` is there; whether it was stored.
+
+        The arguments are those of `set`.
+        """
+        key = self.make_and_validate_key(key, version=version)
+        return self._cache.add(key, value, self.get_backend_timeout(timeout), read, tag, retry)
+
+    def get(
+        self,
+        key: Any,
+        default: Any = None,
+        version: int | None = None,
+        read: bool = False,
+        expire_time: bool = False,
+        tag: bool = False,
+        retry: bool = False,
+    ) -> Any:
+        """The value of `key`, or `default`.
+
+        :param read: return an open binary file, where the value is bytes
+        :param expire_time: return it with the time it expires (seconds since the epoch, or
+            None), in a tuple
+        :param tag: return it with its tag, in a tuple
+        :param retry: wait for a lock as long as it takes
+        """
+        made = self.make_and_validate_key(key, version)
+        if not (read or expire_time or tag):
+            value = self._near.get(made)
+            if value is not UNKNOWN:
+                return default if value is ENOVAL else value
+        return self._cache.get(made, default, read, expire_time, tag, retry)
+
+    def read(self, key: Any, version: int | None = None) -> Any:
+        """An open binary file of the value of `key`, or None if it is missing."""
+        return self.get(key, version=version, read=True)
+
+    def set(  # type: ignore[override]
+        self,
+        key: Any,
+        value: Any,
+        timeout: Any = DEFAULT_TIMEOUT,
+        version: int | None = None,
+        read: bool = False,
+        tag: Any = None,
+        retry: bool = True,
+    ) -> bool:
+        """Store `value` under `key`; whether it was stored.
+
+        :param timeout: seconds; None is for ever, 0 or less is at once
+        :param read: `value` is a binary file to copy, or bytes, and is kept in a file
+        :param tag: str, bytes, int, float or None, to find the entry by
+        :param retry: wait for a lock as long as it takes
+        """
+        key = self.make_and_validate_key(key, version=version)
+        return self._cache.set(key, value, self.get_backend_timeout(timeout), read, tag, retry)
+
+    def touch(
+        self,
+        key: Any,
+        timeout: Any = DEFAULT_TIMEOUT,
+        version: int | None = None,
+        retry: bool = True,
+    ) -> bool:
+        """Let `key` expire `timeout` seconds from now; whether it is there."""
+        key = self.make_and_validate_key(key, version=version)
+        return self._cache.touch(key, self.get_backend_timeout(timeout), retry)
+
+    def pop(
+        self,
+        key: Any,
+        default: Any = None,
+        version: int | None = None,
+        expire_time: bool = False,
+        tag: bool = False,
+        retry: bool = True,
+    ) -> Any:
+        """Remove `key` and return its value, or `default`; otherwise like `get`."""
+        key = self.make_and_validate_key(key, version=version)
+        return self._cache.pop(key, default, expire_time, tag, retry)
+
+    def delete(self, key: Any, version: int | None = None, retry: bool = True) -> bool:
+        """Remove `key`; whether it was there."""
+        key = self.make_and_validate_key(key, version=version)
+        return self._cache.delete(key, retry)
+
+    def incr(
+        self,
+        key: Any,
+        delta: Any = 1,
+        version: int | None = None,
+        default: Any = None,
+        retry: bool = True,
+    ) -> Any:
+        """Add `delta` to the number under `key`, as one step; the new value.
+
+        :param default: what a missing key counts as
+        :raises ValueError: when the key is missing and there is no default
+        :raises TypeError: when the value takes no `delta`
+        """
+        made = self.make_and_validate_key(key, version=version)
+        try:
+            return self._cache.incr(made, delta, default, retry)
+        except KeyError:
+            raise ValueError(f"Key {key!r} not found") from None
+
+    def decr(
+        self,
+        key: Any,
+        delta: Any = 1,
+        version: int | None = None,
+        default: Any = None,
+        retry: bool = True,
+    ) -> Any:
+        """Subtract `delta` from the number under `key`; otherwise like `incr`."""
+        return self.incr(key, -delta, version, default, retry)
+
+    def has_key(self, key: Any, version: int | None = None) -> bool:
+        """Whether `key` is there; nothing is counted as a hit or a miss."""
+        return self._cache.has(self.make_and_validate_key(key, version))
+
+    def incr_version(self, key: Any, delta: int = 1, version: int | None = None) -> int:
+        """Move `key` to another version, with its expiry and tag; the new version.
+
+        :raises ValueError: when the key is missing
+        """
+        if version is None:
+            version = self.version
+        old = self.make_and_validate_key(key, version=version)
+        new = self.make_and_validate_key(key, version=version + delta)
+        value, due, tag = self._cache.get(old, ENOVAL, expire_time=True, tag=True, retry=True)
+        if value is ENOVAL:
+            raise ValueError(f"Key {key!r} not found")
+        left = None if due is None else due - self._cache.engine.clock()
+        self._cache.set(new, value, left, tag=tag, retry=True)
+        self._cache.delete(old, retry=True)
+        return version + delta
+
+    # Many keys: one look or one transaction for each shard
+
+    def _made(self, keys: Iterable[Any], version: int | None) -> dict[str, Any]:
+        return {self.make_and_validate_key(key, version=version): key for key in keys}
+
+    def get_many(self, keys: Iterable[Any], version: int | None = None) -> dict[Any, Any]:
+        """The values of those `keys` that are there."""
+        # Two keys may be made into one, such as 1 and "1": each has its value.
+        made = {key: self.make_and_validate_key(key, version=version) for key in keys}
+        found = self._cache.get_many(set(made.values()))
+        return {key: found[name] for key, name in made.items() if name in found}
+
+    def set_many(
+        self,
+        data: Mapping[Any, Any],
+        timeout: Any = DEFAULT_TIMEOUT,
+        version: int | None = None,
+        tag: Any = None,
+    ) -> list[Any]:
+        """Store all of `data`; the keys that could not be stored."""
+        made = self._made(data, version)
+        items = {key: data[name] for key, name in made.items()}
+        failed = self._cache.set_many(items, self.get_backend_timeout(timeout), tag, retry=True)
+        return [made[key] for key in failed]
+
+    def delete_many(self, keys: Iterable[Any], version: int | None = None) -> None:
+        """Remove `keys`."""
+        self._cache.delete_many(self._made(keys, version), retry=True)
+
+    # The whole cache
+
+    @property
+    def directory(self) -> str:
+        """Path of the directory."""
+        return self._cache.directory
+
+    def clear(self) -> None:
+        """Remove all entries, those of other versions and prefixes in the directory too."""
+        self._cache.clear()
+
+    def expire(self) -> int:
+        """Remove what has expired; how many entries."""
+        return self._cache.expire()
+
+    def evict(self, tag: Any) -> int:
+        """Remove the entries with this tag; how many."""
+        return self._cache.evict(tag)
+
+    def cull(self) -> int:
+        """Remove what has expired, then evict until the size limit holds; how many."""
+        return self._cache.cull()
+
+    def check(self, fix: bool = False) -> list[Any]:
+        """What is wrong with databases and files, as a list of warnings; `fix` mends it.
+
+        It reads everything and keeps writers waiting: a tool for maintenance.
+        """
+        return self._cache.check(fix, retry=True)
+
+    def create_tag_index(self) -> None:
+        """Create the index on tags, which makes `evict` fast."""
+        self._cache.create_tag_index()
+
+    def drop_tag_index(self) -> None:
+        """Drop the index on tags."""
+        self._cache.drop_tag_index()
+
+    def stats(self, enable: bool = True, reset: bool = False) -> tuple[int, int]:
+        """(hits, misses) of all processes.
+
+        :param enable: count from now on
+        :param reset: begin again at zero
+        """
+        return self._cache.stats(enable, reset)
+
+    def volume(self) -> int:
+        """Bytes that the cache takes on disk."""
+        return self._cache.volume()
+
+    def __len__(self) -> int:
+        """Number of entries in the directory: all versions and prefixes, expired included."""
+        return len(self._cache)
+
+    def __bool__(self) -> bool:
+        return True  # an empty cache is a cache: `given or caches["default"]` relies on it
+
+    def __iter__(self) -> Iterator[str]:
+        """The keys of this cache's prefix and version, as the caller wrote them.
+
+        :raises NotImplementedError: when KEY_FUNCTION does not keep the key in what it makes
+        """
+        head, found, tail = self.make_key(_SENTINEL).partition(_SENTINEL)
+        if not found:
+            raise NotImplementedError(
+                "KEY_FUNCTION makes keys that the original is not part of"
+            )
+        for store in self._cache.engine.stores:
+            for key in ordering.live_text_keys(store, head, 1000):
+                if key.endswith(tail):
+                    yield key[len(head) : len(key) - len(tail)]
+
+    def close(self, **kwargs: Any) -> None:
+        """The end of a request: notice that the directory was removed or replaced.
+
+        Connections stay open for the next request; `shutdown` closes them.
+        """
+        self._cache.engine.refresh()
+
+    def shutdown(self) -> None:
+        """Close the connections of this process; the next call opens new ones."""
+        self._cache.close()
+
+    # Sub-collections
+
+    def cache(self, name: str) -> Cache:
+        """The `Cache` with this name in a subdirectory."""
+        return self._cache.cache(name)
+
+    def deque(self, name: str, maxlen: int | None = None) -> Deque:
+        """The `Deque` with this name in a subdirectory."""
+        return self._cache.deque(name, maxlen=maxlen)
+
+    def index(self, name: str) -> Index:
+        """The `Index` with this name in a subdirectory."""
+        return self._cache.index(name)
+
+    # Memoizing
+
+    def memoize(
+        self,
+        name: str | None = None,
+        timeout: Any = DEFAULT_TIMEOUT,
+        version: int | None = None,
+        typed: bool = False,
+        tag: Any = None,
+        ignore: Collection[int | str] = (),
+    ) -> Decorator:
+        """A decorator that keeps a function's results, by its arguments.
+
+        The decorated function has ``__wrapped__``, the function itself, and
+        ``__cache_key__``, which takes the function's arguments and returns the key of their
+        result.
+
+        :param name: stands for the function in keys; by default its module and qualified name
+        :param timeout: seconds that a result is kept; None is for ever, 0 is not at all
+        :param typed: keep f(3) and f(3.0) apart
+        :param tag: tag of the results
+        :param ignore: positions and names of arguments that do not make a different call
+        :raises TypeError: when used without parentheses
+        """
+        refuse_bare(name)
+        kept = self.get_backend_timeout(timeout)
+
+        def fetch(key: str) -> Any:
+            return self.get(key, ENOVAL, version, retry=True)
+
+        def keep(key: str, result: Any) -> None:
+            if kept is None or kept > 0:
+                self.set(key, result, timeout, version, tag=tag)
+
+        def decorator(function: Function) -> Function:
+            return wrapper_of(function, name, typed, ignore, _call_key, fetch, keep)
+
+        return decorator
+
+
+def _call_key(call: tuple[Any, ...]) -> str:
+    """The name of a function and a digest of its arguments: short and portable."""
+    return f"{call[0]}:{blake2b(pickle_key(call[1:], 5), digest_size=16).hexdigest()}"

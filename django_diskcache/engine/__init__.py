@@ -1,0 +1,42 @@
+"""The storage engine, usable without Django: persistent caches and collections on SQLite."""
+
+from .cache import Cache
+from .deque import Deque
+from .disk import Disk, JSONDisk
+from .errors import ENOVAL, UNKNOWN, EmptyDirWarning, Timeout, UnknownFileWarning
+from .eviction import EVICTION_POLICY
+from .fanout import FanoutCache
+from .index import Index
+from .options import DEFAULT_SETTINGS
+from .recipes import (
+    Averager,
+    BoundedSemaphore,
+    Lock,
+    RLock,
+    barrier,
+    memoize_stampede,
+    throttle,
+)
+
+__all__ = [
+    "DEFAULT_SETTINGS",
+    "ENOVAL",
+    "EVICTION_POLICY",
+    "UNKNOWN",
+    "Averager",
+    "BoundedSemaphore",
+    "Cache",
+    "Deque",
+    "Disk",
+    "EmptyDirWarning",
+    "FanoutCache",
+    "Index",
+    "JSONDisk",
+    "Lock",
+    "RLock",
+    "Timeout",
+    "UnknownFileWarning",
+    "barrier",
+    "memoize_stampede",
+    "throttle",
+]

@@ -1,0 +1,155 @@
+"""`Cache`: the face of an engine with one shard, which is the directory itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from . import ordering, queues
+from .clock import Clock, wall_clock
+from .connection import Wait
+from .disk import Disk
+from .keyed import PAGE, KeyedCache, shaped
+
+
+class QueueMethods(KeyedCache):
+    """The methods of a cache that go by order instead of by key."""
+
+    def push(
+        self,
+        value: Any,
+        prefix: str | None = None,
+        side: str = "back",
+        expire: float | None = None,
+        read: bool = False,
+        tag: Any = None,
+        retry: bool = False,
+    ) -> Any:
+        """Add `value` at one end of a queue.
+
+        :param prefix: name of the queue; one without a name has integers as keys
+        :param side: 'back' or 'front'
+        :return: its key, an int or 'prefix-' and 15 digits; None where a Timeout is absorbed
+        """
+        wait = self._wait(retry)
+        try:
+            return queues.push(self._engine, value, prefix, side, expire, read, tag, wait)
+        except self.absorbs:
+            return None
+
+    def pull(
+        self,
+        prefix: str | None = None,
+        default: Any = (None, None),
+        side: str = "front",
+        expire_time: bool = False,
+        tag: bool = False,
+        retry: bool = False,
+    ) -> Any:
+        """Remove the entry at one end of a queue.
+
+        :return: (key, value), or `default` if the queue is empty; in a tuple with expire time
+            or tag if asked for
+        """
+        return self._end(prefix, default, side, expire_time, tag, self._wait(retry), True)
+
+    def peek(
+        self,
+        prefix: str | None = None,
+        default: Any = (None, None),
+        side: str = "front",
+        expire_time: bool = False,
+        tag: bool = False,
+        retry: bool = False,
+    ) -> Any:
+        """The entry at one end of a queue, which stays there; otherwise like `pull`."""
+        return self._end(prefix, default, side, expire_time, tag, self._wait(retry), False)
+
+    def _end(
+        self,
+        prefix: str | None,
+        default: Any,
+        side: str,
+        expire_time: bool,
+        tag: bool,
+        wait: Wait,
+        take: bool,
+    ) -> Any:
+        try:
+            found = queues.end(self._engine, prefix, side, wait, take)
+        except self.absorbs:
+            found = None
+        if found is None:
+            return shaped((default, None, None), expire_time, tag)
+        return _pair(*found, expire_time, tag)
+
+    def peekitem(
+        self,
+        last: bool = True,
+        expire_time: bool = False,
+        tag: bool = False,
+        retry: bool = False,
+    ) -> Any:
+        """The last or first (key, value) in order of iteration.
+
+        :return: the pair, in a tuple with expire time or tag if asked for
+        :raises KeyError: when the cache is empty
+        """
+        stores = self._engine.stores
+        for store in reversed(stores) if last else stores:
+            found = ordering.item(store, last, self._wait(retry))
+            if found is not None:
+                return _pair(*found, expire_time, tag)
+        raise KeyError("the cache is empty")
+
+    def iterkeys(self, reverse: bool = False) -> Iterator[Any]:
+        """Keys in the database's order: numbers, texts, bytes; shard by shard."""
+        stores = self._engine.stores
+        for store in reversed(stores) if reverse else stores:
+            for key, raw in ordering.sorted_keys(store, PAGE, reverse):
+                yield store.disk.get(key, raw)
+
+
+def _pair(key: Any, found: tuple[Any, float | None, Any], expire_time: bool, tag: bool) -> Any:
+    value, due, label = found
+    return shaped(((key, value), due, label), expire_time, tag)
+
+
+class Cache(QueueMethods):
+    """A persistent cache in one SQLite database, shared by threads and processes.
+
+    A call that finds the database locked waits for `timeout` seconds, then raises Timeout;
+    with ``retry=True``, and in the methods with operators, it waits as long as it takes.
+
+    :param directory: path; a new temporary directory if None
+    :param timeout: seconds
+    :param disk: serialisation, `Disk` or a subclass of it
+    :param settings: see the table of settings; those given are kept in the directory
+    :raises TypeError: for a name that is no setting
+    :raises ValueError: for a value that a setting does not take
+    :raises OSError: when the directory cannot be made
+    """
+
+    def __init__(
+        self,
+        directory: Any = None,
+        timeout: float = 60,
+        disk: type[Disk] = Disk,
+        *,
+        clock: Clock = wall_clock,
+        **settings: Any,
+    ) -> None:
+        super().__init__(directory, 1, False, timeout, disk, settings, clock)
+
+    def expire(self, now: float | None = None, retry: bool = False) -> int:
+        """Remove what has expired, by the time `now` if given; how many entries.
+
+        :raises Timeout: with the number removed so far
+        """
+        return self._expire(now, self._removal_wait(retry))
+
+    def __getstate__(self) -> tuple[str, float, type[Disk]]:
+        return self.directory, self.timeout, self._engine.disk_type
+
+    def __setstate__(self, state: tuple[str, float, type[Disk]]) -> None:
+        self.__init__(*state)  # type: ignore[misc]

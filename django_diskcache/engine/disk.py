@@ -1,0 +1,239 @@
+"""How keys and values become what SQLite and files hold, and back.
+
+Strings, bytes, floats and integers of 64 bits are stored as they are; SQLite compares them as
+Python does, so 1, 1.0 and True are one key. Everything else is pickled, and a pickled key is
+found by its bytes. Subclasses of `Disk` may override every method.
+
+Three values that a database would silently change are pickled as well: NaN (SQLite stores
+NULL), strings with lone surrogates (no UTF-8), integers of more than 64 bits.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import pickle
+import struct
+import zlib
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, TypeAlias
+
+from . import files
+from .errors import UNKNOWN
+
+MODE_RAW = 1
+MODE_BINARY = 2
+MODE_TEXT = 3
+MODE_PICKLE = 4
+
+INT64_MIN = -(2**63)
+INT64_MAX = 2**63 - 1
+
+Stored: TypeAlias = "tuple[int, int, str | None, Any]"  # size, mode, filename, value
+
+
+def is_text(value: str) -> bool:
+    """Whether UTF-8 can say it: no lone surrogates."""
+    if value.isascii():
+        return True
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def portable_hash(key: Any) -> int:
+    """32 bits of a database key, the same in every process; equal keys have equal hashes."""
+    if type(key) is str:
+        return zlib.crc32(key.encode())
+    if type(key) is float:
+        if not key.is_integer() or not INT64_MIN <= key <= INT64_MAX:
+            return zlib.crc32(struct.pack("!d", key))
+        key = int(key)
+    if type(key) is int:
+        return zlib.crc32(key.to_bytes(8, "big", signed=True))
+    return zlib.crc32(key)
+
+
+def pickle_key(key: Any, protocol: int) -> bytes:
+    """Equal tuples of texts, bytes and numbers of one type give equal bytes.
+
+    An ordinary pickle refers back to objects that it has seen, so its bytes would depend on
+    whether two equal parts of a tuple are one object. The `fast` mode writes each in full.
+    """
+    buffer = io.BytesIO()
+    pickler = pickle.Pickler(buffer, protocol)
+    pickler.fast = True
+    pickler.dump(key)
+    return buffer.getvalue()
+
+
+class Disk:
+    """Serialisation of keys and values; the default one.
+
+    :param directory: where value files go
+    :param min_file_size: bytes from which on a value gets a file of its own
+    :param pickle_protocol: protocol of pickled keys and values
+    """
+
+    def __init__(
+        self, directory: str, min_file_size: int = 0, pickle_protocol: int = 0, **kwargs: Any
+    ) -> None:
+        if kwargs:
+            names = ", ".join(sorted(f"disk_{name}" for name in kwargs))
+            raise TypeError(f"{type(self).__name__} takes no setting {names}")
+        self._directory = directory
+        self.min_file_size = min_file_size
+        self.pickle_protocol = pickle_protocol
+
+    def hash(self, key: Any) -> int:
+        """A hash of `key` that is the same in every process."""
+        return portable_hash(self.put(key)[0])
+
+    def put(self, key: Any) -> tuple[Any, bool]:
+        """The database's form of `key`, and whether it is the key itself.
+
+        :raises TypeError: when `key` is not hashable
+        """
+        kind = type(key)
+        if kind is str:
+            if is_text(key):
+                return key, True
+        elif kind is int or kind is bool:
+            if INT64_MIN <= key <= INT64_MAX:
+                return int(key), True
+        elif kind is bytes or (kind is float and key == key):
+            return key, True
+        hash(key)
+        return pickle_key(key, self.pickle_protocol), False
+
+    def get(self, key: Any, raw: bool) -> Any:
+        """The key that `put` turned into `key` and `raw`."""
+        return key if raw else pickle.loads(key)
+
+    def store(self, value: Any, read: bool, key: Any = UNKNOWN) -> Stored:
+        """Write `value` to a file if that is where it belongs.
+
+        :param read: `value` is a binary file to be copied, or bytes, and goes into a file
+        :return: size of the file in bytes or 0, mode, name of the file or None, the value
+            for the row or None
+        """
+        kind = type(value)
+        if read:
+            return self._store_file(MODE_BINARY, chunks_of(value), key, value)
+        if kind is str and is_text(value):
+            if len(value) < self.min_file_size:
+                return 0, MODE_RAW, None, value
+            return self._store_file(MODE_TEXT, iter((value.encode(),)), key, value)
+        if kind is bytes:
+            if len(value) < self.min_file_size:
+                return 0, MODE_RAW, None, value
+            return self._store_file(MODE_BINARY, iter((value,)), key, value)
+        if kind is int and INT64_MIN <= value <= INT64_MAX:
+            return 0, MODE_RAW, None, value
+        if kind is float and value == value:
+            return 0, MODE_RAW, None, value
+        data = pickle.dumps(value, protocol=self.pickle_protocol)
+        if len(data) < self.min_file_size:
+            return 0, MODE_PICKLE, None, data
+        return self._store_file(MODE_PICKLE, iter((data,)), key, value)
+
+    def _store_file(self, mode: int, chunks: Iterator[bytes], key: Any, value: Any) -> Stored:
+        filename, path = self.filename(key, value)
+        return files.write(path, chunks), mode, filename, None
+
+    def fetch(self, mode: int, filename: str | None, value: Any, read: bool) -> Any:
+        """The value that `store` put away.
+
+        :param read: return an open binary file where the value has one
+        :raises OSError: when its file cannot be read
+        """
+        if mode == MODE_RAW:
+            return io.BytesIO(value) if read and type(value) is bytes else value
+        if mode == MODE_PICKLE and filename is None:
+            return pickle.loads(value)
+        if filename is None:
+            raise ValueError(f"an entry of mode {mode} has no file")
+        path = os.path.join(self._directory, filename)
+        if mode == MODE_BINARY and read:
+            return open(path, "rb")
+        with open(path, "rb") as file:
+            if mode == MODE_BINARY:
+                return file.read()
+            if mode == MODE_TEXT:
+                return file.read().decode()
+            if mode == MODE_PICKLE:
+                return pickle.load(file)
+        raise ValueError(f"mode {mode} of an entry is not known")
+
+    def filename(self, key: Any = UNKNOWN, value: Any = UNKNOWN) -> tuple[str, str]:
+        """A new name for a value file, relative to the directory, and its full path."""
+        name = files.new_name()
+        return name, os.path.join(self._directory, name)
+
+    def remove(self, file_path: str) -> None:
+        """Remove a value file, given by its relative name; it may be gone already."""
+        files.remove(self._directory, file_path)
+
+
+class JSONDisk(Disk):
+    """Keys and values as compressed JSON: readable elsewhere, and nothing is unpickled.
+
+    JSON decides what comes back: tuples return as lists, keys of dicts as strings.
+
+    :param compress_level: zlib's, from 0 (none) to 9 (smallest)
+    """
+
+    def __init__(self, directory: str, compress_level: int = 1, **kwargs: Any) -> None:
+        self.compress_level = compress_level
+        super().__init__(directory, **kwargs)
+
+    def put(self, key: Any) -> tuple[Any, bool]:
+        # What SQLite holds as JSON would is left readable, and in the order that queues need.
+        if type(key) in (str, int, float):
+            stored = super().put(key)
+            if stored[1]:
+                return stored
+        return self._dump(key), True
+
+    def get(self, key: Any, raw: bool) -> Any:
+        return self._load(key) if isinstance(key, bytes) else key
+
+    def store(self, value: Any, read: bool, key: Any = UNKNOWN) -> Stored:
+        return super().store(value if read else self._dump(value), read, key=key)
+
+    def fetch(self, mode: int, filename: str | None, value: Any, read: bool) -> Any:
+        data = super().fetch(mode, filename, value, read)
+        return data if read else self._load(data)
+
+    def _dump(self, value: Any) -> bytes:
+        return zlib.compress(json.dumps(value).encode(), self.compress_level)
+
+    def _load(self, data: bytes) -> Any:
+        return json.loads(zlib.decompress(data))
+
+
+def chunks_of(source: Any) -> Iterator[bytes]:
+    """The bytes of a binary file or of bytes, in pieces.
+
+    :raises TypeError: when it is neither
+    """
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        return iter((bytes(source),))
+    reader: Callable[..., Any] | None = getattr(source, "read", None)
+    if reader is None:
+        raise TypeError(f"read=True takes a binary file or bytes, not {type(source).__name__}")
+    return _checked(iter(partial(reader, files.CHUNK), b""))
+
+
+def _checked(chunks: Iterator[Any]) -> Iterator[bytes]:
+    for chunk in chunks:
+        if not isinstance(chunk, (bytes, bytearray)):
+            raise TypeError(
+                "read=True takes a file opened in binary mode ('rb'); this one gave "
+                f"{type(chunk).__name__}"
+            )
+        yield bytes(chunk)

@@ -1,0 +1,320 @@
+"""The engine: all shards of one directory, their settings, and the limits over all of them.
+
+There is one engine per process and directory, whatever the number of cache objects: they share
+its connections and its segment. It lives as long as one of them does. Closing it closes
+connections and nothing else; the next call opens new ones.
+
+Settings are kept in the first shard's database, so that a directory opened without any is used
+as it was last configured.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import tempfile
+import threading
+import weakref
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import Any
+from zlib import crc32
+
+from . import files, schema
+from .clock import Clock
+from .connection import Wait
+from .disk import Disk, portable_hash
+from .errors import ENOVAL
+from .eviction import EVICTION_POLICY
+from .limits import Limits
+from .nearcache import NearCache
+from .options import DEFAULT_SETTINGS, OPTIONS, did_you_mean, read_settings
+from .segment import HITS, MISSES, Segment, slots_for
+from .store import DATABASE, Place, Store
+
+STORABLE = (int, float, str, bytes, type(None))  # an argument of a Disk may be anything else
+SHARD_NAME = re.compile(r"[0-9]{3,}")
+
+
+class Engine:
+    """The shards in `directory`; get one from `open_engine`.
+
+    :param sharded: whether shards have directories of their own (`FanoutCache`), or the one
+        shard is the directory itself (`Cache`)
+    """
+
+    def __init__(
+        self,
+        directory: str,
+        shards: int,
+        sharded: bool,
+        disk: type[Disk],
+        settings: Mapping[str, Any],
+        stored: bool,
+        clock: Clock,
+    ) -> None:
+        self.directory = directory
+        self._looked_at = 0
+        self.clock = clock
+        self.disk_type = disk
+        self._disk_hash = disk.hash is not Disk.hash
+        self._plain = disk.put is Disk.put and disk.hash is Disk.hash
+        self.settings: dict[str, Any] = {**DEFAULT_SETTINGS, **settings}
+        self._segment_path = os.path.join(directory, "segment")
+        with directory_lock(directory):
+            if sharded:
+                shards = _shards_in(directory) or shards
+            slots = self._slots(shards)
+            self.segment = Segment(self._segment_path, shards, slots)
+            self.near = NearCache(self.segment, self.settings["near_cache_size"], clock)
+            paths = [directory]
+            if sharded:
+                paths = [os.path.join(directory, f"{number:03d}") for number in range(shards)]
+            self.disks = [self._make_disk(path, self.settings) for path in paths]
+            self.stores = [
+                Store(path, number, disk, self.settings, clock, self.segment, self.near)
+                for number, (path, disk) in enumerate(zip(paths, self.disks, strict=True))
+            ]
+        self.limits = Limits(self.stores, self.settings, clock)
+        if stored:
+            known = self._load()
+            opened = {n: v for n, v in self.settings.items() if n.startswith("sqlite_")}
+            self.settings.update({**known, **settings})
+            self._apply_disk_settings()
+            if any(self.settings[name] != value for name, value in opened.items()):
+                self.close()  # the first connections were opened with other pragmas
+        self.configure(self.settings)
+        if self.segment.created:
+            self.limits.recount()
+
+    def _slots(self, shards: int) -> int:
+        evicts = EVICTION_POLICY[self.settings["eviction_policy"]].evicts
+        return slots_for(self.settings["size_limit"], shards, evicts)
+
+    def _make_disk(self, path: str, settings: Mapping[str, Any]) -> Disk:
+        prefix = "disk_"
+        arguments = {
+            name[len(prefix) :]: value
+            for name, value in settings.items()
+            if name.startswith(prefix)
+        }
+        return self.disk_type(path, **arguments)
+
+    # Places
+
+    def place(self, key: Any) -> tuple[Store, Place]:
+        """Where `key` belongs: its shard, and its database form, raw flag and hash.
+
+        :raises TypeError: when the key is not hashable
+        """
+        if self._plain and type(key) is str and key.isascii():  # the common key, at less cost
+            number = crc32(key.encode())
+            return self.stores[number % len(self.stores)], (key, True, number)
+        return self._locate(key, *self.disks[0].put(key))
+
+    def queue_place(self, key: Any) -> tuple[Store, Place]:
+        """Where an entry of a queue belongs: its key is stored as it is, to keep its order."""
+        return self._locate(key, key, True)
+
+    def _locate(self, key: Any, db_key: Any, raw: bool) -> tuple[Store, Place]:
+        number = self.disks[0].hash(key) if self._disk_hash else portable_hash(db_key)
+        return self.stores[number % len(self.stores)], (db_key, raw, number)
+
+    # Settings
+
+    def configure(self, settings: Mapping[str, Any], save: bool = True) -> None:
+        """Put parsed settings in force, and keep them for the next who opens the directory."""
+        before = dict(self.settings)
+        if any(name not in before for name in settings):
+            # An argument of a Disk that was made without: it is asked whether it takes it.
+            self._make_disk(self.directory, {**before, **settings})
+        self.settings.update(settings)
+        self._apply_disk_settings()
+        changed = {name for name in settings if settings[name] != before.get(name, ENOVAL)}
+        if any(name.startswith("sqlite_") for name in changed):
+            self.close()  # pragmas are set when a connection is opened
+        if "eviction_policy" in changed:
+            self.segment.forget_access()
+        if "near_cache_size" in changed:
+            self.near.resize(self.settings["near_cache_size"])
+        policy = self.stores[0].policy
+        self.near.counting = bool(self.settings["statistics"])
+        self.near.note = policy.hit if policy.tracks else None
+        if save:
+            self._save(settings)
+        if settings.get("tag_index"):
+            self.index_tags(True)
+
+    def _apply_disk_settings(self) -> None:
+        for name, value in self.settings.items():
+            if name.startswith("disk_"):
+                for disk in self.disks:
+                    setattr(disk, name[len("disk_") :], value)
+
+    def _load(self) -> dict[str, Any]:
+        known = {}
+        for name, value in self.stores[0].database.run(schema.LOAD_SETTINGS):
+            try:
+                known.update(read_settings({name: value}))
+            except (TypeError, ValueError):
+                continue  # of another version, or damaged: the default serves
+        return known
+
+    def _save(self, settings: Mapping[str, Any]) -> None:
+        database = self.stores[0].database
+        known = self._load()
+        new = {
+            name: value
+            for name, value in settings.items()
+            if isinstance(value, STORABLE) and (name not in known or known[name] != value)
+        }
+        if new:
+            with database.transact():
+                for item in new.items():
+                    database.run(schema.SAVE_SETTING, item)
+
+    def reset(self, name: str, value: Any = ENOVAL, update: bool = True) -> Any:
+        """Set a setting, or without a value load what the directory has.
+
+        :raises KeyError: when there is no such setting
+        :raises ValueError: when it does not take the value
+        """
+        if name not in self.settings:
+            raise KeyError(f"{name!r} is not a setting{did_you_mean(name, OPTIONS)}")
+        if value is ENOVAL:
+            known = self._load()
+            self.configure({name: known.get(name, self.settings[name])}, save=False)
+        else:
+            self.configure(read_settings({name: value}), save=update)
+            if name == "tag_index" and not self.settings[name]:
+                self.index_tags(False)
+        return self.settings[name]
+
+    def index_tags(self, wanted: bool) -> None:
+        """Create or drop the index on tags in every shard; nothing if it is so already."""
+        sql = schema.CREATE_TAG_INDEX if wanted else schema.DROP_TAG_INDEX
+        for store in self.stores:
+            exists = bool(store.database.run(schema.HAS_TAG_INDEX))
+            if exists != bool(wanted):
+                store.database.run(sql)
+
+    def count(self) -> int:
+        """How many entries there are, expired ones included."""
+        return sum(store.database.run(schema.COUNT)[0][0] for store in self.stores)
+
+    def stats(self, enable: bool, reset: bool) -> tuple[int, int]:
+        """(hits, misses) of all processes since the last reset."""
+        numbers = range(len(self.stores))
+        result = [sum(self.segment.total(kind, n) for n in numbers) for kind in (HITS, MISSES)]
+        if reset:
+            for number in numbers:
+                self.segment.rebase(HITS, number)
+                self.segment.rebase(MISSES, number)
+        if bool(enable) != bool(self.settings["statistics"]):
+            self.configure({"statistics": int(enable)})
+        return result[0], result[1]
+
+    # Transactions, life
+
+    @contextmanager
+    def transact(self, wait: Wait) -> Iterator[None]:
+        """A write transaction of this thread on every shard, taken in their order."""
+        with ExitStack() as stack:
+            for store in self.stores:
+                stack.enter_context(store.transact(wait))
+            yield
+
+    def close(self) -> None:
+        """Close the connections; the next call opens new ones."""
+        for store in self.stores:
+            store.database.close()
+
+    def refresh(self) -> None:
+        """Notice that the directory was removed or replaced, and start over in it."""
+        # One shard at a time: this is called at the end of every request.
+        self._looked_at = (self._looked_at + 1) % len(self.stores)
+        if not self.segment.lost() and os.path.exists(self.stores[self._looked_at].path):
+            return
+        self.close()
+        with directory_lock(self.directory):
+            slots = self._slots(len(self.stores))
+            self.segment = Segment(self._segment_path, len(self.stores), slots)
+            self.near.attach(self.segment)
+            for store in self.stores:
+                store.attach(self.segment)
+                store.create()
+        self.limits.recount()
+
+
+def _shards_in(directory: str) -> int:
+    """How many shards the directory has; another number would lose sight of its entries."""
+    numbers = [
+        int(name)
+        for name in os.listdir(directory)
+        if SHARD_NAME.fullmatch(name)
+        and os.path.exists(os.path.join(directory, name, DATABASE))
+    ]
+    return max(numbers, default=-1) + 1
+
+
+@contextmanager
+def directory_lock(directory: str) -> Iterator[None]:
+    """Let one process at a time create things in the directory, which is made if missing."""
+    files.make_directory(directory)
+    descriptor = os.open(os.path.join(directory, "lock"), os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        fcntl.flock(descriptor, fcntl.LOCK_UN)  # a child forked meanwhile has it open too
+        os.close(descriptor)
+
+
+_engines: weakref.WeakValueDictionary[tuple[Any, ...], Engine] = weakref.WeakValueDictionary()
+_opening = threading.RLock()
+
+
+def open_engine(
+    directory: str | None,
+    shards: int,
+    sharded: bool,
+    disk: type[Disk],
+    settings: Mapping[str, Any],
+    clock: Clock,
+    stored: bool = True,
+) -> Engine:
+    """This process's engine for a directory; a temporary one if `directory` is None.
+
+    :param stored: begin with the settings that the directory has; otherwise the given ones
+        and the defaults are all there is, and engines with other settings are others
+    :raises TypeError: for a name that is no setting
+    :raises ValueError: for a value that a setting does not take
+    :raises OSError: when the directory cannot be made
+    """
+    parsed = read_settings(settings)
+    if directory is None:
+        directory = tempfile.mkdtemp(prefix="diskcache-")
+    directory = os.path.abspath(os.path.expanduser(os.path.expandvars(directory)))
+    profile = None if stored else tuple(sorted(parsed.items(), key=lambda item: item[0]))
+    identity = (os.path.realpath(directory), sharded, disk, clock, profile)
+    with _opening:
+        engine = _engines.get(identity)
+        if engine is None:
+            engine = Engine(directory, shards, sharded, disk, parsed, stored, clock)
+            _engines[identity] = engine
+        else:
+            engine.refresh()
+            known = engine.settings
+            changed = {n: v for n, v in parsed.items() if known.get(n, ENOVAL) != v}
+            if changed:
+                engine.configure(changed)
+        return engine
+
+
+def _after_fork() -> None:
+    global _opening
+    _opening = threading.RLock()
+
+
+os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,130 @@
+"""`FanoutCache`: the face of an engine with several shards, so that writers rarely meet."""
+
+from __future__ import annotations
+
+import os
+from contextlib import AbstractContextManager
+from typing import Any, ClassVar, cast
+
+from .cache import Cache, QueueMethods
+from .clock import Clock, wall_clock
+from .connection import Wait
+from .deque import Deque
+from .disk import Disk
+from .errors import Timeout
+from .index import Index
+
+
+class FanoutCache(QueueMethods):
+    """A cache of several SQLite databases, to which keys are spread.
+
+    A call that finds its shard locked waits for `timeout` seconds and then gives up quietly:
+    a set returns False, a get its default. With ``retry=True``, and in the methods with
+    operators, it waits as long as it takes. Removal of many entries always does.
+
+    :param directory: path; a new temporary directory if None
+    :param shards: number of databases; a directory that has some keeps their number
+    :param timeout: seconds
+    :param disk: serialisation, `Disk` or a subclass of it
+    :param settings: see the table of settings; they are those of the whole, not of a shard
+    :raises TypeError: for a name that is no setting
+    :raises ValueError: for a value that a setting does not take, or the number of shards
+    :raises OSError: when the directory cannot be made
+    """
+
+    absorbs: ClassVar[tuple[type[Exception], ...]] = (Timeout,)
+
+    def __init__(
+        self,
+        directory: Any = None,
+        shards: int = 8,
+        timeout: float = 0.010,
+        disk: type[Disk] = Disk,
+        *,
+        clock: Clock = wall_clock,
+        stored: bool = True,
+        **settings: Any,
+    ) -> None:
+        if not isinstance(shards, int) or isinstance(shards, bool) or not 1 <= shards <= 999:
+            raise ValueError(f"shards={shards!r}: expected a whole number from 1 to 999")
+        super().__init__(directory, shards, True, timeout, disk, settings, clock, stored)
+        self._collections: dict[tuple[str, str, Any], Any] = {}
+
+    def __getstate__(self) -> tuple[str, int, float, type[Disk]]:
+        return self.directory, len(self._engine.stores), self.timeout, self._engine.disk_type
+
+    def __setstate__(self, state: tuple[str, int, float, type[Disk]]) -> None:
+        self.__init__(*state)  # type: ignore[misc]
+
+    def _removal_wait(self, retry: bool) -> Wait:
+        return None
+
+    def expire(self, retry: bool = False, now: float | None = None) -> int:
+        """Remove what has expired, by the time `now` if given; how many entries."""
+        return self._expire(now, self._removal_wait(retry))
+
+    def transact(self, retry: bool = True) -> AbstractContextManager[None]:
+        """A context in which all changes happen together, or on an exception none.
+
+        It locks every shard, in their order. It may be nested; it belongs to the thread.
+
+        :raises Timeout: when a write lock is not free in time
+        """
+        return super().transact(retry)
+
+    # Sub-collections
+
+    def cache(
+        self, name: str, timeout: float = 60, disk: type[Disk] | None = None, **settings: Any
+    ) -> Cache:
+        """The `Cache` with this name in a subdirectory; its entries are its own.
+
+        :raises ValueError: when the name would lead out of the subdirectory
+        """
+        disk_type = self._engine.disk_type if disk is None else disk
+        found = self._known("cache", name, None, lambda path: Cache(path, timeout, disk_type))
+        for setting, value in settings.items():
+            found.reset(setting, value)
+        return cast(Cache, found)
+
+    def deque(self, name: str, maxlen: int | None = None) -> Deque:
+        """The `Deque` with this name in a subdirectory.
+
+        :raises ValueError: when the name would lead out of the subdirectory
+        """
+        found = self._known(
+            "deque", name, maxlen, lambda path: Deque.fromcache(self._part(path), maxlen=maxlen)
+        )
+        return cast(Deque, found)
+
+    def index(self, name: str) -> Index:
+        """The `Index` with this name in a subdirectory.
+
+        :raises ValueError: when the name would lead out of the subdirectory
+        """
+        found = self._known("index", name, None, lambda path: Index.fromcache(self._part(path)))
+        return cast(Index, found)
+
+    def _part(self, path: str) -> Cache:
+        return Cache(path, disk=self._engine.disk_type, eviction_policy="none")
+
+    def _known(self, kind: str, name: str, variant: Any, make: Any) -> Any:
+        path = self._path(kind, name)
+        try:
+            return self._collections[kind, path, variant]
+        except KeyError:
+            return self._collections.setdefault((kind, path, variant), make(path))
+
+    def _path(self, kind: str, name: str) -> str:
+        parts = name.split("/") if isinstance(name, str) else []
+        if not parts or any(part in ("", ".", "..") or "\0" in part for part in parts):
+            raise ValueError(
+                f"{name!r} is no name for a {kind}: expected words, with / between"
+            )
+        return os.path.join(self.directory, kind, *parts)
+
+    def close(self) -> None:
+        """Close the connections, of sub-collections too; the next call opens new ones."""
+        super().close()
+        for collection in list(self._collections.values()):
+            getattr(collection, "cache", collection).close()

@@ -1,0 +1,474 @@
+"""What a cache is to its users, for any number of shards: every method by key, written once.
+
+`Cache`, `FanoutCache` and the Django backend all stand on this class. They differ in how long
+a call waits for a lock, and in whether Timeout reaches the caller: `absorbs` names the
+exceptions that become a default or False instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import Any, ClassVar, TypeVar
+
+from . import batches, maintenance, ordering, schema
+from .clock import Clock, wall_clock
+from .connection import Wait
+from .disk import Disk
+from .engine import Engine, open_engine
+from .errors import ENOVAL, UNKNOWN
+from .memoize import Decorator, memoizer
+from .store import Place, Store, near_name
+
+Self = TypeVar("Self", bound="KeyedCache")
+PAGE = 100  # keys read at a time by an iteration
+
+
+def shaped(found: tuple[Any, float | None, Any], expire_time: bool, tag: bool) -> Any:
+    """The value alone, or with its expire time or tag in a tuple."""
+    value, due, label = found
+    if expire_time and tag:
+        return value, due, label
+    if expire_time:
+        return value, due
+    if tag:
+        return value, label
+    return value
+
+
+class KeyedCache:
+    """The operations of a cache on an engine; not used by itself."""
+
+    absorbs: ClassVar[tuple[type[Exception], ...]] = ()
+
+    def __init__(
+        self,
+        directory: str | None,
+        shards: int,
+        sharded: bool,
+        timeout: float,
+        disk: type[Disk],
+        settings: Mapping[str, Any],
+        clock: Clock = wall_clock,
+        stored: bool = True,
+    ) -> None:
+        if not (isinstance(disk, type) and issubclass(disk, Disk)):
+            raise ValueError(f"disk={disk!r}: expected Disk or a subclass of it")
+        self._timeout = timeout
+        self._engine = open_engine(directory, shards, sharded, disk, settings, clock, stored)
+
+    # What it is
+
+    @property
+    def engine(self) -> Engine:
+        """The engine that all caches of this process on the directory share."""
+        return self._engine
+
+    @property
+    def directory(self) -> str:
+        """Path of the directory."""
+        return self._engine.directory
+
+    @property
+    def timeout(self) -> float:
+        """Seconds that a call without `retry` waits for a lock."""
+        return self._timeout
+
+    @property
+    def disk(self) -> Disk:
+        """How keys and values are serialised: that of the first shard."""
+        return self._engine.disks[0]
+
+    def __getattr__(self, name: str) -> Any:
+        # Settings are attributes too: cache.size_limit
+        if not name.startswith("_"):
+            settings = self._engine.settings
+            if name in settings:
+                return settings[name]
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(directory={self.directory!r})"
+
+    def __enter__(self: Self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections to the directory; the next call opens new ones."""
+        self._engine.close()
+
+    def reset(self, key: str, value: Any = ENOVAL, update: bool = True) -> Any:
+        """Change a setting, or without a value load what another process has stored.
+
+        :param update: store it for others and for later
+        :return: the value in force
+        :raises KeyError: when there is no such setting
+        :raises ValueError: when it does not take the value
+        """
+        return self._engine.reset(key, value, update)
+
+    def _wait(self, retry: bool) -> Wait:
+        return None if retry else self._timeout
+
+    def _removal_wait(self, retry: bool) -> Wait:
+        return self._wait(retry)
+
+    # One key
+
+    def set(
+        self,
+        key: Any,
+        value: Any,
+        expire: float | None = None,
+        read: bool = False,
+        tag: Any = None,
+        retry: bool = False,
+    ) -> bool:
+        """Store `value` under `key`.
+
+        :param expire: seconds until it expires; None is never
+        :param read: `value` is a binary file to copy, or bytes, and is kept in a file
+        :param tag: str, bytes, int, float or None, to find the entry by
+        :param retry: wait for a lock as long as it takes
+        :return: whether it was stored
+        """
+        store, place = self._engine.place(key)
+        try:
+            return store.set(place, key, value, expire, read, tag, self._wait(retry))
+        except self.absorbs:
+            return False
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        store, place = self._engine.place(key)
+        store.set(place, key, value, None, False, None, None)
+
+    def get(
+        self,
+        key: Any,
+        default: Any = None,
+        read: bool = False,
+        expire_time: bool = False,
+        tag: bool = False,
+        retry: bool = False,
+    ) -> Any:
+        """The value of `key`, or `default`.
+
+        :param read: return an open binary file, where the value is bytes
+        :param expire_time: return it with the time it expires (seconds since the epoch, or
+            None), in a tuple
+        :param tag: return it with its tag, in a tuple
+        :param retry: wait for a lock as long as it takes
+        """
+        if read or expire_time or tag:
+            store, place = self._engine.place(key)
+            try:
+                found = store.get(place, default, read, self._wait(retry))
+            except self.absorbs:
+                found = default, None, None
+            return shaped(found, expire_time, tag)
+        try:
+            value = self._load(key, self._wait(retry))
+        except self.absorbs:
+            return default
+        return default if value is ENOVAL else value
+
+    def _load(self, key: Any, wait: Wait) -> Any:
+        """The value, or ENOVAL; from this process's memory if that is still good."""
+        engine = self._engine
+        if type(key) is str:
+            value = engine.near.get(key)
+            if value is not UNKNOWN:
+                return value
+            store, place = engine.place(key)
+            return store.load(key, place, wait)
+        store, place = engine.place(key)
+        value = engine.near.get(near_name(key, place))
+        return store.load(key, place, wait) if value is UNKNOWN else value
+
+    def __getitem__(self, key: Any) -> Any:
+        value = self._load(key, None)
+        if value is ENOVAL:
+            raise KeyError(key)
+        return value
+
+    def read(self, key: Any, retry: bool = False) -> Any:
+        """An open binary file of the value of `key`.
+
+        :raises KeyError: when there is none
+        """
+        value = self.get(key, default=ENOVAL, read=True, retry=retry)
+        if value is ENOVAL:
+            raise KeyError(key)
+        return value
+
+    def has(self, key: Any, retry: bool = False) -> bool:
+        """Whether `key` is there; nothing is counted as a hit or a miss."""
+        try:
+            return self._has(key, self._wait(retry))
+        except self.absorbs:
+            return False
+
+    def __contains__(self, key: Any) -> bool:
+        return self._has(key, None)
+
+    def _has(self, key: Any, wait: Wait) -> bool:
+        if type(key) is str and (known := self._engine.near.knows(key)) is not None:
+            return known
+        store, place = self._engine.place(key)
+        return store.contains(place, wait)
+
+    def add(
+        self,
+        key: Any,
+        value: Any,
+        expire: float | None = None,
+        read: bool = False,
+        tag: Any = None,
+        retry: bool = False,
+    ) -> bool:
+        """Store `value` unless `key` is there; of several at once, one succeeds.
+
+        The arguments are those of `set`.
+
+        :return: whether it was stored
+        """
+        if type(key) is str and self._engine.near.knows(key):
+            return False
+        store, place = self._engine.place(key)
+        try:
+            return store.add(place, key, value, expire, read, tag, self._wait(retry))
+        except self.absorbs:
+            return False
+
+    def touch(self, key: Any, expire: float | None = None, retry: bool = False) -> bool:
+        """Let `key` expire `expire` seconds from now, or never.
+
+        :return: whether it is there
+        """
+        store, place = self._engine.place(key)
+        try:
+            return store.touch(place, expire, self._wait(retry))
+        except self.absorbs:
+            return False
+
+    def incr(self, key: Any, delta: Any = 1, default: Any = 0, retry: bool = False) -> Any:
+        """Add `delta` to the number under `key`, as one step; expiry and tag stay.
+
+        :param default: what a missing key counts as; None makes it an error
+        :return: the new value, or None where a Timeout is absorbed
+        :raises KeyError: when the key is missing and `default` is None
+        :raises TypeError: when the value takes no `delta`
+        """
+        store, place = self._engine.place(key)
+        try:
+            return store.incr(place, key, delta, default, self._wait(retry))
+        except self.absorbs:
+            return None
+
+    def decr(self, key: Any, delta: Any = 1, default: Any = 0, retry: bool = False) -> Any:
+        """Subtract `delta` from the number under `key`; otherwise like `incr`."""
+        return self.incr(key, -delta, default, retry)
+
+    def pop(
+        self,
+        key: Any,
+        default: Any = None,
+        expire_time: bool = False,
+        tag: bool = False,
+        retry: bool = False,
+    ) -> Any:
+        """Remove `key` and return its value, or `default`; otherwise like `get`."""
+        store, place = self._engine.place(key)
+        try:
+            found = store.pop(place, default, self._wait(retry))
+        except self.absorbs:
+            found = default, None, None
+        return shaped(found, expire_time, tag)
+
+    def delete(self, key: Any, retry: bool = False) -> bool:
+        """Remove `key`; whether it was there."""
+        store, place = self._engine.place(key)
+        try:
+            return store.delete(place, self._wait(retry))
+        except self.absorbs:
+            return False
+
+    def __delitem__(self, key: Any) -> None:
+        store, place = self._engine.place(key)
+        if not store.delete(place, None):
+            raise KeyError(key)
+
+    # Many keys
+
+    def _by_store(self, keys: Iterable[Any]) -> dict[Store, list[tuple[Any, Place]]]:
+        groups: dict[Store, list[tuple[Any, Place]]] = {}
+        for key in keys:
+            store, place = self._engine.place(key)
+            groups.setdefault(store, []).append((key, place))
+        return groups
+
+    def get_many(self, keys: Iterable[Any], retry: bool = False) -> dict[Any, Any]:
+        """The values of those `keys` that are there."""
+        found: dict[Any, Any] = {}
+        unknown = []
+        near = self._engine.near
+        for key in keys:
+            value = near.get(key) if type(key) is str else UNKNOWN
+            if value is UNKNOWN:
+                unknown.append(key)
+            elif value is not ENOVAL:
+                found[key] = value
+        for store, places in self._by_store(unknown).items():
+            try:
+                found.update(batches.load(store, places, self._wait(retry)))
+            except self.absorbs:
+                continue
+        return found
+
+    def set_many(
+        self,
+        items: Mapping[Any, Any],
+        expire: float | None = None,
+        tag: Any = None,
+        retry: bool = False,
+    ) -> list[Any]:
+        """Store all `items`, with one transaction per shard; the keys that were not stored."""
+        failed: list[Any] = []
+        for store, places in self._by_store(items).items():
+            entries = ((place, key, items[key]) for key, place in places)
+            try:
+                batches.store_all(store, entries, expire, tag, self._wait(retry))
+            except self.absorbs:
+                failed += [key for key, _ in places]
+        return failed
+
+    def delete_many(self, keys: Iterable[Any], retry: bool = False) -> int:
+        """Remove `keys`, with one transaction per shard; how many were there."""
+        removed = 0
+        for store, places in self._by_store(keys).items():
+            try:
+                removed += batches.delete(
+                    store, [place for _, place in places], self._wait(retry)
+                )
+            except self.absorbs:
+                continue
+        return removed
+
+    def transact(self, retry: bool = False) -> AbstractContextManager[None]:
+        """A context in which all changes happen together, or on an exception none.
+
+        It may be nested; it belongs to the thread. Other writers wait meanwhile, so keep it
+        short.
+
+        :raises Timeout: when the write lock is not free in time
+        """
+        return self._engine.transact(self._wait(retry))
+
+    # The whole cache
+
+    def clear(self, retry: bool = False) -> int:
+        """Remove all entries; how many there were.
+
+        :raises Timeout: with the number removed so far
+        """
+        return maintenance.clear_everywhere(self._engine.stores, self._removal_wait(retry))
+
+    def _expire(self, now: float | None, wait: Wait) -> int:
+        engine = self._engine
+        when = engine.clock() if now is None else now
+        return maintenance.remove_everywhere(engine.stores, schema.REMOVE_EXPIRED, when, wait)
+
+    def evict(self, tag: Any, retry: bool = False) -> int:
+        """Remove the entries with this tag; how many. `create_tag_index` makes it fast.
+
+        :raises Timeout: with the number removed so far
+        """
+        wait = self._removal_wait(retry)
+        return maintenance.remove_everywhere(
+            self._engine.stores, schema.REMOVE_TAGGED, tag, wait
+        )
+
+    def cull(self, retry: bool = False) -> int:
+        """Remove what has expired, then evict until the size limit holds; how many.
+
+        :raises Timeout: with the number removed so far
+        """
+        return self._engine.limits.cull(self._removal_wait(retry))
+
+    def check(self, fix: bool = False, retry: bool = False) -> list[Any]:
+        """What is wrong with the database and the files, as a list of warnings.
+
+        It reads everything and keeps writers waiting: a tool for maintenance.
+
+        :param fix: mend it
+        :raises Timeout: when the write lock is not free in time
+        """
+        return maintenance.check_all(self._engine.stores, fix, self._wait(retry))
+
+    def create_tag_index(self) -> None:
+        """Create the index on tags, which makes `evict` fast, now and for later openings."""
+        self.reset("tag_index", 1)
+
+    def drop_tag_index(self) -> None:
+        """Drop the index on tags."""
+        self.reset("tag_index", 0)
+
+    def stats(self, enable: bool = True, reset: bool = False) -> tuple[int, int]:
+        """(hits, misses) of all processes.
+
+        :param enable: count from now on
+        :param reset: begin again at zero
+        """
+        return self._engine.stats(enable, reset)
+
+    def volume(self) -> int:
+        """Bytes that the cache takes on disk, estimated from SQLite's page counts."""
+        return self._engine.limits.volume()
+
+    def __len__(self) -> int:
+        """Number of entries, those that have expired and are not yet removed included."""
+        return self._engine.count()
+
+    # Iteration: a page of keys at a time, so that others may write meanwhile
+
+    def __iter__(self) -> Iterator[Any]:
+        """Keys in the order in which they were stored first, shard by shard."""
+        for store in self._engine.stores:
+            yield from ordering.keys(store, PAGE)
+
+    def __reversed__(self) -> Iterator[Any]:
+        """Keys in the opposite order of iteration."""
+        for store in reversed(self._engine.stores):
+            yield from ordering.keys(store, PAGE, reverse=True)
+
+    def memoize(
+        self,
+        name: str | None = None,
+        typed: bool = False,
+        expire: float | None = None,
+        tag: Any = None,
+        ignore: Collection[int | str] = (),
+    ) -> Decorator:
+        """A decorator that keeps a function's results in the cache, by its arguments.
+
+        The decorated function has ``__wrapped__``, the function itself, and
+        ``__cache_key__``, which takes the function's arguments and returns the key of their
+        result.
+
+        :param name: stands for the function in keys; by default its module and qualified name
+        :param typed: keep f(3) and f(3.0) apart
+        :param expire: seconds that a result is kept; None is for ever, 0 is not at all
+        :param tag: tag of the results
+        :param ignore: positions and names of arguments that do not make a different call
+        :raises TypeError: when used without parentheses
+        """
+        return memoizer(self, name, typed, expire, tag, ignore)

@@ -1,0 +1,242 @@
+"""What is done to a whole shard: removal in batches, the expiry sweep, volume, check.
+
+Removal takes the write lock for one batch at a time, so that a clean-up of a million entries
+never keeps another writer waiting for more than milliseconds.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from . import files, schema
+from .connection import Wait
+from .disk import INT64_MIN
+from .errors import EmptyDirWarning, Timeout, UnknownFileWarning
+from .segment import ENTRIES
+from .store import DATABASE, Store
+
+BATCH = 1000  # rows removed under one write lock
+WINDOW = 128  # rows that the sweep looks at in one go
+IN_PROGRESS = 60.0  # seconds for which a value file may be waiting for its row
+
+
+def remove(store: Store, sql: str, value: Any, wait: Wait) -> int:
+    """Remove, in batches, the entries that `sql` selects by `value`; how many.
+
+    :raises Timeout: with the number removed so far
+    """
+    removed = 0
+    last = INT64_MIN
+    transaction = store.database.current()
+    if transaction is not None:
+        transaction.whole = True
+    try:
+        while rows := store.database.run(sql, (last, value, BATCH), wait):
+            last = max(row[0] for row in rows)
+            removed += len(rows)
+            _removed(store, rows)
+    except Timeout as error:
+        raise Timeout(removed) from error
+    finally:
+        if removed and transaction is None:
+            store.segment.stamp_shard(store.number)
+    return removed
+
+
+def remove_everywhere(stores: Iterable[Store], sql: str, value: Any, wait: Wait) -> int:
+    """`remove` on each of the shards; how many in all.
+
+    :raises Timeout: with the number removed so far
+    """
+    return _in_turn(stores, lambda store: remove(store, sql, value, wait))
+
+
+def clear_everywhere(stores: Iterable[Store], wait: Wait) -> int:
+    """`clear` on each of the shards; how many in all.
+
+    :raises Timeout: with the number removed so far
+    """
+    return _in_turn(stores, lambda store: clear(store, wait))
+
+
+def _in_turn(stores: Iterable[Store], work: Callable[[Store], int]) -> int:
+    removed = 0
+    for store in stores:
+        try:
+            removed += work(store)
+        except Timeout as error:
+            raise Timeout(removed + error.removed) from error
+    return removed
+
+
+def _removed(store: Store, rows: Sequence[tuple[Any, ...]]) -> None:
+    store.count(-len(rows))
+    store.discard(filename for _, filename in rows)
+
+
+def remove_ids(store: Store, ids: Sequence[int], wait: Wait) -> int:
+    """Remove the entries with these ids in one transaction; how many there were."""
+    removed = 0
+    with store.transact(wait) as transaction:
+        for each in ids:
+            rows = store.database.run(schema.DELETE_ID, (each,))
+            if rows:
+                removed += 1
+                filename, key, raw = rows[0]
+                transaction.slots.add(store.slot(key, raw))
+                store.discard([filename])
+        store.count(-removed)
+    return removed
+
+
+def clear(store: Store, wait: Wait) -> int:
+    """Remove every entry; how many there were.
+
+    A DELETE without a condition frees whole pages and does not look at the rows in them.
+    """
+    with store.transact(wait) as transaction:
+        transaction.whole = True
+        filenames = [name for (name,) in store.database.run(schema.FILENAMES)]
+        removed = transaction.connection.execute(schema.CLEAR).rowcount
+        store.discard(filenames)
+        store.count(-removed)
+    return removed
+
+
+def sweep(store: Store) -> int:
+    """Remove what has expired among the next few entries; how many.
+
+    Called after every so many writes, it passes over the whole shard again and again, at a
+    pace tied to the writes: what has expired stays a fraction of what is stored.
+    """
+    counters = store.segment.counters
+    hand = store.segment.hand(store.number)
+    start = counters[hand]
+    now = store.clock()
+    ((last, expired),) = store.database.run(schema.SWEEP_WINDOW, (now, start, WINDOW))
+    if last is None:
+        counters[hand] = INT64_MIN
+        return 0
+    removed = 0
+    if expired:
+        try:
+            rows = store.database.run(schema.SWEEP, (start, last, now), 0)
+        except Timeout:
+            return 0  # somebody is writing: the next call looks again
+        removed = len(rows)
+        _removed(store, rows)
+    counters[hand] = last
+    return removed
+
+
+def volume(store: Store) -> int:
+    """Bytes that the shard takes: pages in use, value files and the log."""
+    ((pages, free, page_size),) = store.database.run(schema.PAGES)
+    ((in_files,),) = store.database.run(schema.FILE_BYTES)
+    return int((pages - free) * page_size + in_files + log_bytes(store))
+
+
+def log_bytes(store: Store) -> int:
+    """Bytes of the shard's log."""
+    try:
+        return os.stat(f"{store.path}-wal").st_size
+    except OSError:
+        return 0
+
+
+def checkpoint(store: Store) -> None:
+    """Move the log into the database and truncate it, unless somebody is using it."""
+    if store.database.current() is None:
+        store.database.run("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def recount(store: Store) -> int:
+    """How many entries the shard has, expired ones included; the segment goes on from there."""
+    ((count,),) = store.database.run(schema.COUNT)
+    store.segment.rebase(ENTRIES, store.number, count)
+    return int(count)
+
+
+def check(store: Store, fix: bool, wait: Wait) -> None:
+    """Warn of what is wrong with the shard, and mend it if `fix`.
+
+    Value files younger than a minute are left alone: a set in progress writes the file
+    before the row.
+    """
+    with store.transact(wait):
+        for (text,) in store.database.run(schema.INTEGRITY):
+            if text != "ok":
+                warnings.warn(f"{store.path}: {text}", stacklevel=4)
+        rows = store.database.run(schema.FILE_ROWS)
+        _check_rows(store, rows, fix)
+        _check_files(store, {os.path.normpath(filename) for _, filename, _ in rows}, fix)
+    if fix:
+        store.database.run("PRAGMA incremental_vacuum", (), wait)
+
+
+def check_all(stores: Iterable[Store], fix: bool, wait: Wait) -> list[warnings.WarningMessage]:
+    """`check` of each of the shards, and what it warned of."""
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        for store in stores:
+            check(store, fix, wait)
+    return found
+
+
+def _check_rows(store: Store, rows: Sequence[tuple[Any, ...]], fix: bool) -> None:
+    for each, filename, size in rows:
+        path = os.path.join(store.directory, filename)
+        try:
+            actual = os.stat(path).st_size
+        except OSError:
+            warnings.warn(f"file not found: {path}", stacklevel=5)
+            if fix:
+                store.database.run(schema.DELETE_ID, (each,))
+                store.count(-1)
+            continue
+        if actual != size:
+            warnings.warn(f"wrong file size: {path} has {actual}, not {size}", stacklevel=5)
+            if fix:
+                store.database.run("UPDATE cache SET size = ? WHERE id = ?", (actual, each))
+
+
+def _check_files(store: Store, known: set[str], fix: bool) -> None:
+    ours = {DATABASE + suffix for suffix in ("", "-wal", "-shm", "-journal")}
+    ours |= {"segment", "lock"}
+    for top, names in reversed(_own_directories(store.directory)):
+        for name in names:
+            path = os.path.join(top, name)
+            relative = os.path.relpath(path, store.directory)
+            if relative in known or relative in ours or _in_progress(relative, path):
+                continue
+            warnings.warn(f"unknown file: {path}", UnknownFileWarning, stacklevel=5)
+            if fix:
+                os.remove(path)
+        if top != store.directory and not os.listdir(top):
+            warnings.warn(f"empty directory: {top}", EmptyDirWarning, stacklevel=5)
+            if fix:
+                os.rmdir(top)
+
+
+def _own_directories(directory: str) -> list[tuple[str, list[str]]]:
+    """Directories and the names of their files, without those of other caches within."""
+    found = []
+    for top, directories, names in os.walk(directory):
+        if top != directory and DATABASE in names:
+            directories.clear()
+        else:
+            found.append((top, names))
+    return found
+
+
+def _in_progress(relative: str, path: str) -> bool:
+    if not files.NAME.fullmatch(relative):
+        return False
+    try:
+        return time.time() - os.stat(path).st_mtime < IN_PROGRESS
+    except OSError:
+        return True  # gone since it was listed

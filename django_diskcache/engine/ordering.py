@@ -1,0 +1,90 @@
+"""The entries of one shard in order: that of insertion, or that of the key index.
+
+Whoever iterates holds no lock: keys are read a page at a time, and the last one read is where
+the next page begins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from . import schema
+from .connection import Wait
+from .disk import INT64_MAX, INT64_MIN
+from .store import Place, Store
+
+
+def keys(store: Store, page: int, reverse: bool = False) -> Iterator[Any]:
+    """Keys in order of insertion, or against it; entries may come and go meanwhile.
+
+    What is stored anew meanwhile is not given again: a loop that writes comes to an end.
+    """
+    sql = schema.KEYS_BEFORE if reverse else schema.KEYS_AFTER
+    last = INT64_MAX if reverse else INT64_MIN
+    ((end,),) = store.database.run(schema.FIRST_ID if reverse else schema.LAST_ID)
+    while rows := store.database.run(sql, (last, end, page)):
+        for _, key, raw in rows:
+            yield store.disk.get(key, bool(raw))
+        last = rows[-1][0]
+
+
+def sorted_keys(store: Store, page: int, reverse: bool = False) -> Iterator[tuple[Any, bool]]:
+    """Database keys and raw flags in the order of the key index, or against it."""
+    rows = store.database.run(schema.SORTED_LAST if reverse else schema.SORTED_FIRST, (page,))
+    while rows:
+        for key, raw in rows:
+            yield key, bool(raw)
+        sql = schema.SORTED_BEFORE if reverse else schema.SORTED_AFTER
+        rows = store.database.run(sql, (*rows[-1], page))
+
+
+def live_text_keys(store: Store, head: str, page: int) -> Iterator[str]:
+    """Text keys that begin with `head` and have not expired, in their order."""
+    last = ""
+    while rows := store.database.run(
+        schema.LIVE_TEXT_KEYS, (head, after_prefix(head), last, store.clock(), page)
+    ):
+        for (key,) in rows:
+            yield key
+        last = rows[-1][0]
+
+
+def item(
+    store: Store, last: bool, wait: Wait
+) -> tuple[Any, tuple[Any, float | None, Any]] | None:
+    """(key, (value, expire time, tag)) of the first or last live entry, or None.
+
+    Entries in the way that have expired or lost their file are removed.
+    """
+    sql = schema.ITEM_LAST if last else schema.ITEM_FIRST
+    while rows := store.database.run(sql, (), wait):
+        db_key, raw = rows[0]
+        key = store.disk.get(db_key, bool(raw))
+        place = (db_key, bool(raw), store.number_of(db_key, raw))
+        found = store.found(place, False, wait)
+        if found is not None:
+            return key, found
+        store.remove_dead(place, wait)
+    return None
+
+
+def move(store: Store, place: Place, last: bool, wait: Wait) -> bool:
+    """Move an entry to the end of the order of insertion, or to its beginning."""
+    sql = schema.MOVE_LAST if last else schema.MOVE_FIRST
+    return bool(store.database.run(sql, place[:2], wait))
+
+
+def after_prefix(head: str) -> str | bytes:
+    """The least bound above every text that begins with `head`, in SQLite's order.
+
+    Texts are compared by their UTF-8 bytes, which is the order of their code points; a blob
+    comes after every text.
+    """
+    head = head.rstrip("\U0010ffff")
+    if not head:
+        return b""
+    following = ord(head[-1]) + 1
+    if following == 0xD800:  # surrogates are no characters
+        following = 0xE000
+    return head[:-1] + chr(following)

@@ -1,0 +1,307 @@
+"""What people build with a cache: locks across processes, averages, throttling.
+
+Each keeps its state under one key. An evicted key is a lost lock or count: use a cache whose
+eviction policy is 'none'. The cache may be a `Cache`, a `FanoutCache` or anything with their
+methods.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import random
+import threading
+import time
+from collections.abc import Callable, Collection
+from functools import wraps
+from typing import Any
+
+from .errors import ENOVAL
+from .memoize import Decorator, Function, args_to_key, full_name, hashable, refuse_bare
+
+PAUSE = 0.001  # seconds between two attempts to get a lock
+
+
+class Averager:
+    """A running average of what all processes add.
+
+    :param key: where total and count are kept
+    :param expire: seconds until they are forgotten, from the last `add` on
+    :param tag: their tag
+    """
+
+    def __init__(
+        self, cache: Any, key: Any, expire: float | None = None, tag: Any = None
+    ) -> None:
+        self._cache = cache
+        self._key = key
+        self._expire = expire
+        self._tag = tag
+
+    def add(self, value: float) -> None:
+        """Add a value."""
+        with self._cache.transact(retry=True):
+            total, count = self._cache.get(self._key, default=(0.0, 0), retry=True)
+            state = total + value, count + 1
+            self._cache.set(self._key, state, self._expire, tag=self._tag, retry=True)
+
+    def get(self) -> float | None:
+        """The average, or None when nothing was added."""
+        return _average(self._cache.get(self._key, default=(0.0, 0), retry=True))
+
+    def pop(self) -> float | None:
+        """The average, or None when nothing was added; begin again."""
+        return _average(self._cache.pop(self._key, default=(0.0, 0), retry=True))
+
+
+def _average(state: tuple[float, int]) -> float | None:
+    total, count = state
+    return total / count if count else None
+
+
+class _Acquired:
+    """Something acquired at the beginning of a `with` block and released at its end."""
+
+    def __init__(
+        self, cache: Any, key: Any, expire: float | None = None, tag: Any = None
+    ) -> None:
+        self._cache = cache
+        self._key = key
+        self._expire = expire
+        self._tag = tag
+
+    def _set(self, state: Any) -> None:
+        self._cache.set(self._key, state, self._expire, tag=self._tag, retry=True)
+
+    def acquire(self) -> None:
+        raise NotImplementedError
+
+    def release(self) -> None:
+        raise NotImplementedError
+
+    def __enter__(self) -> None:
+        self.acquire()
+
+    def __exit__(self, *exception: object) -> None:
+        self.release()
+
+
+class Lock(_Acquired):
+    """A lock that one thread of one process holds at a time.
+
+    :param key: where it is kept
+    :param expire: seconds after which it is free again, should its holder have died
+    :param tag: its tag
+    """
+
+    def acquire(self) -> None:
+        """Wait until the lock is free, and take it."""
+        while not self._cache.add(
+            self._key, None, expire=self._expire, tag=self._tag, retry=True
+        ):
+            time.sleep(PAUSE)
+
+    def release(self) -> None:
+        """Free the lock, whoever holds it."""
+        self._cache.delete(self._key, retry=True)
+
+    def locked(self) -> bool:
+        """Whether anyone holds it."""
+        return self._key in self._cache
+
+
+class RLock(_Acquired):
+    """A lock that its holder may take again; it is free when released as often.
+
+    The arguments are those of `Lock`.
+    """
+
+    def acquire(self) -> None:
+        """Wait until the lock is free or this thread's own, and take it."""
+        me = _thread_name()
+        while True:
+            with self._cache.transact(retry=True):
+                holder, count = self._cache.get(self._key, default=(None, 0), retry=True)
+                if holder == me or count == 0:
+                    self._set((me, count + 1))
+                    return
+            time.sleep(PAUSE)
+
+    def release(self) -> None:
+        """Undo one `acquire`.
+
+        :raises AssertionError: when this thread does not hold it
+        """
+        with self._cache.transact(retry=True):
+            holder, count = self._cache.get(self._key, default=(None, 0), retry=True)
+            if holder != _thread_name() or count == 0:
+                raise AssertionError("cannot release un-acquired lock")
+            self._set((holder, count - 1))
+
+
+def _thread_name() -> str:
+    return f"{os.getpid()}-{threading.get_ident()}"
+
+
+class BoundedSemaphore(_Acquired):
+    """Something that up to `value` holders have at a time.
+
+    The other arguments are those of `Lock`.
+    """
+
+    def __init__(
+        self,
+        cache: Any,
+        key: Any,
+        value: int = 1,
+        expire: float | None = None,
+        tag: Any = None,
+    ) -> None:
+        super().__init__(cache, key, expire, tag)
+        self._value = value
+
+    def acquire(self) -> None:
+        """Wait until one is free, and take it."""
+        while True:
+            with self._cache.transact(retry=True):
+                free = self._cache.get(self._key, default=self._value, retry=True)
+                if free > 0:
+                    self._set(free - 1)
+                    return
+            time.sleep(PAUSE)
+
+    def release(self) -> None:
+        """Give one back.
+
+        :raises AssertionError: when none is taken
+        """
+        with self._cache.transact(retry=True):
+            free = self._cache.get(self._key, default=self._value, retry=True)
+            if free >= self._value:
+                raise AssertionError("cannot release un-acquired semaphore")
+            self._set(free + 1)
+
+
+def throttle(
+    cache: Any,
+    count: int,
+    seconds: float,
+    name: str | None = None,
+    expire: float | None = None,
+    tag: Any = None,
+    time_func: Callable[[], float] = time.time,
+    sleep_func: Callable[[float], object] = time.sleep,
+) -> Decorator:
+    """A decorator that lets all processes together call a function `count` times in `seconds`.
+
+    A call beyond that sleeps until it is due. A pause saves up calls, `count` at the most (a
+    token bucket).
+
+    :param name: where the state is kept; by default the function's module and name
+    """
+    rate = count / float(seconds)
+
+    def decorator(function: Function) -> Function:
+        key = full_name(function) if name is None else name
+        cache.set(key, (time_func(), count), expire=expire, tag=tag, retry=True)
+
+        def delay() -> float:
+            with cache.transact(retry=True):
+                now = time_func()
+                last, tally = cache.get(key, default=(now, count), retry=True)
+                tally = min(tally + (now - last) * rate, count)
+                if tally < 1:
+                    return float((1 - tally) / rate)
+                cache.set(key, (now, tally - 1), expire=expire, tag=tag, retry=True)
+                return 0.0
+
+        @wraps(function)
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
+            while pause := delay():
+                sleep_func(pause)
+            return function(*args, **kwargs)
+
+        return wrapper
+
+    return decorator
+
+
+def barrier(
+    cache: Any,
+    lock_factory: Callable[..., Any],
+    name: str | None = None,
+    expire: float | None = None,
+    tag: Any = None,
+) -> Decorator:
+    """A decorator that holds a lock while the function runs.
+
+    :param lock_factory: `Lock`, `RLock` or `BoundedSemaphore`
+    :param name: where the lock is kept; by default the function's module and name
+    """
+
+    def decorator(function: Function) -> Function:
+        key = full_name(function) if name is None else name
+        lock = lock_factory(cache, key, expire=expire, tag=tag)
+
+        @wraps(function)
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
+            with lock:
+                return function(*args, **kwargs)
+
+        return wrapper
+
+    return decorator
+
+
+def memoize_stampede(
+    cache: Any,
+    expire: float,
+    name: str | None = None,
+    typed: bool = False,
+    tag: Any = None,
+    beta: float = 1,
+    ignore: Collection[int | str] = (),
+) -> Decorator:
+    """`memoize` that computes a result anew, in a thread, shortly before it expires.
+
+    The nearer the expiry and the longer the computation took, the likelier a call starts
+    one; so many processes do not all miss at once. The rule is that of Vattani, Chierichetti
+    and Lowenstein, Optimal Probabilistic Cache Stampede Prevention, VLDB 2015.
+
+    :param expire: seconds that a result is kept
+    :param beta: above 1 starts earlier, below 1 later
+    """
+    refuse_bare(name)
+
+    def decorator(function: Function) -> Function:
+        base = (full_name(function) if name is None else name,)
+
+        def cache_key(*args: Any, **kwargs: Any) -> Any:
+            return hashable(args_to_key(base, args, kwargs, typed, ignore))
+
+        def compute(key: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            start = time.time()
+            result = function(*args, **kwargs)
+            timed = result, time.time() - start
+            cache.set(key, timed, expire=expire, tag=tag, retry=True)
+            return result
+
+        @wraps(function)
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
+            key = cache_key(*args, **kwargs)
+            found, due = cache.get(key, default=ENOVAL, expire_time=True, retry=True)
+            if found is ENOVAL:
+                return compute(key, args, kwargs)
+            result, took = found
+            early = -took * beta * math.log(1.0 - random.random())
+            # Of several that find it is time, the one whose add succeeds starts the thread.
+            if early >= due - time.time() and cache.add(
+                (*key, ENOVAL), None, expire=took, retry=True
+            ):
+                threading.Thread(target=compute, args=(key, args, kwargs), daemon=True).start()
+            return result
+
+        wrapper.__cache_key__ = cache_key  # type: ignore[attr-defined]
+        return wrapper
+
+    return decorator

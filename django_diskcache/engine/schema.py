@@ -1,0 +1,180 @@
+"""The SQL of a shard: one table in insertion order, one unique index, named statements.
+
+`id` is the place in insertion order; an overwrite keeps it. Small columns stand before the
+value, so that reading them never walks an overflow chain. Nothing that changes at each set is
+indexed and there are no triggers: a set dirties the row's page, and for a new key a page of
+the key index. The three partial indexes hold only the rows that have what they index.
+
+`updates` counts overwrites since the row was inserted; RETURNING it tells a new entry from
+an overwritten one without a second statement.
+"""
+
+from __future__ import annotations
+
+VERSION = 1  # PRAGMA user_version of a shard; raise it when the layout changes
+APPLICATION_ID = 0x64646331  # PRAGMA application_id, "ddc1": whose database this is
+
+CREATE = (
+    """
+    CREATE TABLE IF NOT EXISTS settings (
+        key TEXT PRIMARY KEY NOT NULL,
+        value
+    ) WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE IF NOT EXISTS cache (
+        id INTEGER PRIMARY KEY,
+        key NOT NULL,
+        raw INTEGER NOT NULL,
+        expire REAL,
+        store_time REAL NOT NULL,
+        tag,
+        mode INTEGER NOT NULL,
+        size INTEGER NOT NULL DEFAULT 0,
+        updates INTEGER NOT NULL DEFAULT 0,
+        filename TEXT,
+        value
+    )
+    """,
+    "CREATE UNIQUE INDEX IF NOT EXISTS cache_key ON cache (key, raw)",
+    """
+    CREATE INDEX IF NOT EXISTS cache_file ON cache (filename, size) WHERE filename IS NOT NULL
+    """,
+)
+
+CREATE_TAG_INDEX = "CREATE INDEX IF NOT EXISTS cache_tag ON cache (tag) WHERE tag IS NOT NULL"
+HAS_TAG_INDEX = "SELECT 1 FROM sqlite_master WHERE name = 'cache_tag'"
+DROP_TAG_INDEX = "DROP INDEX IF EXISTS cache_tag"
+
+LOAD_SETTINGS = "SELECT key, value FROM settings"
+SAVE_SETTING = "INSERT OR REPLACE INTO settings (key, value) VALUES (?, ?)"
+
+# One entry, by key. The order of the columns is that of `store.Row`.
+ROW = "id, expire, tag, mode, filename, value"
+SELECT = f"SELECT {ROW} FROM cache WHERE key = ? AND raw = ?"
+
+
+def select_many(count: int) -> str:
+    """The entries of `count` raw keys: the key, then the columns of SELECT."""
+    marks = ", ".join("?" * count)
+    return f"SELECT key, {ROW} FROM cache WHERE raw = 1 AND key IN ({marks})"
+
+
+SELECT_EXPIRE = "SELECT expire FROM cache WHERE key = ? AND raw = ?"
+SELECT_FILENAME = "SELECT filename FROM cache WHERE key = ? AND raw = ?"
+
+_INSERT = """
+    INSERT INTO cache (key, raw, expire, store_time, tag, mode, size, filename, value)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT (key, raw) DO UPDATE SET
+        expire = excluded.expire, store_time = excluded.store_time, tag = excluded.tag,
+        mode = excluded.mode, size = excluded.size, updates = updates + 1,
+        filename = excluded.filename, value = excluded.value
+"""
+MOST_ROWS = 64  # stored by one statement
+
+
+def set_many(count: int) -> str:
+    """SET for `count` rows; it returns a row for each that it could store."""
+    mark = "(?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    return SET.replace(mark, ", ".join([mark] * count))
+
+
+# The common case in one statement: it leaves a row alone whose value is in a file, because
+# that file's name must be read before it is overwritten. No row returned = REPLACE is due.
+SET = f"{_INSERT} WHERE filename IS NULL RETURNING updates"
+REPLACE = f"{_INSERT} RETURNING updates"
+ADD = f"{_INSERT} WHERE expire <= ? AND filename IS NULL RETURNING updates"
+
+# `value BETWEEN` keeps the sum inside 64 bits: SQLite would turn an overflow into a float.
+INCREMENT = """
+    UPDATE cache SET value = value + ?, store_time = ?, updates = updates + 1
+    WHERE key = ? AND raw = ? AND mode = ? AND (expire IS NULL OR expire > ?)
+        AND typeof(value) = 'integer' AND value BETWEEN ? AND ?
+    RETURNING value
+"""
+TOUCH = """
+    UPDATE cache SET expire = ?
+    WHERE key = ? AND raw = ? AND (expire IS NULL OR expire > ?)
+    RETURNING id
+"""
+MOVE_LAST = """
+    UPDATE cache SET id = (SELECT MAX(id) + 1 FROM cache) WHERE key = ? AND raw = ?
+    RETURNING id
+"""
+MOVE_FIRST = """
+    UPDATE cache SET id = (SELECT MIN(id) - 1 FROM cache) WHERE key = ? AND raw = ?
+    RETURNING id
+"""
+DELETE = f"DELETE FROM cache WHERE key = ? AND raw = ? RETURNING {ROW}"
+DELETE_ID = "DELETE FROM cache WHERE id = ? RETURNING filename, key, raw"
+
+# Order of insertion, a page at a time; `id` is the cursor.
+FIRST_ID = "SELECT COALESCE(MIN(id), 0) FROM cache"
+LAST_ID = "SELECT COALESCE(MAX(id), 0) FROM cache"
+KEYS_AFTER = "SELECT id, key, raw FROM cache WHERE id > ? AND id <= ? ORDER BY id LIMIT ?"
+KEYS_BEFORE = """
+    SELECT id, key, raw FROM cache WHERE id < ? AND id >= ? ORDER BY id DESC LIMIT ?
+"""
+ITEM_FIRST = "SELECT key, raw FROM cache ORDER BY id LIMIT 1"
+ITEM_LAST = "SELECT key, raw FROM cache ORDER BY id DESC LIMIT 1"
+COUNT = "SELECT COUNT(*) FROM cache"
+
+# Live text keys that begin with a prefix (the range is computed by the caller), by key.
+LIVE_TEXT_KEYS = """
+    SELECT key FROM cache
+    WHERE raw = 1 AND key >= ? AND key < ? AND key > ? AND (expire IS NULL OR expire > ?)
+    ORDER BY key LIMIT ?
+"""
+
+# Order of keys, a page at a time; the last (key, raw) is the cursor.
+SORTED_FIRST = "SELECT key, raw FROM cache ORDER BY key, raw LIMIT ?"
+SORTED_AFTER = "SELECT key, raw FROM cache WHERE (key, raw) > (?, ?) ORDER BY key, raw LIMIT ?"
+SORTED_LAST = "SELECT key, raw FROM cache ORDER BY key DESC, raw DESC LIMIT ?"
+SORTED_BEFORE = """
+    SELECT key, raw FROM cache WHERE (key, raw) < (?, ?) ORDER BY key DESC, raw DESC LIMIT ?
+"""
+
+# The two ends of a queue: keys between two bounds.
+QUEUE_FRONT = """
+    SELECT key FROM cache WHERE raw = 1 AND key > ? AND key < ? ORDER BY key LIMIT 1
+"""
+QUEUE_BACK = """
+    SELECT key FROM cache WHERE raw = 1 AND key > ? AND key < ? ORDER BY key DESC LIMIT 1
+"""
+
+# Removal in batches. Each returns (id, filename); the largest id is the next cursor.
+REMOVE_EXPIRED = """
+    DELETE FROM cache WHERE id IN (
+        SELECT id FROM cache WHERE id > ? AND expire <= ? ORDER BY id LIMIT ?
+    ) RETURNING id, filename
+"""
+REMOVE_TAGGED = """
+    DELETE FROM cache WHERE id IN (
+        SELECT id FROM cache WHERE id > ? AND tag = ? ORDER BY id LIMIT ?
+    ) RETURNING id, filename
+"""
+# The sweep looks at a window of rows and takes the write lock only when one has expired.
+SWEEP_WINDOW = """
+    SELECT MAX(id), SUM(expire <= ?) FROM (
+        SELECT id, expire FROM cache WHERE id > ? ORDER BY id LIMIT ?
+    )
+"""
+SWEEP = "DELETE FROM cache WHERE id > ? AND id <= ? AND expire <= ? RETURNING id, filename"
+FILENAMES = "SELECT filename FROM cache WHERE filename IS NOT NULL"
+CLEAR = "DELETE FROM cache"
+
+# Candidates for eviction: all rows of a small shard, or runs of rows from random places.
+# Two look-ups: SQLite scans the table for both ends in one aggregate.
+ID_BOUNDS = "SELECT (SELECT MIN(id) FROM cache), (SELECT MAX(id) FROM cache)"
+RANK_ALL = "SELECT id, key, raw, store_time FROM cache"
+RANK_RUN = "SELECT id, key, raw, store_time FROM cache WHERE id >= ? ORDER BY id LIMIT ?"
+
+# Bytes.
+PAGES = "SELECT page_count, freelist_count, page_size FROM pragma_page_count, "
+PAGES += "pragma_freelist_count, pragma_page_size"
+FILE_BYTES = "SELECT COALESCE(SUM(size), 0) FROM cache WHERE filename IS NOT NULL"
+
+# Check.
+FILE_ROWS = "SELECT id, filename, size FROM cache WHERE filename IS NOT NULL"
+INTEGRITY = "PRAGMA integrity_check"

@@ -1,0 +1,200 @@
+"""The shared segment: a memory-mapped file that all processes of one cache share.
+
+It holds what other caches write into their tables at every read, so that a read of ours
+writes nothing to SQLite: counters (hits, misses, entries) and one access field per slot. And
+it holds one stamp per slot, by which a process knows that what it remembers of a key is still
+so (see `nearcache`). A key maps to a slot of its shard by its portable hash; two keys on one
+slot share access field and stamp, which makes eviction a little less exact, forgets one when
+the other changes, and makes nothing wrong.
+
+Everything in it is derived state. A file that is missing, short or foreign is replaced; what
+is lost with it are statistics and access times.
+
+Layout: a header page; counters as int64, [kind][shard][stripe]; stamps as uint64 and access
+fields as uint32, one per slot and shard. Each process counts in a stripe of its own (its pid,
+modulo their number), because an increment is a read and a write: two processes on one counter
+would lose some. Within a process the interpreter's lock makes it whole. A reset moves a base
+line instead of writing zeros into the stripes of others.
+
+The file's blocks are reserved when it is made: a store into a hole on a full disk would kill
+the process with SIGBUS.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+import os
+import secrets
+import struct
+import weakref
+from array import array
+from collections.abc import Iterable
+from itertools import count
+from typing import Final
+
+MAGIC: Final = b"ddcacheS"
+VERSION: Final = 2
+HEADER: Final = struct.Struct("<8sIII")  # magic, version, shards, slots
+HEADER_BYTES: Final = 4096
+STRIPES: Final = 64
+
+# Kinds of counters. BASE + kind holds the base line of a kind, in stripe 0.
+HITS: Final = 0
+MISSES: Final = 1
+ENTRIES: Final = 2
+HAND: Final = 3  # not a count: where the expiry sweep stands, in stripe 0
+BASE: Final = 4
+KINDS: Final = 8
+
+MIN_SLOTS: Final = 2**9
+MAX_SLOTS: Final = 2**22
+BYTES_PER_SLOT: Final = 4096  # of the size limit: so the segment is 0.3 % of it
+
+
+def slots_for(size_limit: int, shards: int, evicts: bool) -> int:
+    """How many slots each shard of a cache of this size gets: a power of two.
+
+    A cache that evicts nothing is a collection, mostly small, and needs no access fields.
+    """
+    wanted = size_limit // BYTES_PER_SLOT // shards if evicts else MIN_SLOTS
+    return 1 << (min(max(wanted, MIN_SLOTS), MAX_SLOTS) - 1).bit_length()
+
+
+class Segment:
+    """The mapped file at `path`; made new when it is not one for `shards` shards.
+
+    Call it with the directory's lock held: two processes must not make it at once.
+    """
+
+    def __init__(self, path: str, shards: int, slots: int) -> None:
+        self.path = path
+        self.shards = shards
+        existing = _slots_of(path, shards)
+        self.created = existing is None
+        self.slots = slots if existing is None else existing
+        if existing is None:
+            _create(path, shards, slots)
+        with open(path, "r+b") as file:
+            self.inode = os.fstat(file.fileno()).st_ino
+            self._mmap = mmap.mmap(file.fileno(), _size(shards, self.slots))
+        self.bytes = len(self._mmap)
+        view = memoryview(self._mmap)
+        counters = HEADER_BYTES
+        stamps = counters + _counter_bytes(shards)
+        access = stamps + shards * self.slots * 8
+        self.counters = view[counters:stamps].cast("q")
+        self.stamps = view[stamps:access].cast("Q")
+        self.access = view[access:].cast("I")
+        self.begin()
+        _segments.add(self)
+
+    def begin(self) -> None:
+        """Count in this process's stripe, and stamp with numbers that no other will use."""
+        self.stripe = os.getpid() % STRIPES
+        self._fresh = count(secrets.randbits(62))
+
+    def slot(self, number: int) -> int:
+        """The slot of a portable hash; the shard is its remainder."""
+        shard = number % self.shards
+        return shard * self.slots + (number // self.shards & self.slots - 1)
+
+    def stamp(self, slot: int) -> None:
+        """Let nobody trust what they remember of the slot's keys."""
+        self.stamps[slot] = next(self._fresh)
+
+    def stamp_each(self, slots: Iterable[int]) -> None:
+        """`stamp` these slots."""
+        stamp = next(self._fresh)  # one serves for all: each slot is compared with itself
+        for slot in slots:
+            self.stamps[slot] = stamp
+
+    def stamp_shard(self, shard: int) -> None:
+        """`stamp` every slot of a shard."""
+        start = shard * self.slots
+        stamp = array("Q", [next(self._fresh)])
+        self.stamps[start : start + self.slots] = memoryview(stamp * self.slots)
+
+    def index(self, kind: int, shard: int) -> int:
+        """Where this process counts `kind` of `shard`: an index into `counters`."""
+        return (kind * self.shards + shard) * STRIPES + self.stripe
+
+    def total(self, kind: int, shard: int) -> int:
+        """The sum over all processes since the last `rebase`."""
+        start = (kind * self.shards + shard) * STRIPES
+        base = ((BASE + kind) * self.shards + shard) * STRIPES
+        return sum(self.counters[start : start + STRIPES]) - self.counters[base]
+
+    def rebase(self, kind: int, shard: int, value: int = 0) -> None:
+        """Let `total` be `value` from now on."""
+        base = ((BASE + kind) * self.shards + shard) * STRIPES
+        self.counters[base] += self.total(kind, shard) - value
+
+    def hand(self, shard: int) -> int:
+        """Index into `counters` of the place that the sweep of `shard` has reached."""
+        return (HAND * self.shards + shard) * STRIPES
+
+    def forget_access(self) -> None:
+        """Zero every access field; they mean something else under another policy."""
+        self.access[:] = memoryview(bytes(len(self.access) * 4)).cast("I")
+
+    def lost(self) -> bool:
+        """Whether the file at the path is no longer the one that is mapped."""
+        try:
+            return os.stat(self.path).st_ino != self.inode
+        except OSError:
+            return True
+
+
+def _counter_bytes(shards: int) -> int:
+    return KINDS * shards * STRIPES * 8
+
+
+def _size(shards: int, slots: int) -> int:
+    return HEADER_BYTES + _counter_bytes(shards) + shards * slots * 12
+
+
+def _slots_of(path: str, shards: int) -> int | None:
+    """The slots of a good segment for so many shards, or None."""
+    try:
+        with open(path, "rb") as file:
+            magic, version, has_shards, slots = HEADER.unpack(file.read(HEADER.size))
+            size = os.fstat(file.fileno()).st_size
+    except (OSError, struct.error):
+        return None
+    known = (magic, version, has_shards) == (MAGIC, VERSION, shards)
+    sane = MIN_SLOTS <= slots <= MAX_SLOTS and slots & (slots - 1) == 0
+    return slots if known and sane and size == _size(shards, slots) else None
+
+
+def _create(path: str, shards: int, slots: int) -> None:
+    """A complete file under another name first, so that nobody maps half of one."""
+    temporary = f"{path}.{os.getpid()}.new"
+    descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        size = _size(shards, slots)
+        try:
+            os.posix_fallocate(descriptor, 0, size)
+        except (AttributeError, OSError):  # not on this system or filesystem: write zeros
+            for _ in range(0, size, 2**20):
+                os.write(descriptor, bytes(2**20))
+            os.ftruncate(descriptor, size)
+        os.pwrite(descriptor, HEADER.pack(MAGIC, VERSION, shards, slots), 0)
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.remove(temporary)
+        raise
+    finally:
+        os.close(descriptor)
+
+
+_segments: weakref.WeakSet[Segment] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for segment in list(_segments):
+        segment.begin()
+
+
+os.register_at_fork(after_in_child=_after_fork)

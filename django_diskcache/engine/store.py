@@ -1,0 +1,523 @@
+"""One shard: a SQLite file, its value files, and its share of the segment.
+
+Here stands what each keyed operation does, once, for all faces of the engine. A key arrives
+*placed*: in its database form, with its raw flag and its hash. `wait` is the seconds that a
+call may wait for a lock, None for ever; Timeout ends it.
+
+A common write is one autocommitted statement. It becomes a transaction of several only when a
+value file is involved that must be removed after the commit.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+from . import files, schema
+from .clock import Clock
+from .connection import Database, Rows, Transaction, Wait
+from .disk import INT64_MAX, INT64_MIN, MODE_RAW, Disk, Stored, portable_hash
+from .errors import ENOVAL, Timeout
+from .eviction import EVICTION_POLICY, Policy
+from .nearcache import NearCache
+from .segment import ENTRIES, HITS, MISSES, Segment
+
+if TYPE_CHECKING:
+    from .limits import Limits
+
+DATABASE = "cache.sqlite3"
+PAGE = 4096  # bytes
+LOG_SHARE = 16  # the log takes about this fraction of a shard's part of the size limit
+FEWEST_LOG_PAGES = 16
+MOST_LOG_PAGES = 1000  # SQLite's own default
+READ_ATTEMPTS = 3  # of a row whose file vanishes between the two looks: it was overwritten
+
+# Types whose values nobody can change: these need no copy for each reader.
+UNCHANGEABLE = frozenset({str, bytes, int, float, bool, type(None)})
+
+TAGS = (str, bytes, int, float)  # what a tag may be, beside None
+
+Place: TypeAlias = "tuple[Any, bool, int]"  # database key, raw, hash
+
+
+class Row(NamedTuple):
+    """An entry as it lies in the table."""
+
+    id: int
+    expire: float | None
+    tag: Any
+    mode: int
+    filename: str | None
+    value: Any
+
+
+class Store:
+    """Shard `number` of a cache, in `directory`.
+
+    :param settings: the engine's, shared with it and read at each use
+    """
+
+    limits: Limits  # told of every write; set by the limits themselves
+
+    def __init__(
+        self,
+        directory: str,
+        number: int,
+        disk: Disk,
+        settings: dict[str, Any],
+        clock: Clock,
+        segment: Segment,
+        near: NearCache,
+    ) -> None:
+        self.directory = directory
+        self.number = number
+        self.disk = disk
+        self.settings = settings
+        self.clock = clock
+        self.path = os.path.join(directory, DATABASE)
+        this = weakref.proxy(self)  # not a cycle: connections are closed with the last user
+
+        def configure(connection: sqlite3.Connection) -> None:
+            this._configure(connection)
+
+        self.database = Database(self.path, configure)
+        self._native = type(disk).store is Disk.store and type(disk).fetch is Disk.fetch
+        self.near = near
+        self.attach(segment)
+        self.create()
+
+    def attach(self, segment: Segment) -> None:
+        """Use this segment from now on."""
+        self.segment = segment
+        # Where the stripes of a counter begin; the process's own is added at each use.
+        self._hits = segment.index(HITS, self.number) - segment.stripe
+        self._misses = segment.index(MISSES, self.number) - segment.stripe
+        self._entries = segment.index(ENTRIES, self.number) - segment.stripe
+
+    @property
+    def policy(self) -> Policy:
+        """The eviction policy in force."""
+        return EVICTION_POLICY[self.settings["eviction_policy"]]
+
+    # The file
+
+    def create(self) -> None:
+        """Make the file and its tables; the caller holds the directory's lock."""
+        files.make_directory(self.directory)
+        # Made here, and not by SQLite, for its mode; the log and its index inherit it. Never
+        # opened when it is there: closing it would drop the locks that SQLite has on it.
+        with suppress(FileExistsError):
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+        ((version,),) = self.database.run("PRAGMA user_version")
+        if version == 0:
+            with self.database.transact() as transaction:
+                for statement in schema.CREATE:
+                    transaction.connection.execute(statement)
+                transaction.connection.execute(f"PRAGMA application_id={schema.APPLICATION_ID}")
+                transaction.connection.execute(f"PRAGMA user_version={schema.VERSION}")
+
+    def _configure(self, connection: sqlite3.Connection) -> None:
+        settings = self.settings
+        ((pages,),) = connection.execute("PRAGMA page_count")
+        if not pages:  # else it counts for nothing, and would need the write lock
+            connection.execute(f"PRAGMA auto_vacuum={settings['sqlite_auto_vacuum']:d}")
+        connection.execute(f"PRAGMA journal_mode={settings['sqlite_journal_mode']}")
+        connection.execute(f"PRAGMA synchronous={settings['sqlite_synchronous']:d}")
+        connection.execute(f"PRAGMA cache_size={settings['sqlite_cache_size']:d}")
+        connection.execute(f"PRAGMA wal_autocheckpoint={self._log_pages():d}")
+        connection.execute(f"PRAGMA mmap_size={settings['sqlite_mmap_size']:d}")
+        connection.execute("PRAGMA temp_store=MEMORY")
+
+    def _log_pages(self) -> int:
+        """After how many pages SQLite moves the log into the database.
+
+        The logs of all shards together should be a small part of what the cache may take.
+        """
+        share = self.settings["size_limit"] // self.segment.shards // LOG_SHARE // PAGE
+        return int(min(max(share, FEWEST_LOG_PAGES), MOST_LOG_PAGES))
+
+    # Small parts of the operations
+
+    def number_of(self, key: Any, raw: int) -> int:
+        """The hash of a database key."""
+        if type(self.disk).hash is not Disk.hash:
+            return self.disk.hash(self.disk.get(key, bool(raw)))
+        return portable_hash(key)
+
+    def slot(self, key: Any, raw: int) -> int:
+        """The slot on the segment of a database key."""
+        return self.segment.slot(self.number_of(key, raw))
+
+    def _write(self, sql: str, parameters: Sequence[Any], number: int, wait: Wait) -> Rows:
+        """One statement that changes the entry of a key with this hash, and its stamps."""
+        segment = self.segment
+        slot = segment.slot(number)
+        transaction = self.database.current()
+        if transaction is not None:
+            transaction.slots.add(slot)
+            return self.database.run(sql, parameters, wait)
+        segment.stamp(slot)
+        try:
+            return self.database.run(sql, parameters, wait)
+        finally:
+            segment.stamp(slot)
+
+    def _live(self, place: Place, wait: Wait) -> Row | None:
+        rows = self.database.run(schema.SELECT, place[:2], wait)
+        if rows:
+            row = Row._make(rows[0])
+            if row.expire is None or row.expire > self.clock():
+                return row
+        return None
+
+    def _hit(self, place: Place) -> None:
+        if self.settings["statistics"]:
+            self.segment.counters[self._hits + self.segment.stripe] += 1
+        policy = self.policy
+        if policy.tracks:
+            policy.hit(self.segment.access, self.segment.slot(place[2]), self.clock())
+
+    def _missed(self) -> None:
+        if self.settings["statistics"]:
+            self.segment.counters[self._misses + self.segment.stripe] += 1
+
+    def after_commit(self, action: Callable[[], object]) -> None:
+        """Do it now, or when this thread's transaction is committed, if it is in one."""
+        transaction = self.database.current()
+        if transaction is None:
+            action()
+        else:
+            transaction.on_commit.append(action)
+
+    def count(self, change: int) -> None:
+        """Note that entries were added, or removed if negative, once that is committed."""
+        self.after_commit(lambda: self._add_to_count(change))
+
+    def _add_to_count(self, change: int) -> None:
+        self.segment.counters[self._entries + self.segment.stripe] += change
+
+    def _stored(self, place: Place, stored: Stored, new: bool) -> None:
+        self.after_commit(lambda: self.note([place], [stored], int(new)))
+
+    def note(self, places: list[Place], encoded: list[Stored], new: int) -> None:
+        """The bookkeeping of committed writes, `new` of which added an entry."""
+        if new:
+            self._add_to_count(new)
+        segment = self.segment
+        slots = [segment.slot(place[2]) for place in places]
+        policy = self.policy
+        if policy.tracks:
+            now = self.clock()
+            for slot in slots:
+                policy.stored(segment.access, slot, now)
+        size = 0
+        for in_file, _, _, value in encoded:
+            size += in_file
+            if type(value) is str or type(value) is bytes:
+                size += len(value)
+        self.limits.wrote(self, slots, size, new)
+
+    def discard(self, filenames: Iterable[str | None]) -> None:
+        """Remove value files, once the transaction that gave them up has been committed."""
+        names = [name for name in filenames if name is not None]
+        if names:
+            self.after_commit(lambda: self._remove_files(names))
+
+    def _remove_files(self, names: Iterable[str]) -> None:
+        for name in names:
+            self.disk.remove(name)
+
+    def encode(self, value: Any, read: bool, key: Any) -> Stored:
+        """The stored form of a value; its file goes if the transaction is rolled back."""
+        stored = self.disk.store(value, read, key=key)
+        filename = stored[2]
+        transaction = self.database.current()
+        if filename is not None and transaction is not None:
+            transaction.on_rollback.append(lambda: self.disk.remove(filename))
+        return stored
+
+    def due(self, expire: float | None) -> float | None:
+        """When something expires that does so in `expire` seconds: seconds since the epoch."""
+        return None if expire is None else self.clock() + expire
+
+    def row(self, place: Place, stored: Stored, due: float | None, tag: Any) -> list[Any]:
+        """The parameters of a statement that stores an entry.
+
+        :raises TypeError: for a tag of a type that SQLite does not compare
+        """
+        size, mode, filename, value = stored
+        if tag is not None and not isinstance(tag, TAGS):
+            raise TypeError(f"tag={tag!r}: expected a str, bytes, int, float or None")
+        return [place[0], place[1], due, self.clock(), tag, mode, size, filename, value]
+
+    @contextmanager
+    def transact(self, wait: Wait) -> Iterator[Transaction]:
+        """A write transaction of this thread on this shard; the near cache stays out of it."""
+        if self.database.current() is not None:
+            with self.database.transact(wait) as transaction:
+                yield transaction
+            return
+        with self.near.bypassed(), self.database.transact(wait) as transaction:
+            # The first thing after the commit, whatever else is to follow it.
+            transaction.on_commit.append(lambda: self._stamp(transaction))
+            yield transaction
+            self._stamp(transaction)
+
+    def _stamp(self, transaction: Transaction) -> None:
+        if transaction.whole:
+            self.segment.stamp_shard(self.number)
+        else:
+            self.segment.stamp_each(transaction.slots)
+
+    # Keyed operations
+
+    def load(self, key: Any, place: Place, wait: Wait) -> Any:
+        """The value, or ENOVAL, which the near cache remembers from now on."""
+        segment = self.segment
+        slot = segment.slot(place[2])
+        stamp = segment.stamps[slot]  # before the read, see nearcache
+        rows = self.database.run(schema.SELECT, place[:2], wait)
+        return self.loaded(key, place, slot, stamp, rows[0] if rows else None, wait)
+
+    def loaded(
+        self,
+        key: Any,
+        place: Place,
+        slot: int,
+        stamp: int,
+        row: Sequence[Any] | None,
+        wait: Wait,
+    ) -> Any:
+        """The value in a row of SELECT, or ENOVAL; `stamp` was noted before it was read."""
+        remember = self.database.current() is None
+        name = near_name(key, place)
+        if row is not None:
+            _, due, _, mode, filename, stored = row
+            if due is None or due > self.clock():
+                try:
+                    value = self.disk.fetch(mode, filename, stored, False)
+                except FileNotFoundError:  # overwritten since; `get` looks again
+                    return self.get(place, ENOVAL, False, wait)[0]
+                self._hit(place)
+                if remember and self._native and filename is None:
+                    if type(value) in UNCHANGEABLE:
+                        self.near.put(name, slot, stamp, due, self._hits, value, False)
+                    else:
+                        self.near.put(name, slot, stamp, due, self._hits, stored, True)
+                return value
+        self._missed()
+        if remember:
+            self.near.put(name, slot, stamp, None, self._misses, ENOVAL, False)
+        return ENOVAL
+
+    def get(
+        self, place: Place, default: Any, read: bool, wait: Wait
+    ) -> tuple[Any, float | None, Any]:
+        """(value, expire time, tag), or (default, None, None)."""
+        found = self.found(place, read, wait)
+        if found is None:
+            self._missed()
+            return default, None, None
+        self._hit(place)
+        return found
+
+    def found(
+        self, place: Place, read: bool, wait: Wait
+    ) -> tuple[Any, float | None, Any] | None:
+        for _ in range(READ_ATTEMPTS):
+            row = self._live(place, wait)
+            if row is None:
+                return None
+            try:
+                value = self.disk.fetch(row.mode, row.filename, row.value, read)
+            except FileNotFoundError:
+                continue  # overwritten or removed since; look again
+            return value, row.expire, row.tag
+        with suppress(Timeout):
+            self._remove_lost(place, wait)
+        return None
+
+    def _remove_lost(self, place: Place, wait: Wait) -> None:
+        """Remove an entry whose file is gone: it is a miss, for `add` as well."""
+        with self.transact(wait):
+            row = self._live(place, wait)
+            if row is not None and row.filename is not None:
+                try:
+                    self.disk.fetch(row.mode, row.filename, None, False)
+                except FileNotFoundError:
+                    self.remove(place, wait)
+
+    def contains(self, place: Place, wait: Wait) -> bool:
+        """Whether the key has a live entry; no access is counted."""
+        rows = self.database.run(schema.SELECT_EXPIRE, place[:2], wait)
+        return bool(rows) and (rows[0][0] is None or rows[0][0] > self.clock())
+
+    def set(
+        self,
+        place: Place,
+        key: Any,
+        value: Any,
+        expire: float | None,
+        read: bool,
+        tag: Any,
+        wait: Wait,
+    ) -> bool:
+        """Store a value, whatever is there."""
+        return self._set(place, key, value, self.due(expire), read, tag, wait)
+
+    def _set(
+        self,
+        place: Place,
+        key: Any,
+        value: Any,
+        due: float | None,
+        read: bool,
+        tag: Any,
+        wait: Wait,
+    ) -> bool:
+        stored = self.encode(value, read, key)
+        try:
+            row = self.row(place, stored, due, tag)
+            updates = self._write(schema.SET, row, place[2], wait)
+            if not updates:
+                updates = self.replace(row, place[2], wait)
+        except BaseException:
+            self.drop(stored)
+            raise
+        self._stored(place, stored, updates[0][0] == 0)
+        return True
+
+    def drop(self, stored: Stored) -> None:
+        if stored[2] is not None:
+            self.disk.remove(stored[2])
+
+    def replace(self, row: Sequence[Any], number: int, wait: Wait) -> Rows:
+        """Overwrite a row whose value was in a file, and remove the file."""
+        with self.transact(wait):
+            old = self.database.run(schema.SELECT_FILENAME, row[:2])
+            updates = self._write(schema.REPLACE, row, number, wait)
+            self.discard(name for (name,) in old if name != row[-2])  # it may be stored already
+        return updates
+
+    def add(
+        self,
+        place: Place,
+        key: Any,
+        value: Any,
+        expire: float | None,
+        read: bool,
+        tag: Any,
+        wait: Wait,
+    ) -> bool:
+        """Store a value unless the key has a live entry; whether it was stored."""
+        if self.contains(place, wait):  # a look costs less than the write lock
+            return False
+        due = self.due(expire)
+        stored = self.encode(value, read, key)
+        try:
+            row = self.row(place, stored, due, tag)
+            now = row[3]
+            updates = self._write(schema.ADD, [*row, now], place[2], wait)
+            if not updates:
+                found = self.database.run(schema.SELECT, place[:2], wait)
+                if not found or not _expired_file(Row._make(found[0]), now):
+                    self.drop(stored)
+                    return False
+                with self.transact(wait):
+                    if self.contains(place, wait):
+                        self.drop(stored)
+                        return False
+                    updates = self.replace(row, place[2], wait)
+        except BaseException:
+            self.drop(stored)
+            raise
+        self._stored(place, stored, updates[0][0] == 0)
+        return True
+
+    def incr(self, place: Place, key: Any, delta: Any, default: Any, wait: Wait) -> Any:
+        """The new value of a number, kept with its expiry and tag.
+
+        :raises KeyError: when there is no live entry and no default
+        :raises TypeError: when the value and delta cannot be added
+        """
+        now = self.clock()
+        if self._native and type(delta) is int and INT64_MIN < delta <= INT64_MAX:
+            least = INT64_MIN - min(delta, 0)
+            most = INT64_MAX - max(delta, 0)
+            values = (delta, now, *place[:2], MODE_RAW, now, least, most)
+            changed = self._write(schema.INCREMENT, values, place[2], wait)
+            if changed:
+                return changed[0][0]
+        with self.transact(wait):
+            row = self._live(place, wait)
+            if row is None:
+                if default is None:
+                    raise KeyError(key)
+                new = default + delta
+                self._set(place, key, new, None, False, None, wait)
+                return new
+            old = self.disk.fetch(row.mode, row.filename, row.value, False)
+            try:
+                new = old + delta
+            except TypeError:
+                kind = type(old).__name__
+                raise TypeError(f"cannot add {delta!r} to a value of type {kind}") from None
+            self._set(place, key, new, row.expire, False, row.tag, wait)
+            return new
+
+    def touch(self, place: Place, expire: float | None, wait: Wait) -> bool:
+        """Give a live entry a new expiry; whether there was one."""
+        values = (self.due(expire), *place[:2], self.clock())
+        return bool(self._write(schema.TOUCH, values, place[2], wait))
+
+    def pop(self, place: Place, default: Any, wait: Wait) -> tuple[Any, float | None, Any]:
+        """Remove an entry: (value, expire time, tag), or (default, None, None)."""
+        row = self.remove(place, wait, keep_file=True)
+        if row is None:
+            return default, None, None
+        try:
+            value = self.disk.fetch(row.mode, row.filename, row.value, False)
+        except FileNotFoundError:
+            return default, None, None
+        finally:
+            self.discard([row.filename])
+        return value, row.expire, row.tag
+
+    def delete(self, place: Place, wait: Wait) -> bool:
+        """Remove an entry; whether it was live."""
+        return self.remove(place, wait) is not None
+
+    def remove(self, place: Place, wait: Wait, keep_file: bool = False) -> Row | None:
+        """Remove the row of a key; the row, if it was live."""
+        rows = self._write(schema.DELETE, place[:2], place[2], wait)
+        if not rows:
+            return None
+        self.count(-1)
+        row = Row._make(rows[0])
+        live = row.expire is None or row.expire > self.clock()
+        if not (keep_file and live):
+            self.discard([row.filename])
+        return row if live else None
+
+    def remove_dead(self, place: Place, wait: Wait) -> None:
+        """Remove an entry that has expired or whose file is gone; leave a good one alone."""
+        with self.transact(wait):
+            if self.found(place, False, wait) is None:
+                self.remove(place, wait)
+
+
+def near_name(key: Any, place: Place) -> Any:
+    """What the near cache knows a key by.
+
+    A text is its own name. Other keys are equal in Python that are not in the database, such
+    as (1,) and (1.0,): there the database's form decides.
+    """
+    return key if type(key) is str else place[:2]
+
+
+def _expired_file(row: Row, now: float) -> bool:
+    return row.filename is not None and row.expire is not None and row.expire <= now

@@ -1,0 +1,1 @@
+"""The application that the integration document's examples are about."""

@@ -1,0 +1,82 @@
+"""The limits: what writes do on their own account to keep a cache small."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from django_diskcache.engine import Cache, FanoutCache
+from django_diskcache.engine.maintenance import log_bytes
+
+
+class FakeClock:
+    now = 1_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_writes_sweep_what_has_expired(tmp_path: Path) -> None:
+    clock = FakeClock()
+    cache = FanoutCache(tmp_path, shards=1, clock=clock)
+    for number in range(500):
+        cache.set(number, number, expire=1)
+    clock.now += 2
+    # Each write looks at two rows, so a few rounds pass over all of them.
+    for _ in range(5):
+        for number in range(1000, 1600):
+            cache.set(number, number)
+    assert len(cache) == 600
+
+
+def test_no_cull_limit_leaves_expiry_and_eviction_to_calls(tmp_path: Path) -> None:
+    clock = FakeClock()
+    cache = Cache(tmp_path, clock=clock, cull_limit=0, size_limit=100_000)
+    for number in range(500):
+        cache.set(number, b"x" * 1000, expire=1 if number < 100 else None)
+    clock.now += 2
+    for number in range(500, 1000):
+        cache.set(number, b"x" * 1000)
+    assert len(cache) == 1000
+    assert cache.expire() == 100
+    assert cache.volume() > 100_000
+    assert cache.cull() > 0
+
+
+@pytest.mark.parametrize("policy", ["least-recently-stored", "least-recently-used"])
+def test_logs_do_not_push_entries_out(tmp_path: Path, policy: str) -> None:
+    limit = 8 * 2**20
+    cache = FanoutCache(tmp_path, shards=4, size_limit=limit, eviction_policy=policy)
+    for number in range(6000):
+        cache.set(number % 3000, b"x" * 1000)
+    assert sum(map(log_bytes, cache.engine.stores)) < limit / 4
+    assert len(cache) == 3000  # which need half of the limit
+
+
+def test_the_size_limit_holds_and_the_newest_entry_stays(tmp_path: Path) -> None:
+    limit = 4 * 2**20
+    cache = FanoutCache(tmp_path, shards=2, size_limit=limit)
+    for number in range(200):
+        cache.set(number, b"x" * 100_000)
+        assert number in cache
+    assert cache.volume() <= limit
+    assert len(cache) > 20
+
+
+def test_a_policy_of_none_evicts_nothing(tmp_path: Path) -> None:
+    cache = Cache(tmp_path, size_limit=100_000, max_entries=10, eviction_policy="none")
+    for number in range(300):
+        cache.set(number, b"x" * 1000)
+    assert len(cache) == 300
+    assert cache.cull() == 0
+
+
+def test_a_transaction_over_all_shards_of_a_full_cache(tmp_path: Path) -> None:
+    cache = FanoutCache(tmp_path, shards=4, size_limit=2**20)
+    for step in range(60):
+        with cache.transact():
+            for number in range(40):
+                cache.set((step, number), b"x" * 3000)
+    assert (59, 39) in cache
+    assert cache.check() == []
