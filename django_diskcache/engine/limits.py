@@ -21,6 +21,7 @@ from .store import Store
 SWEEP_EVERY = 64  # writes of this process between two steps of the expiry sweep
 CHECKS_PER_LIMIT = 256  # looks at the volume while the size limit's bytes are written
 LOG_PART = 8  # logs that take more than this fraction of the limit are emptied first
+BRIEFLY = 0.01  # seconds that a writer waits for a shard that is not its own
 ROW_OVERHEAD = 64  # bytes of a row and its index entry beside key and value, about
 
 
@@ -54,7 +55,7 @@ class Limits:
         most = self._settings["max_entries"]
         if self.entries() <= most or not store.policy.evicts:
             return
-        count = self.recount()
+        count = self.recount(BRIEFLY)
         if count > most:
             frequency = self._settings["cull_frequency"]
             # At least what is over the limit, which a high frequency would round to nothing.
@@ -91,7 +92,7 @@ class Limits:
         removed = 0
         for store, ids in eviction.victims(self._stores, count, spare):
             try:
-                removed += maintenance.remove_ids(store, ids, 0.01)
+                removed += maintenance.remove_ids(store, ids, BRIEFLY)
             except Timeout:
                 continue  # a busy shard is left to the next writer
         return removed
@@ -123,6 +124,15 @@ class Limits:
         """About how many entries there are, without a look at the tables."""
         return sum(store.segment.total(ENTRIES, store.number) for store in self._stores)
 
-    def recount(self) -> int:
-        """How many entries there are, counted; `entries` goes on from there."""
-        return sum(map(maintenance.recount, self._stores))
+    def recount(self, wait: Wait = None) -> int:
+        """How many entries there are, counted; `entries` goes on from there.
+
+        A shard whose write lock is not free in time stays with what its segment says.
+        """
+        count = 0
+        for store in self._stores:
+            try:
+                count += maintenance.recount(store, wait)
+            except Timeout:
+                count += store.segment.total(ENTRIES, store.number)
+        return count

@@ -35,10 +35,14 @@ def remove(store: Store, sql: str, value: Any, wait: Wait) -> int:
     if transaction is not None:
         transaction.whole = True
     try:
-        while rows := store.database.run(sql, (last, value, BATCH), wait):
+        while True:
+            with store.database.transact(wait):  # for the count, see Store.count
+                rows = store.database.run(sql, (last, value, BATCH))
+                _removed(store, rows)
+            if not rows:
+                break
             last = max(row[0] for row in rows)
             removed += len(rows)
-            _removed(store, rows)
     except Timeout as error:
         raise Timeout(removed) from error
     finally:
@@ -154,10 +158,17 @@ def checkpoint(store: Store) -> None:
         store.database.run("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
-def recount(store: Store) -> int:
-    """How many entries the shard has, expired ones included; the segment goes on from there."""
-    ((count,),) = store.database.run(schema.COUNT)
-    store.segment.rebase(ENTRIES, store.number, count)
+def recount(store: Store, wait: Wait = None) -> int:
+    """How many entries the shard has, expired ones included; the segment goes on from there.
+
+    With the write lock held: what another writer commits between the count and its note would
+    be lost from the segment for good.
+
+    :raises Timeout: when the write lock is not free in time
+    """
+    with store.database.transact(wait):
+        ((count,),) = store.database.run(schema.COUNT)
+        store.segment.rebase(ENTRIES, store.number, count)
     return int(count)
 
 

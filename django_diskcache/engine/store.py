@@ -194,8 +194,19 @@ class Store:
             transaction.on_commit.append(action)
 
     def count(self, change: int) -> None:
-        """Note that entries were added, or removed if negative, once that is committed."""
-        self.after_commit(lambda: self._add_to_count(change))
+        """Note that entries were added, or removed if negative.
+
+        Additions count after their commit, removals before it. So a recount, which holds the
+        write lock, is at worst too high, and the next one mends that; a count that is too low
+        would let the cache grow until somebody looks.
+        """
+        transaction = self.database.current()
+        if transaction is None or change < 0:
+            self._add_to_count(change)
+            if transaction is not None:
+                transaction.on_rollback.append(lambda: self._add_to_count(-change))
+        else:
+            transaction.on_commit.append(lambda: self._add_to_count(change))
 
     def _add_to_count(self, change: int) -> None:
         self.segment.counters[self._entries + self.segment.stripe] += change

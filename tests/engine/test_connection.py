@@ -73,7 +73,9 @@ def test_what_follows_a_commit_needs_no_second_connection(
 
     in_threads(work)
 
-    assert 1 <= len(cache) <= 21
+    # Who finds the shard busy leaves the eviction to the next writer: here, to this one.
+    cache["last"] = 1
+    assert 1 <= len(cache) <= 20
     assert_sound(cache)
 
 
