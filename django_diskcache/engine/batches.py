@@ -64,25 +64,18 @@ def store_all(
 
 
 def _upsert(store: Store, rows: list[list[Any]], places: list[Place], wait: Wait) -> int:
-    """Store rows in one transaction, many with each statement; how many are new."""
-    new = 0
+    """Store rows in one transaction; how many are new, where entries are counted."""
     with store.transact(wait) as transaction:
         transaction.slots.update(store.segment.slot(place[2]) for place in places)
-        for start in range(0, len(rows), schema.MOST_ROWS):
-            part = rows[start : start + schema.MOST_ROWS]
-            updates = store.database.run(schema.set_many(len(part)), _flat(part))
-            new += updates.count((0,))
-            if len(updates) < len(part):  # some had their value in a file
-                for row, place in zip(part, places[start:], strict=False):
-                    store.replace(row, place[2], wait)
-    return new
+        if store.settings["max_entries"] is None:
+            stored = transaction.connection.executemany(schema.SET, rows).rowcount
+            if stored == len(rows):  # else some had their value in a file
+                return 0
+        pairs = zip(rows, places, strict=True)
+        return sum(store.replace(row, place[2], wait) for row, place in pairs)
 
 
 def delete(store: Store, places: Iterable[Place], wait: Wait) -> int:
     """Remove entries in one transaction; how many were live."""
     with store.transact(wait):
         return sum(store.delete(place, wait) for place in places)
-
-
-def _flat(rows: Iterable[Iterable[Any]]) -> list[Any]:
-    return [value for row in rows for value in row]

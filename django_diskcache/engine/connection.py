@@ -23,8 +23,9 @@ import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from operator import attrgetter
 from threading import get_ident
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar, overload
 
 from .errors import Timeout
 
@@ -67,6 +68,11 @@ def patiently(attempt: Callable[[], T], wait: Wait) -> T:
                 pause = min(pause, left)
         time.sleep(pause)
         pause = min(pause * 1.5, LONGEST_PAUSE)
+
+
+# What a statement gives: its rows, or how many it inserted, updated or deleted.
+all_rows: Callable[[sqlite3.Cursor], Rows] = sqlite3.Cursor.fetchall
+changed_rows: Callable[[sqlite3.Cursor], int] = attrgetter("rowcount")
 
 
 class Connection(sqlite3.Connection):
@@ -121,23 +127,45 @@ class Database:
         """How many connections are open now."""
         return self._open
 
-    def run(self, sql: str, parameters: Sequence[Any] = (), wait: Wait = None) -> Rows:
+    @overload
+    def run(self, sql: str, parameters: Sequence[Any] = (), wait: Wait = None) -> Rows: ...
+
+    @overload
+    def run(
+        self,
+        sql: str,
+        parameters: Sequence[Any],
+        wait: Wait,
+        outcome: Callable[[sqlite3.Cursor], T],
+    ) -> T: ...
+
+    def run(
+        self,
+        sql: str,
+        parameters: Sequence[Any] = (),
+        wait: Wait = None,
+        outcome: Callable[[sqlite3.Cursor], Any] = all_rows,
+    ) -> Any:
         """All rows of one statement, in the thread's transaction or committed by itself.
 
+        :param outcome: what to return of the statement instead, such as `changed_rows`
         :raises Timeout: when the database is locked for more than `wait` seconds
         """
         if self._transactions:
             transaction = self._transactions.get(get_ident())
             if transaction is not None:
-                return transaction.connection.execute(sql, parameters).fetchall()
-        connection = self._borrow(wait)
+                return outcome(transaction.connection.execute(sql, parameters))
+        try:
+            connection = self._idle.pop()  # the common case of _borrow
+        except IndexError:
+            connection = self._borrow(wait)
         try:
             try:
-                return connection.execute(sql, parameters).fetchall()
+                return outcome(connection.execute(sql, parameters))
             except sqlite3.OperationalError as error:
                 if not is_busy(error):
                     raise
-                return patiently(lambda: connection.execute(sql, parameters).fetchall(), wait)
+                return patiently(lambda: outcome(connection.execute(sql, parameters)), wait)
         finally:
             self._give_back(connection)
 

@@ -85,8 +85,7 @@ class Engine:
             if any(self.settings[name] != value for name, value in opened.items()):
                 self.close()  # the first connections were opened with other pragmas
         self.configure(self.settings)
-        if self.segment.created:
-            self.limits.recount()
+        self.limits.begin()
 
     def _slots(self, shards: int) -> int:
         evicts = EVICTION_POLICY[self.settings["eviction_policy"]].evicts
@@ -141,6 +140,8 @@ class Engine:
         policy = self.stores[0].policy
         self.near.counting = bool(self.settings["statistics"])
         self.near.note = policy.hit if policy.tracks else None
+        if "max_entries" in changed:
+            self.limits.begin()
         if save:
             self._save(settings)
         if settings.get("tag_index"):
@@ -244,7 +245,7 @@ class Engine:
             for store in self.stores:
                 store.attach(self.segment)
                 store.create()
-        self.limits.recount()
+        self.limits.begin()
 
 
 def _shards_in(directory: str) -> int:

@@ -33,6 +33,7 @@ class Limits:
         self._settings = settings
         self._clock = clock
         self._unswept = 0  # writes of this process since the last step of the sweep
+        self._uncounted = 0  # entries added by it since it counted: others may not count theirs
         self._unchecked = 0  # bytes written by this process since it looked at the volume
         for store in stores:
             store.limits = weakref.proxy(self)  # not a cycle: an engine goes with its last user
@@ -51,10 +52,17 @@ class Limits:
             if self._settings["cull_limit"] and self._too_large():
                 self._make_room(store, slots)
 
+    def begin(self) -> None:
+        """Count the entries, where a limit on them is in force."""
+        if self._settings["max_entries"] is not None:
+            self.recount()
+
     def _keep_entries(self, store: Store, slots: Sequence[int]) -> None:
         most = self._settings["max_entries"]
-        if self.entries() <= most or not store.policy.evicts:
+        self._uncounted += len(slots)
+        if (self.entries() <= most and self._uncounted <= most) or not store.policy.evicts:
             return
+        self._uncounted = 0
         count = self.recount(BRIEFLY)
         if count > most:
             frequency = self._settings["cull_frequency"]

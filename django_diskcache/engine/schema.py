@@ -5,8 +5,9 @@ value, so that reading them never walks an overflow chain. Nothing that changes 
 indexed and there are no triggers: a set dirties the row's page, and for a new key a page of
 the key index. The three partial indexes hold only the rows that have what they index.
 
-`updates` counts overwrites since the row was inserted; RETURNING it tells a new entry from
-an overwritten one without a second statement.
+`updates` counts overwrites since the row was inserted: where entries are counted, RETURNING
+it tells a new one from an overwritten one without a second statement. Elsewhere the number of
+changed rows says all there is to know, and costs nothing.
 """
 
 from __future__ import annotations
@@ -55,11 +56,15 @@ SELECT = f"SELECT {ROW} FROM cache WHERE key = ? AND raw = ?"
 
 
 def select_many(count: int) -> str:
-    """The entries of `count` raw keys: the key, then the columns of SELECT."""
+    """The entries of `count` raw keys: the key, then the columns of SELECT_VALUE."""
     marks = ", ".join("?" * count)
-    return f"SELECT key, {ROW} FROM cache WHERE raw = 1 AND key IN ({marks})"
+    return f"""
+        SELECT key, expire, mode, filename, value FROM cache WHERE raw = 1 AND key IN ({marks})
+    """
 
 
+# What a read of the value alone needs.
+SELECT_VALUE = "SELECT expire, mode, filename, value FROM cache WHERE key = ? AND raw = ?"
 SELECT_EXPIRE = "SELECT expire FROM cache WHERE key = ? AND raw = ?"
 SELECT_FILENAME = "SELECT filename FROM cache WHERE key = ? AND raw = ?"
 
@@ -71,20 +76,13 @@ _INSERT = """
         mode = excluded.mode, size = excluded.size, updates = updates + 1,
         filename = excluded.filename, value = excluded.value
 """
-MOST_ROWS = 64  # stored by one statement
-
-
-def set_many(count: int) -> str:
-    """SET for `count` rows; it returns a row for each that it could store."""
-    mark = "(?, ?, ?, ?, ?, ?, ?, ?, ?)"
-    return SET.replace(mark, ", ".join([mark] * count))
-
-
 # The common case in one statement: it leaves a row alone whose value is in a file, because
-# that file's name must be read before it is overwritten. No row returned = REPLACE is due.
-SET = f"{_INSERT} WHERE filename IS NULL RETURNING updates"
-REPLACE = f"{_INSERT} RETURNING updates"
-ADD = f"{_INSERT} WHERE expire <= ? AND filename IS NULL RETURNING updates"
+# that file's name must be read before it is overwritten. No row changed = REPLACE is due.
+SET = f"{_INSERT} WHERE filename IS NULL"
+REPLACE = _INSERT
+ADD = f"{_INSERT} WHERE expire <= ? AND filename IS NULL"
+TELLING_NEW = {sql: f"{sql} RETURNING updates = 0" for sql in (SET, REPLACE, ADD)}
+ADDITIONS = frozenset({ADD, TELLING_NEW[ADD]})
 
 # `value BETWEEN` keeps the sum inside 64 bits: SQLite would turn an overflow into a float.
 INCREMENT = """
@@ -96,7 +94,6 @@ INCREMENT = """
 TOUCH = """
     UPDATE cache SET expire = ?
     WHERE key = ? AND raw = ? AND (expire IS NULL OR expire > ?)
-    RETURNING id
 """
 MOVE_LAST = """
     UPDATE cache SET id = (SELECT MAX(id) + 1 FROM cache) WHERE key = ? AND raw = ?
@@ -105,6 +102,11 @@ MOVE_LAST = """
 MOVE_FIRST = """
     UPDATE cache SET id = (SELECT MIN(id) - 1 FROM cache) WHERE key = ? AND raw = ?
     RETURNING id
+"""
+# The common case, like SET: a live row without a file.
+DELETE_PLAIN = """
+    DELETE FROM cache
+    WHERE key = ? AND raw = ? AND filename IS NULL AND (expire IS NULL OR expire > ?)
 """
 DELETE = f"DELETE FROM cache WHERE key = ? AND raw = ? RETURNING {ROW}"
 DELETE_ID = "DELETE FROM cache WHERE id = ? RETURNING filename, key, raw"

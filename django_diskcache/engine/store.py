@@ -15,11 +15,11 @@ import sqlite3
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
 from . import files, schema
 from .clock import Clock
-from .connection import Database, Rows, Transaction, Wait
+from .connection import Database, Rows, Transaction, Wait, all_rows, changed_rows
 from .disk import INT64_MAX, INT64_MIN, MODE_RAW, Disk, Stored, portable_hash
 from .errors import ENOVAL, Timeout
 from .eviction import EVICTION_POLICY, Policy
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
     from .limits import Limits
 
 DATABASE = "cache.sqlite3"
-PAGE = 4096  # bytes
+PAGE = 2048  # bytes of a database page; a commit writes whole pages, so a set costs less
 LOG_SHARE = 16  # the log takes about this fraction of a shard's part of the size limit
 FEWEST_LOG_PAGES = 16
-MOST_LOG_PAGES = 1000  # SQLite's own default
+MOST_LOG_PAGES = 4000
 READ_ATTEMPTS = 3  # of a row whose file vanishes between the two looks: it was overwritten
 
 # Types whose values nobody can change: these need no copy for each reader.
@@ -41,6 +41,7 @@ UNCHANGEABLE = frozenset({str, bytes, int, float, bool, type(None)})
 
 TAGS = (str, bytes, int, float)  # what a tag may be, beside None
 
+T = TypeVar("T")
 Place: TypeAlias = "tuple[Any, bool, int]"  # database key, raw, hash
 
 
@@ -123,7 +124,8 @@ class Store:
     def _configure(self, connection: sqlite3.Connection) -> None:
         settings = self.settings
         ((pages,),) = connection.execute("PRAGMA page_count")
-        if not pages:  # else it counts for nothing, and would need the write lock
+        if not pages:  # else they count for nothing, and would need the write lock
+            connection.execute(f"PRAGMA page_size={PAGE}")
             connection.execute(f"PRAGMA auto_vacuum={settings['sqlite_auto_vacuum']:d}")
         connection.execute(f"PRAGMA journal_mode={settings['sqlite_journal_mode']}")
         connection.execute(f"PRAGMA synchronous={settings['sqlite_synchronous']:d}")
@@ -152,19 +154,45 @@ class Store:
         """The slot on the segment of a database key."""
         return self.segment.slot(self.number_of(key, raw))
 
-    def _write(self, sql: str, parameters: Sequence[Any], number: int, wait: Wait) -> Rows:
+    def _change(
+        self,
+        sql: str,
+        parameters: Sequence[Any],
+        number: int,
+        wait: Wait,
+        outcome: Callable[[sqlite3.Cursor], T],
+    ) -> T:
         """One statement that changes the entry of a key with this hash, and its stamps."""
         segment = self.segment
         slot = segment.slot(number)
-        transaction = self.database.current()
+        database = self.database
+        transaction = database.current()
         if transaction is not None:
             transaction.slots.add(slot)
-            return self.database.run(sql, parameters, wait)
-        segment.stamp(slot)
-        try:
-            return self.database.run(sql, parameters, wait)
-        finally:
+            return database.run(sql, parameters, wait, outcome)
+        # An addition finds nothing that anybody remembers but a miss, and one that fails changes
+        # nothing: those who wait for a lock by `add` would disturb one another.
+        adding = sql in schema.ADDITIONS
+        if not adding:
             segment.stamp(slot)
+        changed: Any = True  # perhaps, if it raises
+        try:
+            changed = database.run(sql, parameters, wait, outcome)
+        finally:
+            if changed or not adding:
+                segment.stamp(slot)
+        return changed
+
+    def _put(self, sql: str, row: Sequence[Any], number: int, wait: Wait) -> bool | None:
+        """Store a row; whether its key is new, or None when `sql` left another row alone.
+
+        Where entries are not counted, nobody asks whether one is new.
+        """
+        if self.settings["max_entries"] is None:
+            stored = self._change(sql, row, number, wait, changed_rows)
+            return False if stored else None
+        rows = self._change(schema.TELLING_NEW[sql], row, number, wait, all_rows)
+        return bool(rows[0][0]) if rows else None
 
     def _live(self, place: Place, wait: Wait) -> Row | None:
         rows = self.database.run(schema.SELECT, place[:2], wait)
@@ -177,9 +205,8 @@ class Store:
     def _hit(self, place: Place) -> None:
         if self.settings["statistics"]:
             self.segment.counters[self._hits + self.segment.stripe] += 1
-        policy = self.policy
-        if policy.tracks:
-            policy.hit(self.segment.access, self.segment.slot(place[2]), self.clock())
+        if self.near.note is not None:  # the policy's
+            self.near.note(self.segment.access, self.segment.slot(place[2]), self.clock())
 
     def _missed(self) -> None:
         if self.settings["statistics"]:
@@ -212,9 +239,12 @@ class Store:
         self.segment.counters[self._entries + self.segment.stripe] += change
 
     def _stored(self, place: Place, stored: Stored, new: bool) -> None:
-        self.after_commit(lambda: self.note([place], [stored], int(new)))
+        if self.database.current() is None:
+            self.note((place,), (stored,), new)
+        else:
+            self.after_commit(lambda: self.note((place,), (stored,), new))
 
-    def note(self, places: list[Place], encoded: list[Stored], new: int) -> None:
+    def note(self, places: Sequence[Place], encoded: Sequence[Stored], new: int) -> None:
         """The bookkeeping of committed writes, `new` of which added an entry."""
         if new:
             self._add_to_count(new)
@@ -291,7 +321,7 @@ class Store:
         segment = self.segment
         slot = segment.slot(place[2])
         stamp = segment.stamps[slot]  # before the read, see nearcache
-        rows = self.database.run(schema.SELECT, place[:2], wait)
+        rows = self.database.run(schema.SELECT_VALUE, place[:2], wait)
         return self.loaded(key, place, slot, stamp, rows[0] if rows else None, wait)
 
     def loaded(
@@ -303,11 +333,11 @@ class Store:
         row: Sequence[Any] | None,
         wait: Wait,
     ) -> Any:
-        """The value in a row of SELECT, or ENOVAL; `stamp` was noted before it was read."""
+        """The value in a row of SELECT_VALUE, or ENOVAL; `stamp` was noted before the read."""
         remember = self.database.current() is None
         name = near_name(key, place)
         if row is not None:
-            _, due, _, mode, filename, stored = row
+            due, mode, filename, stored = row
             if due is None or due > self.clock():
                 try:
                     value = self.disk.fetch(mode, filename, stored, False)
@@ -393,26 +423,26 @@ class Store:
         stored = self.encode(value, read, key)
         try:
             row = self.row(place, stored, due, tag)
-            updates = self._write(schema.SET, row, place[2], wait)
-            if not updates:
-                updates = self.replace(row, place[2], wait)
+            new = self._put(schema.SET, row, place[2], wait)
+            if new is None:
+                new = self.replace(row, place[2], wait)
         except BaseException:
             self.drop(stored)
             raise
-        self._stored(place, stored, updates[0][0] == 0)
+        self._stored(place, stored, new)
         return True
 
     def drop(self, stored: Stored) -> None:
         if stored[2] is not None:
             self.disk.remove(stored[2])
 
-    def replace(self, row: Sequence[Any], number: int, wait: Wait) -> Rows:
-        """Overwrite a row whose value was in a file, and remove the file."""
+    def replace(self, row: Sequence[Any], number: int, wait: Wait) -> bool:
+        """Overwrite a row whose value was in a file, and remove the file; whether it is new."""
         with self.transact(wait):
             old = self.database.run(schema.SELECT_FILENAME, row[:2])
-            updates = self._write(schema.REPLACE, row, number, wait)
+            new = self._put(schema.REPLACE, row, number, wait)
             self.discard(name for (name,) in old if name != row[-2])  # it may be stored already
-        return updates
+        return bool(new)
 
     def add(
         self,
@@ -425,15 +455,13 @@ class Store:
         wait: Wait,
     ) -> bool:
         """Store a value unless the key has a live entry; whether it was stored."""
-        if self.contains(place, wait):  # a look costs less than the write lock
-            return False
         due = self.due(expire)
         stored = self.encode(value, read, key)
         try:
             row = self.row(place, stored, due, tag)
             now = row[3]
-            updates = self._write(schema.ADD, [*row, now], place[2], wait)
-            if not updates:
+            new = self._put(schema.ADD, [*row, now], place[2], wait)
+            if new is None:
                 found = self.database.run(schema.SELECT, place[:2], wait)
                 if not found or not _expired_file(Row._make(found[0]), now):
                     self.drop(stored)
@@ -442,11 +470,11 @@ class Store:
                     if self.contains(place, wait):
                         self.drop(stored)
                         return False
-                    updates = self.replace(row, place[2], wait)
+                    new = self.replace(row, place[2], wait)
         except BaseException:
             self.drop(stored)
             raise
-        self._stored(place, stored, updates[0][0] == 0)
+        self._stored(place, stored, new)
         return True
 
     def incr(self, place: Place, key: Any, delta: Any, default: Any, wait: Wait) -> Any:
@@ -460,7 +488,7 @@ class Store:
             least = INT64_MIN - min(delta, 0)
             most = INT64_MAX - max(delta, 0)
             values = (delta, now, *place[:2], MODE_RAW, now, least, most)
-            changed = self._write(schema.INCREMENT, values, place[2], wait)
+            changed = self._change(schema.INCREMENT, values, place[2], wait, all_rows)
             if changed:
                 return changed[0][0]
         with self.transact(wait):
@@ -483,7 +511,7 @@ class Store:
     def touch(self, place: Place, expire: float | None, wait: Wait) -> bool:
         """Give a live entry a new expiry; whether there was one."""
         values = (self.due(expire), *place[:2], self.clock())
-        return bool(self._write(schema.TOUCH, values, place[2], wait))
+        return bool(self._change(schema.TOUCH, values, place[2], wait, changed_rows))
 
     def pop(self, place: Place, default: Any, wait: Wait) -> tuple[Any, float | None, Any]:
         """Remove an entry: (value, expire time, tag), or (default, None, None)."""
@@ -500,11 +528,18 @@ class Store:
 
     def delete(self, place: Place, wait: Wait) -> bool:
         """Remove an entry; whether it was live."""
-        return self.remove(place, wait) is not None
+        values = (*place[:2], self.clock())
+        if self._change(schema.DELETE_PLAIN, values, place[2], wait, changed_rows):
+            self.count(-1)
+            return True
+        # Mostly there is none. Else it has expired or has a file, and is removed in full.
+        return bool(self.database.run(schema.SELECT_EXPIRE, place[:2], wait)) and (
+            self.remove(place, wait) is not None
+        )
 
     def remove(self, place: Place, wait: Wait, keep_file: bool = False) -> Row | None:
         """Remove the row of a key; the row, if it was live."""
-        rows = self._write(schema.DELETE, place[:2], place[2], wait)
+        rows = self._change(schema.DELETE, place[:2], place[2], wait, all_rows)
         if not rows:
             return None
         self.count(-1)

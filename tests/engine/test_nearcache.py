@@ -253,8 +253,8 @@ def test_the_order_of_commit_and_stamp_matters(
 ) -> None:
     """A reader that comes between the two: with the order reversed, it goes on being wrong."""
 
-    def stale(write: Callable[..., Any]) -> bool:
-        path = tmp_path / write.__name__
+    def stale(change: Callable[..., Any]) -> bool:
+        path = tmp_path / change.__name__
         writer, reader = FanoutCache(path, shards=1), other_process(path)
         writer["key"] = "old"
         run = writer.engine.stores[0].database.run
@@ -269,16 +269,18 @@ def test_the_order_of_commit_and_stamp_matters(
 
         writer.engine.stores[0].database.run = run_slowly  # type: ignore[method-assign, assignment]
         with monkeypatch.context() as patch:
-            patch.setattr(Store, "_write", write)
+            patch.setattr(Store, "_change", change)
             writer["key"] = "new"
         return bool(reader["key"] == "old")
 
-    def reversed_order(self: Store, sql: str, row: Any, number: int, wait: Any) -> Any:
+    def reversed_order(
+        self: Store, sql: str, row: Any, number: int, wait: Any, outcome: Any
+    ) -> Any:
         self.segment.stamp(self.segment.slot(number))
-        return self.database.run(sql, row, wait)
+        return self.database.run(sql, row, wait, outcome)
 
     assert stale(reversed_order)
-    assert not stale(Store._write)
+    assert not stale(Store._change)
 
 
 # Several processes and threads, keys that share slots, every kind of write.
