@@ -25,7 +25,7 @@ from .asynchronous import AsyncMethods
 from .engine import ENOVAL, UNKNOWN, Cache, Deque, FanoutCache, Index, ordering
 from .engine.disk import pickle_key
 from .engine.engine import Engine
-from .engine.memoize import Decorator, Function, refuse_bare, wrapper_of
+from .engine.memoize import Decorator, Function, Results, refuse_bare, wrapper_of
 from .impatient import ImpatientCache
 
 _SENTINEL = "\x00key\x00"
@@ -377,29 +377,30 @@ class DjangoCache(AsyncMethods, BaseCache):  # type: ignore[misc]
     ) -> Decorator:
         """A decorator that keeps a function's results, by its arguments.
 
-        The decorated function has ``__wrapped__``, the function itself, and
-        ``__cache_key__``, which takes the function's arguments and returns the key of their
-        result.
+        A coroutine function stays one; what it returns when awaited is kept. The decorated
+        function has ``__wrapped__``, the function itself, and ``__cache_key__``, which takes
+        the function's arguments and returns the key of their result.
 
         :param name: stands for the function in keys; by default its module and qualified name
         :param timeout: seconds that a result is kept; None is for ever, 0 is not at all
         :param typed: keep f(3) and f(3.0) apart
         :param tag: tag of the results
         :param ignore: positions and names of arguments that do not make a different call
-        :raises TypeError: when used without parentheses
+        :raises TypeError: when used without parentheses, or on a generator function
         """
         refuse_bare(name)
         kept = self.get_backend_timeout(timeout)
 
-        def fetch(key: str) -> Any:
-            return self.get(key, ENOVAL, version, retry=True)
-
-        def keep(key: str, result: Any) -> None:
-            if kept is None or kept > 0:
-                self.set(key, result, timeout, version, tag=tag)
+        results = Results(
+            lambda key: self.get(key, ENOVAL, version, retry=True),
+            lambda key, result: self.set(key, result, timeout, version, tag=tag),
+            lambda key: self.aget(key, ENOVAL, version, retry=True),
+            lambda key, result: self.aset(key, result, timeout, version, tag=tag),
+            kept=kept is None or kept > 0,
+        )
 
         def decorator(function: Function) -> Function:
-            return wrapper_of(function, name, typed, ignore, _call_key, fetch, keep)
+            return wrapper_of(function, name, typed, ignore, _call_key, results)
 
         return decorator
 

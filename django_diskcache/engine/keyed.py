@@ -460,15 +460,15 @@ class KeyedCache:
     ) -> Decorator:
         """A decorator that keeps a function's results in the cache, by its arguments.
 
-        The decorated function has ``__wrapped__``, the function itself, and
-        ``__cache_key__``, which takes the function's arguments and returns the key of their
-        result.
+        A coroutine function stays one; what it returns when awaited is kept. The decorated
+        function has ``__wrapped__``, the function itself, and ``__cache_key__``, which takes
+        the function's arguments and returns the key of their result.
 
         :param name: stands for the function in keys; by default its module and qualified name
         :param typed: keep f(3) and f(3.0) apart
         :param expire: seconds that a result is kept; None is for ever, 0 is not at all
         :param tag: tag of the results
         :param ignore: positions and names of arguments that do not make a different call
-        :raises TypeError: when used without parentheses
+        :raises TypeError: when used without parentheses, or on a generator function
         """
         return memoizer(self, name, typed, expire, tag, ignore)

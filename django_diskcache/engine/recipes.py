@@ -12,12 +12,24 @@ import os
 import random
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Coroutine
+from contextlib import suppress
 from functools import wraps
 from typing import Any
 
-from .errors import ENOVAL
-from .memoize import Decorator, Function, args_to_key, full_name, hashable, refuse_bare
+from .errors import ENOVAL, Timeout
+from .memoize import (
+    Decorator,
+    Function,
+    args_to_key,
+    full_name,
+    hashable,
+    impatient,
+    is_coroutine_function,
+    on_loop,
+    refuse_bare,
+    refuse_generators,
+)
 
 PAUSE = 0.001  # seconds between two attempts to get a lock
 
@@ -268,12 +280,30 @@ def memoize_stampede(
     one; so many processes do not all miss at once. The rule is that of Vattani, Chierichetti
     and Lowenstein, Optimal Probabilistic Cache Stampede Prevention, VLDB 2015.
 
+    A coroutine function stays one, and is computed anew in a task of the event loop. Where
+    the loop ends with the call, as `asyncio.run` does, that task ends with it.
+
     :param expire: seconds that a result is kept
     :param beta: above 1 starts earlier, below 1 later
+    :raises TypeError: when used without parentheses, or on a generator function
     """
     refuse_bare(name)
 
+    def look(source: Any, key: Any) -> Any:
+        return source.get(key, default=ENOVAL, expire_time=True, retry=True)
+
+    def keep(target: Any, key: Any, result: Any, took: float) -> None:
+        target.set(key, (result, took), expire=expire, tag=tag, retry=True)
+
+    def is_time(took: float, due: float) -> bool:
+        return -took * beta * math.log(1.0 - random.random()) >= due - time.time()
+
+    def claim(target: Any, key: Any, took: float) -> bool:
+        """Of several that find it is time, whether this one is to compute."""
+        return bool(target.add((*key, ENOVAL), None, expire=took, retry=True))
+
     def decorator(function: Function) -> Function:
+        refuse_generators(function)
         base = (full_name(function) if name is None else name,)
 
         def cache_key(*args: Any, **kwargs: Any) -> Any:
@@ -282,26 +312,50 @@ def memoize_stampede(
         def compute(key: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             start = time.time()
             result = function(*args, **kwargs)
-            timed = result, time.time() - start
-            cache.set(key, timed, expire=expire, tag=tag, retry=True)
+            keep(cache, key, result, time.time() - start)
             return result
 
-        @wraps(function)
-        def wrapper(*args: Any, **kwargs: Any) -> Any:
+        def calling(*args: Any, **kwargs: Any) -> Any:
             key = cache_key(*args, **kwargs)
-            found, due = cache.get(key, default=ENOVAL, expire_time=True, retry=True)
+            found, due = look(cache, key)
             if found is ENOVAL:
                 return compute(key, args, kwargs)
             result, took = found
-            early = -took * beta * math.log(1.0 - random.random())
-            # Of several that find it is time, the one whose add succeeds starts the thread.
-            if early >= due - time.time() and cache.add(
-                (*key, ENOVAL), None, expire=took, retry=True
-            ):
+            if is_time(took, due) and claim(cache, key, took):
                 threading.Thread(target=compute, args=(key, args, kwargs), daemon=True).start()
             return result
 
+        async def acompute(key: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            start = time.time()
+            result = await function(*args, **kwargs)
+            await on_loop(cache, keep, key, result, time.time() - start)
+            return result
+
+        async def awaiting(*args: Any, **kwargs: Any) -> Any:
+            key = cache_key(*args, **kwargs)
+            found, due = await on_loop(cache, look, key)
+            if found is ENOVAL:
+                return await acompute(key, args, kwargs)
+            result, took = found
+            with suppress(Timeout):  # a later call may claim it: this one has its result
+                if is_time(took, due) and claim(impatient(cache), key, took):
+                    _in_background(acompute(key, args, kwargs))
+            return result
+
+        wrapper = wraps(function)(awaiting if is_coroutine_function(function) else calling)
         wrapper.__cache_key__ = cache_key  # type: ignore[attr-defined]
         return wrapper
 
     return decorator
+
+
+_tasks: set[Any] = set()  # the loop itself holds them weakly
+
+
+def _in_background(coroutine: Coroutine[Any, Any, Any]) -> None:
+    """Run it in a task of this event loop."""
+    import asyncio  # here it is loaded; at start-up it would cost 20 ms
+
+    task = asyncio.create_task(coroutine)
+    _tasks.add(task)
+    task.add_done_callback(_tasks.discard)

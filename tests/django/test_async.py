@@ -6,20 +6,23 @@ What takes `any_cache` holds for Django's LocMemCache as well, see `test_contrac
 from __future__ import annotations
 
 import asyncio
-import sqlite3
+import inspect
 import threading
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+from asgiref.sync import async_to_sync, iscoroutinefunction, sync_to_async
 from django.core.cache import caches
 from django.core.cache.backends.base import BaseCache
 from django.core.cache.backends.locmem import LocMemCache
 from django.test import override_settings
 
 from django_diskcache import DjangoCache, asynchronous
+from tests import locking
+from tests.locking import PATIENCE, beside
 
 from .conftest import FakeClock, MakeAny, MakeCache, warned
 
@@ -297,8 +300,6 @@ def test_through_django_core_cache(tmp_path: Path) -> None:
 
 # The event loop never waits
 
-PATIENCE = 20  # seconds after which a watchdog frees a lock that a broken loop waits for
-
 
 class Loaded:
     """A value that loads as the number of the thread that loads it."""
@@ -307,41 +308,9 @@ class Loaded:
         return threading.get_ident, ()
 
 
-@contextmanager
-def locked(cache: DjangoCache) -> Iterator[Callable[[], bool]]:
-    """The write lock of every shard is taken, as if by another process.
-
-    Gives a function that lets go of them, and says whether it was in time. Should the event
-    loop itself wait for a lock, nothing in it could free one: then the watchdog does.
-    """
-    connections = [
-        sqlite3.connect(store.path, isolation_level=None, check_same_thread=False)
-        for store in cache._cache.engine.stores
-    ]
-    once = threading.Lock()
-    held = True
-
-    def release() -> bool:
-        nonlocal held
-        with once:
-            before, held = held, False
-            if before:
-                for connection in connections:
-                    connection.execute("ROLLBACK")
-        return before
-
-    watchdog = threading.Timer(PATIENCE, release)
-    try:
-        for connection in connections:
-            connection.execute("BEGIN IMMEDIATE")
-        watchdog.start()
-        yield release
-        release()
-    finally:
-        watchdog.cancel()
-        watchdog.join()
-        for connection in connections:
-            connection.close()
+def locked(cache: DjangoCache) -> AbstractContextManager[Callable[[], bool]]:
+    """The write lock of every shard is taken, see `locking`."""
+    return locking.locked(cache._cache.engine)
 
 
 WRITES: dict[str, tuple[Callable[[DjangoCache], Awaitable[Any]], Any, dict[str, Any]]] = {
@@ -389,23 +358,8 @@ def test_a_write_that_finds_a_lock_leaves_the_loop_free_and_completes(
     cache.set("b", 2)
     call, result, entries = WRITES[name]
 
-    steps: list[bool] = []
-
-    async def other_task(write: asyncio.Future[Any]) -> None:
-        for _ in range(20):
-            await asyncio.sleep(0)
-            steps.append(write.done())
-        steps.append(release())
-
-    async def main() -> Any:
-        # The write cannot end before the other task, on the same loop, frees the lock.
-        write = asyncio.ensure_future(call(cache))
-        await asyncio.gather(write, other_task(write))
-        return write.result()
-
     with locked(cache) as release:
-        assert run(main()) == result
-    assert steps == [False] * 20 + [True], "the loop stood still until the watchdog came"
+        assert run(beside(call(cache), release)) == result
     assert cache.get_many(["a", "b", "new", "newer"]) == entries
 
 
@@ -554,3 +508,121 @@ def test_a_read_opens_a_connection_while_a_write_waits(make_cache: MakeCache) ->
             assert run(cache.aget("b")) == 2
         finally:
             database._give_back(taken)
+
+
+# Memoized coroutine functions
+
+
+def test_memoize_of_a_coroutine_function(cache: DjangoCache, clock: FakeClock) -> None:
+    calls: list[int] = []
+
+    @cache.memoize(timeout=10, tag="sums")
+    async def double(x: int) -> int | None:
+        """Doubles."""
+        calls.append(x)
+        await asyncio.sleep(0)
+        return x * 2 or None
+
+    async def main() -> None:
+        assert [await double(x) for x in (4, 4, 0, 0)] == [8, 8, None, None]
+        assert calls == [4, 0]
+        key = double.__cache_key__(4)  # type: ignore[attr-defined]
+        assert await cache.aget(key, tag=True) == (8, "sums")
+        clock.advance(10)
+        assert await double(4) == 8
+        assert calls == [4, 0, 4]
+        assert await double.__wrapped__(4) == 8  # type: ignore[attr-defined]
+        assert await cache.aevict("sums") == 2
+
+    run(main())
+    assert inspect.iscoroutinefunction(double)
+    assert iscoroutinefunction(double)
+    assert (double.__name__, double.__doc__) == ("double", "Doubles.")
+    assert async_to_sync(double)(4) == 8
+
+
+def test_memoized_functions_of_both_kinds_share_results(make_cache: MakeCache) -> None:
+    cache = make_cache()
+
+    @cache.memoize(name="total", timeout=60)
+    def total(*numbers: int) -> int:
+        return sum(numbers)
+
+    @cache.memoize(name="total", timeout=60)
+    async def atotal(*numbers: int) -> int:
+        raise AssertionError("the other function's result is there")
+
+    assert total(1, 2) == run(atotal(1, 2)) == 3
+    hopping = cache.memoize(name="total", timeout=60)(sync_to_async(total.__wrapped__))  # type: ignore[attr-defined]
+    assert inspect.iscoroutinefunction(hopping)
+    assert [run(hopping(1, 2)), run(hopping(4))] == [3, 4]
+    assert total(4) == 4
+
+
+def test_memoize_options_with_a_coroutine_function(cache: DjangoCache) -> None:
+    calls: list[Any] = []
+
+    async def note(*args: Any) -> int:
+        calls.append(args)
+        return len(calls)
+
+    never = cache.memoize(timeout=0)(note)
+    assert [run(never(1)), run(never(1))] == [1, 2]
+    assert len(cache) == 0
+    versioned = cache.memoize(name="note", version=2)(note)
+    assert [run(versioned(1)), run(versioned(1))] == [3, 3]
+    assert cache.get(versioned.__cache_key__(1), version=2) == 3  # type: ignore[attr-defined]
+    with pytest.raises(TypeError, match="parentheses"):
+        cache.memoize(note)  # type: ignore[arg-type]
+
+
+def test_generators_are_not_memoized(cache: DjangoCache) -> None:
+    async def numbers() -> Any:
+        yield 1
+
+    with pytest.raises(TypeError, match=r"numbers is an async generator.*returns a list"):
+        cache.memoize()(numbers)
+
+
+def test_memoize_keeps_nothing_of_a_call_that_fails(cache: DjangoCache) -> None:
+    @cache.memoize(timeout=60)
+    async def fail(error: BaseException) -> None:
+        raise error
+
+    with pytest.raises(LookupError, match="why"):
+        run(fail(LookupError("why")))
+    with pytest.raises(asyncio.CancelledError):
+        run(fail(asyncio.CancelledError()))
+    assert len(cache) == 0
+
+
+def test_a_memoized_result_that_finds_a_lock_leaves_the_loop_free(
+    make_cache: MakeCache,
+) -> None:
+    cache = make_cache(SHARDS=2)
+
+    @cache.memoize(timeout=60)
+    async def double(x: int) -> int:
+        return x * 2
+
+    with locked(cache) as release:
+        assert run(beside(double(4), release)) == 8
+    assert cache.get(double.__cache_key__(4)) == 8  # type: ignore[attr-defined]
+
+
+def test_memoized_results_are_kept_and_read_inline(
+    make_cache: MakeCache, no_threads: None
+) -> None:
+    cache = make_cache(SHARDS=2)
+
+    @cache.memoize(timeout=60)
+    async def load() -> Any:
+        return Loaded()
+
+    async def main() -> None:
+        assert isinstance(await load(), Loaded)
+        with locked(cache):
+            # From the store, and then from memory.
+            assert [await load(), await load()] == [threading.get_ident()] * 2
+
+    run(main())
