@@ -33,6 +33,11 @@ _SENTINEL = "\x00key\x00"
 _in_use: set[Engine] = set()  # else an engine would go with the last backend object of a thread
 
 
+def portable(key: str, longest: int = MEMCACHE_MAX_KEY_LENGTH) -> bool:
+    """Whether Django has nothing to warn of; its own check looks at each character in turn."""
+    return len(key) <= longest and key.isascii() and key.isprintable() and " " not in key
+
+
 class DjangoCache(AsyncMethods, BaseCache):  # type: ignore[misc]
     """A persistent cache in a directory, shared by all processes of a machine.
 
@@ -65,22 +70,15 @@ class DjangoCache(AsyncMethods, BaseCache):  # type: ignore[misc]
 
     def make_and_validate_key(self, key: Any, version: int | None = None) -> Any:
         """The key in the store; warns of one that is not portable to memcached."""
-        if self.key_func is default_key_func:  # what it does, without the call
-            made: Any = (
-                f"{self.key_prefix}:{self.version if version is None else version}:{key}"
-            )
-        else:
-            made = self.make_key(key, version)
-        # Django looks at each character in a loop; the common key is cleared at C speed.
-        if not (
-            type(made) is str
-            and len(made) <= MEMCACHE_MAX_KEY_LENGTH
-            and made.isascii()
-            and made.isprintable()
-            and " " not in made
-        ):
+        made: Any = self._made(key, version)
+        if type(made) is not str or not portable(made):
             self.validate_key(made)
         return made
+
+    def _made(self, key: Any, version: int | None) -> Any:
+        if self.key_func is default_key_func:  # what make_key does, without two calls
+            return f"{self.key_prefix}:{self.version if version is None else version}:{key}"
+        return self.make_key(key, version)
 
     def get_backend_timeout(self, timeout: Any = DEFAULT_TIMEOUT) -> float | None:
         """Seconds that an entry with this timeout lives; None is for ever."""
@@ -126,11 +124,23 @@ class DjangoCache(AsyncMethods, BaseCache):  # type: ignore[misc]
         :param tag: return it with its tag, in a tuple
         :param retry: wait for a lock as long as it takes
         """
-        made = self.make_and_validate_key(key, version)
-        if not (read or expire_time or tag):
-            value = self._near.get(made)
+        if self.key_func is default_key_func:  # once more without a call: the hottest path
+            made: Any = (
+                f"{self.key_prefix}:{self.version if version is None else version}:{key}"
+            )
+        else:
+            made = self.make_key(key, version)
+        plain = not (read or expire_time or tag)
+        if plain and type(made) is str:
+            value = self._near.get(made)  # it knows no key that deserves a warning
             if value is not UNKNOWN:
                 return default if value is ENOVAL else value
+        if type(made) is not str or not portable(made):
+            self.validate_key(made)
+            with self._near.bypassed():  # the next time is to warn as well
+                return self._cache.get(made, default, read, expire_time, tag, retry)
+        if plain:
+            return self._cache.look(made, default, retry)
         return self._cache.get(made, default, read, expire_time, tag, retry)
 
     def read(self, key: Any, version: int | None = None) -> Any:
@@ -240,15 +250,32 @@ class DjangoCache(AsyncMethods, BaseCache):  # type: ignore[misc]
 
     # Many keys: one look or one transaction for each shard
 
-    def _made(self, keys: Iterable[Any], version: int | None) -> dict[str, Any]:
+    def _made_many(self, keys: Iterable[Any], version: int | None) -> dict[str, Any]:
         return {self.make_and_validate_key(key, version=version): key for key in keys}
 
     def get_many(self, keys: Iterable[Any], version: int | None = None) -> dict[Any, Any]:
         """The values of those `keys` that are there."""
+        keys = list(keys)
+        if self.key_func is default_key_func:
+            head = f"{self.key_prefix}:{self.version if version is None else version}:"
+            names: list[Any] = [f"{head}{key}" for key in keys]
+        else:
+            names = [self.make_key(key, version) for key in keys]
+        try:
+            clean = portable("".join(names), MEMCACHE_MAX_KEY_LENGTH * len(names))
+        except TypeError:  # KEY_FUNCTION makes something else than texts
+            clean = False
+        if clean and max(map(len, names), default=0) <= MEMCACHE_MAX_KEY_LENGTH:
+            found = self._cache.get_many(names)
+        else:
+            for key in keys:
+                self.make_and_validate_key(key, version)
+            with self._near.bypassed():  # as in `get`
+                found = self._cache.get_many(names)
         # Two keys may be made into one, such as 1 and "1": each has its value.
-        made = {key: self.make_and_validate_key(key, version=version) for key in keys}
-        found = self._cache.get_many(set(made.values()))
-        return {key: found[name] for key, name in made.items() if name in found}
+        return {
+            key: found[name] for key, name in zip(keys, names, strict=True) if name in found
+        }
 
     def set_many(
         self,
@@ -258,14 +285,14 @@ class DjangoCache(AsyncMethods, BaseCache):  # type: ignore[misc]
         tag: Any = None,
     ) -> list[Any]:
         """Store all of `data`; the keys that could not be stored."""
-        made = self._made(data, version)
+        made = self._made_many(data, version)
         items = {key: data[name] for key, name in made.items()}
         failed = self._cache.set_many(items, self.get_backend_timeout(timeout), tag, retry=True)
         return [made[key] for key in failed]
 
     def delete_many(self, keys: Iterable[Any], version: int | None = None) -> None:
         """Remove `keys`."""
-        self._cache.delete_many(self._made(keys, version), retry=True)
+        self._cache.delete_many(self._made_many(keys, version), retry=True)
 
     # The whole cache
 

@@ -76,9 +76,21 @@ changed_rows: Callable[[sqlite3.Cursor], int] = attrgetter("rowcount")
 
 
 class Connection(sqlite3.Connection):
-    """A pooled connection, which remembers the epoch of the pool that opened it."""
+    """A pooled connection, which remembers the epoch of the pool that opened it.
+
+    It has one cursor for all statements, which are run to their end: a new one for each would
+    take a tenth of the time of a look.
+    """
 
     epoch = 0
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.step = self.cursor().execute
+
+    def close(self) -> None:
+        del self.step  # it refers to the connection
+        super().close()
 
 
 class Transaction:
@@ -154,18 +166,18 @@ class Database:
         if self._transactions:
             transaction = self._transactions.get(get_ident())
             if transaction is not None:
-                return outcome(transaction.connection.execute(sql, parameters))
+                return outcome(transaction.connection.step(sql, parameters))
         try:
             connection = self._idle.pop()  # the common case of _borrow
         except IndexError:
             connection = self._borrow(wait)
         try:
             try:
-                return outcome(connection.execute(sql, parameters))
+                return outcome(connection.step(sql, parameters))
             except sqlite3.OperationalError as error:
                 if not is_busy(error):
                     raise
-                return patiently(lambda: outcome(connection.execute(sql, parameters)), wait)
+                return patiently(lambda: outcome(connection.step(sql, parameters)), wait)
         finally:
             self._give_back(connection)
 

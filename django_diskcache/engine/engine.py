@@ -77,6 +77,7 @@ class Engine:
                 for number, (path, disk) in enumerate(zip(paths, self.disks, strict=True))
             ]
         self.limits = Limits(self.stores, self.settings, clock)
+        weakref.finalize(self, self.near.flush)  # at exit as well
         if stored:
             known = self._load()
             opened = {n: v for n, v in self.settings.items() if n.startswith("sqlite_")}
@@ -138,6 +139,7 @@ class Engine:
         if "near_cache_size" in changed:
             self.near.resize(self.settings["near_cache_size"])
         policy = self.stores[0].policy
+        self.near.flush()
         self.near.counting = bool(self.settings["statistics"])
         self.near.note = policy.hit if policy.tracks else None
         if "max_entries" in changed:
@@ -205,7 +207,8 @@ class Engine:
         return sum(store.database.run(schema.COUNT)[0][0] for store in self.stores)
 
     def stats(self, enable: bool, reset: bool) -> tuple[int, int]:
-        """(hits, misses) of all processes since the last reset."""
+        """(hits, misses) of all processes since the last reset, as far as they have told."""
+        self.near.flush()
         numbers = range(len(self.stores))
         result = [sum(self.segment.total(kind, n) for n in numbers) for kind in (HITS, MISSES)]
         if reset:
@@ -228,11 +231,13 @@ class Engine:
 
     def close(self) -> None:
         """Close the connections; the next call opens new ones."""
+        self.near.flush()
         for store in self.stores:
             store.database.close()
 
     def refresh(self) -> None:
-        """Notice that the directory was removed or replaced, and start over in it."""
+        """Housekeeping: notice that the directory was removed or replaced, and start over."""
+        self.near.flush()
         # One shard at a time: this is called at the end of every request.
         self._looked_at = (self._looked_at + 1) % len(self.stores)
         if not self.segment.lost() and os.path.exists(self.stores[self._looked_at].path):

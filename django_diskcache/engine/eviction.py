@@ -43,8 +43,12 @@ class Policy:
     evicts = False
     tracks = False
 
-    def hit(self, access: AccessFields, slot: int, now: float) -> None:
-        """A live entry in `slot` was read at `now`, seconds since the epoch."""
+    def hit(self, access: AccessFields, slot: int, now: float) -> float:
+        """A live entry in `slot` was read at `now`, seconds since the epoch.
+
+        :return: until when other reads of it make no difference, seconds since the epoch
+        """
+        return now
 
     def stored(self, access: AccessFields, slot: int, now: float) -> None:
         """An entry in `slot` was stored at `now`, seconds since the epoch."""
@@ -68,10 +72,13 @@ class LeastRecentlyUsed(Policy):
     evicts = True
     tracks = True
 
-    def hit(self, access: AccessFields, slot: int, now: float) -> None:
-        access[slot] = int(now) & 0xFFFFFFFF
+    def hit(self, access: AccessFields, slot: int, now: float) -> float:
+        second = int(now)
+        access[slot] = second & 0xFFFFFFFF
+        return second + 1.0
 
-    stored = hit
+    def stored(self, access: AccessFields, slot: int, now: float) -> None:
+        self.hit(access, slot, now)
 
     def rank(self, store_time: float, access: int) -> float:
         # The exact store time orders what has not been read since.
@@ -85,10 +92,11 @@ class LeastFrequentlyUsed(Policy):
     evicts = True
     tracks = True
 
-    def hit(self, access: AccessFields, slot: int, now: float) -> None:
+    def hit(self, access: AccessFields, slot: int, now: float) -> float:
         count = access[slot]
         if count < MOST_COUNTED:
             access[slot] = count + 1
+        return now
 
     def rank(self, store_time: float, access: int) -> float:
         return access + store_time / 2**40  # a time is below 2**40: it only breaks ties

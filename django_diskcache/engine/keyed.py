@@ -168,34 +168,38 @@ class KeyedCache:
         :param tag: return it with its tag, in a tuple
         :param retry: wait for a lock as long as it takes
         """
-        if read or expire_time or tag:
-            store, place = self._engine.place(key)
-            try:
-                found = store.get(place, default, read, self._wait(retry))
-            except self.absorbs:
-                found = default, None, None
-            return shaped(found, expire_time, tag)
+        if not (read or expire_time or tag):
+            value = self._engine.near.get(key) if type(key) is str else UNKNOWN
+            if value is UNKNOWN:
+                return self.look(key, default, retry)
+            return default if value is ENOVAL else value
+        store, place = self._engine.place(key)
         try:
-            value = self._load(key, self._wait(retry))
+            found = store.get(place, default, read, self._wait(retry))
+        except self.absorbs:
+            found = default, None, None
+        return shaped(found, expire_time, tag)
+
+    def look(self, key: Any, default: Any = None, retry: bool = False) -> Any:
+        """`get` for a key, if it is a text, that the near cache has just been asked for."""
+        try:
+            value = self._look(key, self._wait(retry))
         except self.absorbs:
             return default
         return default if value is ENOVAL else value
 
-    def _load(self, key: Any, wait: Wait) -> Any:
-        """The value, or ENOVAL; from this process's memory if that is still good."""
-        engine = self._engine
-        if type(key) is str:
-            value = engine.near.get(key)
+    def _look(self, key: Any, wait: Wait) -> Any:
+        store, place = self._engine.place(key)
+        if type(key) is not str:  # it has another name in the near cache
+            value = self._engine.near.get(near_name(key, place))
             if value is not UNKNOWN:
                 return value
-            store, place = engine.place(key)
-            return store.load(key, place, wait)
-        store, place = engine.place(key)
-        value = engine.near.get(near_name(key, place))
-        return store.load(key, place, wait) if value is UNKNOWN else value
+        return store.load(key, place, wait)
 
     def __getitem__(self, key: Any) -> Any:
-        value = self._load(key, None)
+        value = self._engine.near.get(key) if type(key) is str else UNKNOWN
+        if value is UNKNOWN:
+            value = self._look(key, None)
         if value is ENOVAL:
             raise KeyError(key)
         return value
@@ -221,9 +225,12 @@ class KeyedCache:
         return self._has(key, None)
 
     def _has(self, key: Any, wait: Wait) -> bool:
-        if type(key) is str and (known := self._engine.near.knows(key)) is not None:
+        near = self._engine.near
+        if type(key) is str and (known := near.knows(key)) is not None:
             return known
         store, place = self._engine.place(key)
+        if type(key) is not str and (known := near.knows(near_name(key, place))) is not None:
+            return known
         return store.contains(place, wait)
 
     def add(
@@ -318,16 +325,12 @@ class KeyedCache:
 
     def get_many(self, keys: Iterable[Any], retry: bool = False) -> dict[Any, Any]:
         """The values of those `keys` that are there."""
-        found: dict[Any, Any] = {}
-        unknown = []
-        near = self._engine.near
+        texts: list[Any] = []  # only a text is its own name in the near cache
+        others: list[Any] = []
         for key in keys:
-            value = near.get(key) if type(key) is str else UNKNOWN
-            if value is UNKNOWN:
-                unknown.append(key)
-            elif value is not ENOVAL:
-                found[key] = value
-        for store, places in self._by_store(unknown).items():
+            (texts if type(key) is str else others).append(key)
+        found, unknown = self._engine.near.get_many(texts)
+        for store, places in self._by_store(unknown + others).items():
             try:
                 found.update(batches.load(store, places, self._wait(retry)))
             except self.absorbs:

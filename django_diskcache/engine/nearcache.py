@@ -25,6 +25,11 @@ Strings, bytes and numbers are served as they are.
 
 The memory is bounded in bytes. When it is full the oldest entry goes, unless it was read since
 it came to the front of the queue: then it gets a second chance at the back.
+
+A hit counts in this process's memory, and the counts move to the segment at the end of a
+request, with the next look into the store a second later, when somebody here asks for the
+statistics, and at exit. What the eviction policy wants to know of a hit it is told at once,
+but only of those that make a difference to it: it says until when the next ones make none.
 """
 
 from __future__ import annotations
@@ -32,24 +37,28 @@ from __future__ import annotations
 import os
 import pickle
 import threading
+import time
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from sys import getsizeof
 from threading import get_ident
 from typing import Any
 
-from .clock import Clock
+from .clock import Clock, wall_clock
 from .errors import ENOVAL, UNKNOWN
-from .segment import Segment
+from .segment import HITS, MISSES, Segment
 
 MAX_AGE = 5.0  # seconds
+COUNTS_AGE = 1.0  # seconds that hits are counted here before they move to the segment
 LARGEST = 64  # an entry takes at most this fraction of the budget
 OVERHEAD = 400  # bytes of an entry beside its key and value: list, dictionary slot, numbers
 
-# What is remembered of a key. A list, because `READ` is set at each hit.
-SLOT, STAMP, UNTIL, COUNTER, VALUE, PICKLED, SIZE, READ = range(8)
+# What is remembered of a key; a list, because some of it changes at hits. `UNTIL` is the time
+# from which a hit must look closer: then the entry ends, or the policy is to be told. Its end
+# itself is `END`. `READ` is for the second chance.
+SLOT, STAMP, UNTIL, COUNTER, VALUE, PICKLED, SIZE, READ, END = range(9)
 
 
 class NearCache:
@@ -64,8 +73,10 @@ class NearCache:
         self._budget = budget
         self._clock = clock
         self._lock = threading.Lock()  # for the queue and its bytes; hits do without
+        self._flushed = 0.0  # when the counts moved to the segment
         self.counting = True
-        self.note: Callable[[Any, int, float], None] | None = None
+        # The policy's: told of a hit, it returns until when others make no difference to it.
+        self.note: Callable[[Any, int, float], float] | None = None
         self.transacting: dict[int, int] = {}  # threads inside a transaction of this engine
         self.attach(segment)
         _caches.add(self)
@@ -74,28 +85,49 @@ class NearCache:
         """Forget everything and go by this segment from now on."""
         self._segment = segment
         self._stamps = segment.stamps
-        self._counters = segment.counters
+        # Hits of each shard, then misses. The interpreter's lock makes `+=` on one whole.
+        self.counts = [0] * (2 * segment.shards)
         self.clear()
 
     def get(self, key: Any) -> Any:
         """The value, ENOVAL for a key known to be missing, or UNKNOWN: look in the store."""
         entry = self._entries.get(key)
-        if entry is None:
+        if entry is None or self._stamps[entry[SLOT]] != entry[STAMP]:
             return UNKNOWN
-        slot = entry[SLOT]
-        now = self._clock()
-        if self._stamps[slot] != entry[STAMP] or now >= entry[UNTIL]:
+        now = time.time() if self._clock is wall_clock else self._clock()  # a call less
+        if now >= entry[UNTIL] and not self._goes_on(entry, now):
             return UNKNOWN
         if self.transacting and get_ident() in self.transacting:
             return UNKNOWN
         entry[READ] = True
-        if self.counting:
-            self._counters[entry[COUNTER] + self._segment.stripe] += 1
-        if self.note is not None:
-            self.note(self._segment.access, slot, now)
-        if entry[PICKLED]:
-            return pickle.loads(entry[VALUE])
-        return entry[VALUE]
+        self.counts[entry[COUNTER]] += 1
+        return pickle.loads(entry[VALUE]) if entry[PICKLED] else entry[VALUE]
+
+    def get_many(self, keys: Iterable[Any]) -> tuple[dict[Any, Any], list[Any]]:
+        """`get` of several keys: those found, and those to be looked for in the store."""
+        found: dict[Any, Any] = {}
+        unknown: list[Any] = []
+        if self.transacting and get_ident() in self.transacting:
+            return found, list(keys)
+        entries, stamps, counts, loads = self._entries, self._stamps, self.counts, pickle.loads
+        now = self._clock()
+        for key in keys:
+            entry = entries.get(key)
+            if (
+                entry is None
+                or stamps[entry[SLOT]] != entry[STAMP]
+                or (now >= entry[UNTIL] and not self._goes_on(entry, now))
+            ):
+                unknown.append(key)
+                continue
+            entry[READ] = True
+            counts[entry[COUNTER]] += 1
+            value = entry[VALUE]
+            if entry[PICKLED]:
+                found[key] = loads(value)
+            elif value is not ENOVAL:
+                found[key] = value
+        return found, unknown
 
     def knows(self, key: Any) -> bool | None:
         """Whether the key has a live entry, or None: look in the store. Nothing is counted."""
@@ -103,11 +135,22 @@ class NearCache:
         if (
             entry is None
             or self._stamps[entry[SLOT]] != entry[STAMP]
-            or self._clock() >= entry[UNTIL]
-            or (self.transacting and get_ident() in self.transacting)
+            or self._clock() >= entry[END]
+            or self.bypassing()
         ):
             return None
         return entry[VALUE] is not ENOVAL
+
+    def _goes_on(self, entry: list[Any], now: float) -> bool:
+        """Whether the entry is still good; the policy is told of the hit."""
+        end: float = entry[END]
+        if now >= end:
+            return False
+        if self.note is None or entry[VALUE] is ENOVAL:
+            entry[UNTIL] = end
+        else:
+            entry[UNTIL] = min(end, self.note(self._segment.access, entry[SLOT], now))
+        return True
 
     def put(
         self,
@@ -115,26 +158,34 @@ class NearCache:
         slot: int,
         stamp: int,
         due: float | None,
-        counter: int,
         value: Any,
         pickled: bool,
+        now: float,
     ) -> None:
         """Remember what was read after `stamp` was noted; ENOVAL for a key that is missing.
 
         :param due: when it expires, seconds since the epoch
-        :param counter: where the segment counts reads that this entry answers
         """
+        if now - self._flushed > COUNTS_AGE:
+            self.flush()
+        if self.transacting and get_ident() in self.transacting:
+            return
         size = getsizeof(value) + getsizeof(key) + OVERHEAD
         if size * LARGEST > self._budget:
             return
-        until = self._clock() + MAX_AGE
-        if due is not None and due < until:
-            until = due
+        segment = self._segment
+        counter = slot // segment.slots
+        if value is ENOVAL:
+            counter += segment.shards
+        end = now + MAX_AGE
+        if due is not None and due < end:
+            end = due
+        until = end if self.note is None else now
         entries = self._entries
         with self._lock:
             known = entries.get(key)
             self._bytes += size if known is None else size - known[SIZE]
-            entries[key] = [slot, stamp, until, counter, value, pickled, size, False]
+            entries[key] = [slot, stamp, until, counter, value, pickled, size, False, end]
             while self._bytes > self._budget:
                 oldest, entry = entries.popitem(last=False)
                 if entry[READ]:
@@ -143,9 +194,20 @@ class NearCache:
                 else:
                     self._bytes -= entry[SIZE]
 
+    def flush(self) -> None:
+        """Move the counts to the segment, or drop them when statistics are off."""
+        self._flushed = self._clock()
+        counts, shards = self.counts, self._segment.shards
+        for index, count in enumerate(counts):
+            if count:
+                counts[index] -= count  # others may have counted on since
+                if self.counting:
+                    kind = HITS if index < shards else MISSES
+                    self._segment.add(kind, index % shards, count)
+
     @contextmanager
     def bypassed(self) -> Iterator[None]:
-        """This thread reads from the store meanwhile."""
+        """This thread reads from the store meanwhile, and remembers nothing of it."""
         thread = get_ident()
         self.transacting[thread] = self.transacting.get(thread, 0) + 1
         try:
@@ -156,6 +218,10 @@ class NearCache:
                 self.transacting[thread] = left
             else:
                 self.transacting.pop(thread, None)  # a forked child began without
+
+    def bypassing(self) -> bool:
+        """Whether this thread is inside `bypassed`."""
+        return bool(self.transacting) and get_ident() in self.transacting
 
     def clear(self) -> None:
         """Forget everything."""
@@ -182,10 +248,12 @@ _caches: weakref.WeakSet[NearCache] = weakref.WeakSet()
 
 def _after_fork() -> None:
     # The child keeps the entries, which are as good as the parent's. Its lock may be held by a
-    # thread that it does not have, and the bytes half counted: both begin anew.
+    # thread that it does not have, and the bytes half counted: both begin anew. What the parent
+    # has counted is the parent's to report.
     for cache in list(_caches):
         cache._lock = threading.Lock()
         cache.transacting.clear()
+        cache.counts = [0] * len(cache.counts)
         cache._bytes = sum(entry[SIZE] for entry in cache._entries.values())
 
 

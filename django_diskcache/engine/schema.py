@@ -55,16 +55,22 @@ ROW = "id, expire, tag, mode, filename, value"
 SELECT = f"SELECT {ROW} FROM cache WHERE key = ? AND raw = ?"
 
 
+# What a read of the value alone needs, in few columns, because Python describes each of them at
+# every look: when it expires; the mode, and FILED if the value is in a file; then that file's
+# name, or the value. For keys that are not raw, and for raw ones.
+FILED = 1 << 16
+VALUE = f"expire, mode + (filename IS NOT NULL) * {FILED}, IFNULL(filename, value)"
+SELECT_VALUE = tuple(
+    f"SELECT {VALUE} FROM cache WHERE key = ? AND raw = {raw}" for raw in (0, 1)
+)
+
+
 def select_many(count: int) -> str:
     """The entries of `count` raw keys: the key, then the columns of SELECT_VALUE."""
     marks = ", ".join("?" * count)
-    return f"""
-        SELECT key, expire, mode, filename, value FROM cache WHERE raw = 1 AND key IN ({marks})
-    """
+    return f"SELECT key, {VALUE} FROM cache WHERE raw = 1 AND key IN ({marks})"
 
 
-# What a read of the value alone needs.
-SELECT_VALUE = "SELECT expire, mode, filename, value FROM cache WHERE key = ? AND raw = ?"
 SELECT_EXPIRE = "SELECT expire FROM cache WHERE key = ? AND raw = ?"
 SELECT_FILENAME = "SELECT filename FROM cache WHERE key = ? AND raw = ?"
 

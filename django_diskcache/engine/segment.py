@@ -115,9 +115,9 @@ class Segment:
         stamp = array("Q", [next(self._fresh)])
         self.stamps[start : start + self.slots] = memoryview(stamp * self.slots)
 
-    def index(self, kind: int, shard: int) -> int:
-        """Where this process counts `kind` of `shard`: an index into `counters`."""
-        return (kind * self.shards + shard) * STRIPES + self.stripe
+    def add(self, kind: int, shard: int, number: int) -> None:
+        """Count `number` more of `kind` in `shard`."""
+        self.counters[(kind * self.shards + shard) * STRIPES + self.stripe] += number
 
     def total(self, kind: int, shard: int) -> int:
         """The sum over all processes since the last `rebase`."""

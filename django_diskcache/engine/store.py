@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
 from . import files, schema
 from .clock import Clock
-from .connection import Database, Rows, Transaction, Wait, all_rows, changed_rows
+from .connection import Database, Transaction, Wait, all_rows, changed_rows
 from .disk import INT64_MAX, INT64_MIN, MODE_RAW, Disk, Stored, portable_hash
 from .errors import ENOVAL, Timeout
 from .eviction import EVICTION_POLICY, Policy
 from .nearcache import NearCache
-from .segment import ENTRIES, HITS, MISSES, Segment
+from .segment import ENTRIES, Segment
 
 if TYPE_CHECKING:
     from .limits import Limits
@@ -94,10 +94,6 @@ class Store:
     def attach(self, segment: Segment) -> None:
         """Use this segment from now on."""
         self.segment = segment
-        # Where the stripes of a counter begin; the process's own is added at each use.
-        self._hits = segment.index(HITS, self.number) - segment.stripe
-        self._misses = segment.index(MISSES, self.number) - segment.stripe
-        self._entries = segment.index(ENTRIES, self.number) - segment.stripe
 
     @property
     def policy(self) -> Policy:
@@ -170,18 +166,19 @@ class Store:
         if transaction is not None:
             transaction.slots.add(slot)
             return database.run(sql, parameters, wait, outcome)
-        # An addition finds nothing that anybody remembers but a miss, and one that fails changes
+        # Of what an addition changes others remember a miss at most, and one that fails changes
         # nothing: those who wait for a lock by `add` would disturb one another.
         adding = sql in schema.ADDITIONS
         if not adding:
             segment.stamp(slot)
-        changed: Any = True  # perhaps, if it raises
         try:
-            changed = database.run(sql, parameters, wait, outcome)
-        finally:
-            if changed or not adding:
-                segment.stamp(slot)
-        return changed
+            result = database.run(sql, parameters, wait, outcome)
+        except BaseException:
+            segment.stamp(slot)  # it may be committed all the same
+            raise
+        if result or not adding:
+            segment.stamp(slot)
+        return result
 
     def _put(self, sql: str, row: Sequence[Any], number: int, wait: Wait) -> bool | None:
         """Store a row; whether its key is new, or None when `sql` left another row alone.
@@ -203,14 +200,12 @@ class Store:
         return None
 
     def _hit(self, place: Place) -> None:
-        if self.settings["statistics"]:
-            self.segment.counters[self._hits + self.segment.stripe] += 1
+        self.near.counts[self.number] += 1
         if self.near.note is not None:  # the policy's
             self.near.note(self.segment.access, self.segment.slot(place[2]), self.clock())
 
     def _missed(self) -> None:
-        if self.settings["statistics"]:
-            self.segment.counters[self._misses + self.segment.stripe] += 1
+        self.near.counts[self.segment.shards + self.number] += 1
 
     def after_commit(self, action: Callable[[], object]) -> None:
         """Do it now, or when this thread's transaction is committed, if it is in one."""
@@ -236,7 +231,7 @@ class Store:
             transaction.on_commit.append(lambda: self._add_to_count(change))
 
     def _add_to_count(self, change: int) -> None:
-        self.segment.counters[self._entries + self.segment.stripe] += change
+        self.segment.add(ENTRIES, self.number, change)
 
     def _stored(self, place: Place, stored: Stored, new: bool) -> None:
         if self.database.current() is None:
@@ -321,7 +316,7 @@ class Store:
         segment = self.segment
         slot = segment.slot(place[2])
         stamp = segment.stamps[slot]  # before the read, see nearcache
-        rows = self.database.run(schema.SELECT_VALUE, place[:2], wait)
+        rows = self.database.run(schema.SELECT_VALUE[place[1]], place[:1], wait)
         return self.loaded(key, place, slot, stamp, rows[0] if rows else None, wait)
 
     def loaded(
@@ -334,26 +329,27 @@ class Store:
         wait: Wait,
     ) -> Any:
         """The value in a row of SELECT_VALUE, or ENOVAL; `stamp` was noted before the read."""
-        remember = self.database.current() is None
-        name = near_name(key, place)
-        if row is not None:
-            due, mode, filename, stored = row
-            if due is None or due > self.clock():
-                try:
-                    value = self.disk.fetch(mode, filename, stored, False)
-                except FileNotFoundError:  # overwritten since; `get` looks again
-                    return self.get(place, ENOVAL, False, wait)[0]
-                self._hit(place)
-                if remember and self._native and filename is None:
-                    if type(value) in UNCHANGEABLE:
-                        self.near.put(name, slot, stamp, due, self._hits, value, False)
-                    else:
-                        self.near.put(name, slot, stamp, due, self._hits, stored, True)
-                return value
-        self._missed()
-        if remember:
-            self.near.put(name, slot, stamp, None, self._misses, ENOVAL, False)
-        return ENOVAL
+        near = self.near
+        name = key if type(key) is str else near_name(key, place)
+        now = self.clock()
+        if row is None or (row[0] is not None and row[0] <= now):
+            self._missed()
+            near.put(name, slot, stamp, None, ENOVAL, False, now)
+            return ENOVAL
+        due, mode, stored = row
+        if mode >= schema.FILED:
+            try:
+                value = self.disk.fetch(mode - schema.FILED, stored, None, False)
+            except FileNotFoundError:  # overwritten since; `get` looks again
+                return self.get(place, ENOVAL, False, wait)[0]
+            self._hit(place)
+            return value
+        value = self.disk.fetch(mode, None, stored, False)
+        self._hit(place)
+        if self._native:
+            pickled = type(value) not in UNCHANGEABLE
+            near.put(name, slot, stamp, due, stored if pickled else value, pickled, now)
+        return value
 
     def get(
         self, place: Place, default: Any, read: bool, wait: Wait

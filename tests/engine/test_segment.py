@@ -71,7 +71,7 @@ def test_a_good_segment_is_kept(tmp_path: Path) -> None:
     first = Segment(path, 2, MIN_SLOTS)
     assert first.created
     assert os.stat(path).st_mode & 0o777 == 0o600
-    first.counters[first.index(HITS, 1)] += 5
+    first.add(HITS, 1, 5)
     first.access[7] = 3
 
     second = Segment(path, 2, MIN_SLOTS * 2)
@@ -81,7 +81,7 @@ def test_a_good_segment_is_kept(tmp_path: Path) -> None:
     assert second.total(HITS, 1) == 5
     assert second.total(HITS, 0) == 0
     assert second.access[7] == 3
-    second.counters[second.index(HITS, 1)] += 1
+    second.add(HITS, 1, 1)
     assert first.total(HITS, 1) == 6  # it is shared memory
     first.rebase(HITS, 1)
     assert second.total(HITS, 1) == 0
