@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from asgiref.sync import sync_to_async
 from django.core.cache.backends.base import DEFAULT_TIMEOUT
 
-from .engine import Timeout
+from .engine import ENOVAL, UNKNOWN, Timeout
 
 if TYPE_CHECKING:
     from .backend import DjangoCache
@@ -42,8 +42,12 @@ class AsyncMethods:
         return twin
 
     async def aget(
-        self, key: Any, default: Any = None, version: Any = None, **kwargs: Any
+        self: Any, key: Any, default: Any = None, version: Any = None, **kwargs: Any
     ) -> Any:
+        if not kwargs:  # the common case, without a twin
+            value = self._known(key, version)
+            if value is not UNKNOWN:
+                return default if value is ENOVAL else value
         return await self._run("get", key, default, version, **kwargs)
 
     async def aread(self, key: Any, version: Any = None) -> Any:

@@ -18,19 +18,14 @@ from django.core.cache.backends.base import (
     BaseCache,
     default_key_func,
 )
-from django.core.exceptions import ImproperlyConfigured
 
-from . import configuration
 from .asynchronous import AsyncMethods
-from .engine import ENOVAL, UNKNOWN, Cache, Deque, FanoutCache, Index, ordering
+from .engine import ENOVAL, UNKNOWN, Cache, Deque, Index, ordering
 from .engine.disk import pickle_key
-from .engine.engine import Engine
 from .engine.memoize import Decorator, Function, Results, refuse_bare, wrapper_of
-from .impatient import ImpatientCache
+from .opened import opened
 
 _SENTINEL = "\x00key\x00"
-
-_in_use: set[Engine] = set()  # else an engine would go with the last backend object of a thread
 
 
 def portable(key: str, longest: int = MEMCACHE_MAX_KEY_LENGTH) -> bool:
@@ -51,20 +46,9 @@ class DjangoCache(AsyncMethods, BaseCache):  # type: ignore[misc]
     """
 
     def __init__(self, directory: Any, params: dict[str, Any]) -> None:
-        name, shards, timeout, disk, settings = configuration.read(directory, params)
-        super().__init__({**params, "OPTIONS": params.get("OPTIONS") or {}})
-        try:
-            self._cache = FanoutCache(name, shards, timeout, disk, stored=False, **settings)
-        except OSError as error:
-            raise ImproperlyConfigured(
-                f"The cache at {name!r}: {error}; LOCATION takes a directory that this "
-                "process may make and write in"
-            ) from error
-        except (TypeError, ValueError, RuntimeError) as error:
-            raise ImproperlyConfigured(f"The cache at {name!r}: {error}") from error
-        self._impatient = ImpatientCache.of(self._cache)
+        self._cache, self._impatient, _ = opened(directory, params)
         self._near = self._cache.engine.near
-        _in_use.add(self._cache.engine)
+        super().__init__({**params, "OPTIONS": params.get("OPTIONS") or {}})
 
     # Keys and timeouts
 
@@ -142,6 +126,11 @@ class DjangoCache(AsyncMethods, BaseCache):  # type: ignore[misc]
         if plain:
             return self._cache.look(made, default, retry)
         return self._cache.get(made, default, read, expire_time, tag, retry)
+
+    def _known(self, key: Any, version: int | None) -> Any:
+        """What the near cache has of `key`: the value, ENOVAL for a miss, or UNKNOWN."""
+        made = self._made(key, version)
+        return self._near.get(made) if type(made) is str else UNKNOWN
 
     def read(self, key: Any, version: int | None = None) -> Any:
         """An open binary file of the value of `key`, or None if it is missing."""

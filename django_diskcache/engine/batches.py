@@ -12,28 +12,43 @@ from .errors import ENOVAL
 from .store import Place, Store
 
 MOST_SELECTED = 512  # keys in one statement
+EXACT_SELECTED = 32  # up to so many keys there is a statement for each number of them
 
 
 def load(store: Store, places: Sequence[tuple[Any, Place]], wait: Wait) -> dict[Any, Any]:
     """`load` of several keys with one look; the live ones."""
-    found = {}
-    segment = store.segment
+    found: dict[Any, Any] = {}
     raw = [each for each in places if each[1][1]]
     for start in range(0, len(raw), MOST_SELECTED):
-        part = raw[start : start + MOST_SELECTED]
-        slots = [segment.slot(place[2]) for _, place in part]
-        stamps = [segment.stamps[slot] for slot in slots]  # before the read
-        keys = [place[0] for _, place in part]
-        # A power of two of them, so that few statements are ever compiled.
-        padding = keys[-1:] * ((1 << (len(keys) - 1).bit_length()) - len(keys))
-        sql = schema.select_many(len(keys) + len(padding))
-        rows = {row[0]: row[1:] for row in store.database.run(sql, keys + padding, wait)}
-        for (key, place), slot, stamp in zip(part, slots, stamps, strict=True):
-            found[key] = store.loaded(key, place, slot, stamp, rows.get(place[0]), wait)
-    for key, place in places:
-        if not place[1]:
-            found[key] = store.load(key, place, wait)
+        found.update(_load_raw(store, raw[start : start + MOST_SELECTED], wait))
+    if len(raw) < len(places):
+        for key, place in places:
+            if not place[1]:
+                found[key] = store.load(key, place, wait)
     return {key: value for key, value in found.items() if value is not ENOVAL}
+
+
+def _load_raw(store: Store, places: Sequence[tuple[Any, Place]], wait: Wait) -> dict[Any, Any]:
+    segment = store.segment
+    stamps = segment.stamps
+    slots = [segment.slot(place[2]) for _, place in places]
+    noted = [stamps[slot] for slot in slots]  # before the read
+    keys = [place[0] for _, place in places]
+    if len(keys) > EXACT_SELECTED:  # a power of two, so that few statements are ever compiled
+        keys += keys[-1:] * ((1 << (len(keys) - 1).bit_length()) - len(keys))
+    rows = store.database.run(schema.select_many(len(keys)), keys, wait)
+    by_key = {row[0]: row[1:] for row in rows}
+    seen: list[Any] = []
+
+    def remember(*item: Any) -> None:
+        seen.append(item)
+
+    found = {}
+    for (key, place), slot, stamp in zip(places, slots, noted, strict=True):
+        row = by_key.get(place[0])
+        found[key] = store.loaded(key, place, slot, stamp, row, wait, remember)
+    store.near.put_many(seen)
+    return found
 
 
 def store_all(
@@ -46,15 +61,14 @@ def store_all(
     """Store (place, key, value) items in one transaction: all or, on an error, none."""
     places: list[Place] = []
     encoded: list[Stored] = []
+    rows: list[list[Any]] = []
     due = store.due(expire)
     try:
         for place, key, value in items:
-            encoded.append(store.encode(value, False, key))
+            stored = store.encode(value, False, key)
+            encoded.append(stored)
             places.append(place)
-        rows = [
-            store.row(place, stored, due, tag)
-            for place, stored in zip(places, encoded, strict=True)
-        ]
+            rows.append(store.row(place, stored, due, tag))
         new = _upsert(store, rows, places, wait)
     except BaseException:
         for stored in encoded:

@@ -40,7 +40,7 @@ import threading
 import time
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from sys import getsizeof
 from threading import get_ident
@@ -152,41 +152,38 @@ class NearCache:
             entry[UNTIL] = min(end, self.note(self._segment.access, entry[SLOT], now))
         return True
 
-    def put(
-        self,
-        key: Any,
-        slot: int,
-        stamp: int,
-        due: float | None,
-        value: Any,
-        pickled: bool,
-        now: float,
-    ) -> None:
-        """Remember what was read after `stamp` was noted; ENOVAL for a key that is missing.
+    def put(self, *item: Any) -> None:
+        """Remember one item of `put_many`."""
+        self.put_many((item,))
 
-        :param due: when it expires, seconds since the epoch
+    def put_many(self, items: Sequence[Any]) -> None:
+        """Remember what was read of several keys.
+
+        :param items: of each the key, its slot, the stamp noted before it was read, when it
+            expires (seconds since the epoch, or None), the value or ENOVAL, and whether that
+            is pickled
         """
-        if now - self._flushed > COUNTS_AGE:
-            self.flush()
         if self.transacting and get_ident() in self.transacting:
             return
-        size = getsizeof(value) + getsizeof(key) + OVERHEAD
-        if size * LARGEST > self._budget:
-            return
-        segment = self._segment
-        counter = slot // segment.slots
-        if value is ENOVAL:
-            counter += segment.shards
-        end = now + MAX_AGE
-        if due is not None and due < end:
-            end = due
-        until = end if self.note is None else now
-        entries = self._entries
+        now = self._clock()
+        if now - self._flushed > COUNTS_AGE:
+            self.flush()
+        entries, segment, budget = self._entries, self._segment, self._budget
+        latest = now + MAX_AGE
         with self._lock:
-            known = entries.get(key)
-            self._bytes += size if known is None else size - known[SIZE]
-            entries[key] = [slot, stamp, until, counter, value, pickled, size, False, end]
-            while self._bytes > self._budget:
+            for key, slot, stamp, due, value, pickled in items:
+                size = getsizeof(value) + getsizeof(key) + OVERHEAD
+                if size * LARGEST > budget:
+                    continue
+                end = latest if due is None or due > latest else due
+                until = end if self.note is None else now
+                counter = slot // segment.slots
+                if value is ENOVAL:
+                    counter += segment.shards
+                known = entries.get(key)
+                self._bytes += size if known is None else size - known[SIZE]
+                entries[key] = [slot, stamp, until, counter, value, pickled, size, False, end]
+            while self._bytes > budget:
                 oldest, entry = entries.popitem(last=False)
                 if entry[READ]:
                     entry[READ] = False

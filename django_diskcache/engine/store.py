@@ -317,7 +317,8 @@ class Store:
         slot = segment.slot(place[2])
         stamp = segment.stamps[slot]  # before the read, see nearcache
         rows = self.database.run(schema.SELECT_VALUE[place[1]], place[:1], wait)
-        return self.loaded(key, place, slot, stamp, rows[0] if rows else None, wait)
+        row = rows[0] if rows else None
+        return self.loaded(key, place, slot, stamp, row, wait, self.near.put)
 
     def loaded(
         self,
@@ -327,14 +328,16 @@ class Store:
         stamp: int,
         row: Sequence[Any] | None,
         wait: Wait,
+        remember: Callable[..., None],
     ) -> Any:
-        """The value in a row of SELECT_VALUE, or ENOVAL; `stamp` was noted before the read."""
-        near = self.near
+        """The value in a row of SELECT_VALUE, or ENOVAL; `stamp` was noted before the read.
+
+        :param remember: is called with an item of `NearCache.put_many`
+        """
         name = key if type(key) is str else near_name(key, place)
-        now = self.clock()
-        if row is None or (row[0] is not None and row[0] <= now):
+        if row is None or (row[0] is not None and row[0] <= self.clock()):
             self._missed()
-            near.put(name, slot, stamp, None, ENOVAL, False, now)
+            remember(name, slot, stamp, None, ENOVAL, False)
             return ENOVAL
         due, mode, stored = row
         if mode >= schema.FILED:
@@ -348,7 +351,7 @@ class Store:
         self._hit(place)
         if self._native:
             pickled = type(value) not in UNCHANGEABLE
-            near.put(name, slot, stamp, due, stored if pickled else value, pickled, now)
+            remember(name, slot, stamp, due, stored if pickled else value, pickled)
         return value
 
     def get(

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from django_diskcache import Cache, DjangoCache, FanoutCache
-from django_diskcache.backend import _in_use
 from django_diskcache.engine.memoize import Decorator
+from django_diskcache.opened import forget
 from tests.conftest import FakeClock
 
 SETTINGS: dict[str, Any] = {
@@ -89,8 +89,7 @@ class DjangoFace(Face):
         return self.cache._cache.engine
 
     def close(self) -> None:
-        self.cache.shutdown()
-        _in_use.discard(self.engine)  # which keeps it for the life of the process
+        forget(self.engine)
 
 
 def _make(kind: str, path: Path, clock: FakeClock) -> Face:

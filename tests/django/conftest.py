@@ -16,7 +16,7 @@ import pytest
 from django.core.cache.backends.base import BaseCache
 from django.core.cache.backends.locmem import LocMemCache
 
-from django_diskcache import DjangoCache, backend
+from django_diskcache import DjangoCache, opened
 
 MakeCache: TypeAlias = Callable[..., DjangoCache]
 MakeAny: TypeAlias = Callable[..., BaseCache]
@@ -45,11 +45,10 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
 
 @pytest.fixture(autouse=True)
 def _forgotten_engines() -> Iterator[None]:
-    before = set(backend._in_use)
+    before = opened.engines()
     yield
-    for engine in backend._in_use - before:
-        engine.close()
-    backend._in_use &= before
+    for engine in opened.engines() - before:
+        opened.forget(engine)
 
 
 @pytest.fixture

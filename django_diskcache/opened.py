@@ -1,0 +1,80 @@
+"""The caches that this process has open, by their entries in CACHES.
+
+Django builds a backend object for each thread, and under ASGI for each request. All of one
+entry share what is built here once: reading the options again would take longer than most
+requests spend in the cache.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from django.core.exceptions import ImproperlyConfigured
+
+from . import configuration
+from .engine import FanoutCache
+from .engine.engine import Engine
+from .impatient import ImpatientCache
+
+
+class Opened(NamedTuple):
+    """What an entry in CACHES stands for, and the entry itself."""
+
+    cache: FanoutCache
+    impatient: ImpatientCache
+    params: dict[str, Any]
+
+
+_opened: dict[str, list[Opened]] = {}  # by LOCATION
+_in_use: set[Engine] = set()  # else an engine would go with the last backend object of a thread
+
+
+def opened(location: Any, params: Mapping[str, Any]) -> Opened:
+    """The open cache of an entry; opened now if it is the first time.
+
+    :raises ImproperlyConfigured: for an option that is not known or has a wrong value, and a
+        directory that cannot be made
+    """
+    # A relative path, a home or a variable may mean something else the next time.
+    fixed = type(location) is str and location[:1] == os.sep and "$" not in location
+    if fixed:
+        for known in _opened.get(location, ()):
+            if known.params == params:
+                known.cache.engine.refresh()
+                return known
+    cache = _open(location, params)
+    _in_use.add(cache.engine)
+    # A copy: settings may be changed in place.
+    entry = {n: dict(v) if isinstance(v, dict) else v for n, v in params.items()}
+    new = Opened(cache, ImpatientCache.of(cache), entry)
+    if fixed:
+        _opened.setdefault(location, []).append(new)
+    return new
+
+
+def engines() -> set[Engine]:
+    """Those that are open for entries in CACHES."""
+    return set(_in_use)
+
+
+def forget(engine: Engine) -> None:
+    """Close an engine and let go of it, when a test is done with its directory."""
+    engine.close()
+    _in_use.discard(engine)
+    for location, known in list(_opened.items()):
+        _opened[location] = [each for each in known if each.cache.engine is not engine]
+
+
+def _open(location: Any, params: Mapping[str, Any]) -> FanoutCache:
+    name, shards, timeout, disk, settings = configuration.read(location, params)
+    try:
+        return FanoutCache(name, shards, timeout, disk, stored=False, **settings)
+    except OSError as error:
+        raise ImproperlyConfigured(
+            f"The cache at {name!r}: {error}; LOCATION takes a directory that this "
+            "process may make and write in"
+        ) from error
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ImproperlyConfigured(f"The cache at {name!r}: {error}") from error
