@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import mmap
 import multiprocessing
+import struct
 import traceback
 from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 PATIENCE = 60  # seconds, for a machine that is busy with something else
@@ -56,3 +60,96 @@ def opened(face: Callable[..., Any], directory: Any, **settings: Any) -> Any:
     with cache.transact():
         cache.delete("warm")
     return cache
+
+
+class SharedClock:
+    """Seconds since the epoch for every process that has this clock; only a test moves it.
+
+    It can be pickled. Two of them on one file tell the same time, and are two clocks to
+    `open_engine`: a cache with the one shares no near cache with a cache that has the other.
+
+    :param path: of a file of its own, made if missing
+    """
+
+    SECONDS = struct.Struct("d")
+
+    def __init__(self, path: Path, start: float = 1_700_000_000.0) -> None:
+        self.path = path
+        if not path.exists():
+            path.write_bytes(self.SECONDS.pack(start))
+        with path.open("r+b") as file:
+            self._mmap = mmap.mmap(file.fileno(), self.SECONDS.size)
+        self._now = memoryview(self._mmap).cast("d")
+
+    def __call__(self) -> float:
+        return self._now[0]
+
+    def __reduce__(self) -> tuple[type[SharedClock], tuple[Path]]:
+        return SharedClock, (self.path,)
+
+    def advance(self, seconds: float) -> None:
+        self._now[0] += seconds
+
+
+def _accompany(orders: Any, make: Callable[..., Any], args: Any) -> None:
+    """Make a thing, then call what arrives with it and answer, until the pipe is closed."""
+    thing = None
+    while True:
+        try:
+            function, arguments = orders.recv()
+        except (EOFError, ConnectionResetError):  # the latter if an answer was not fetched
+            return
+        try:
+            if thing is None:
+                thing = make(*args)
+            orders.send((True, function(thing, *arguments)))
+        except BaseException:
+            orders.send((False, traceback.format_exc()))
+
+
+class Companion:
+    """A process that has what `make(*args)` returns, and calls functions with it when told.
+
+    Leave it by ``with``: it ends there, and must end well.
+    """
+
+    def __init__(self, make: Callable[..., Any], *args: Any) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._orders, theirs = context.Pipe()
+        self._process = context.Process(target=_accompany, args=(theirs, make, args))
+        self._process.start()
+        theirs.close()
+
+    def ask(self, function: Callable[..., Any], *args: Any) -> None:
+        """Let it call `function(thing, *args)`; `answer` waits for what that returns."""
+        self._orders.send((function, args))
+
+    def answer(self) -> Any:
+        """What the function returned that was asked for first of those not yet answered."""
+        assert self._orders.poll(PATIENCE), "a process says nothing"
+        fine, result = self._orders.recv()
+        assert fine, result
+        return result
+
+    def call(self, function: Callable[..., Any], *args: Any) -> Any:
+        """`ask` and `answer`."""
+        self.ask(function, *args)
+        return self.answer()
+
+    def __enter__(self) -> Companion:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._orders.close()
+        self._process.join(PATIENCE if error is None else 0)
+        if self._process.exitcode is None:
+            self._process.kill()
+            self._process.join()
+        code = self._process.exitcode
+        self._process.close()
+        assert error is not None or code == 0, f"a process ended with {code}"
