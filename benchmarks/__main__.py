@@ -3,6 +3,11 @@
     python -m benchmarks                      # the quick plan, under three minutes
     python -m benchmarks --suite operations --full
 
+and the pages and README of the documentation, from a run or from the JSON of one:
+
+    python -m benchmarks --full --docs docs/benchmarks --readme README.md
+    python -m benchmarks --render docs/benchmarks/results.json --docs docs/benchmarks
+
 Every contender is measured in the same run, in turns. Times are per call. Contenders that are
 not installed are left out, and said so.
 """
@@ -10,88 +15,39 @@ not installed are left out, and said so.
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import platform
-import sqlite3
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import ModuleType
-
-import django
 
 from . import (
     Refused,
     batches,
     bulk,
-    chart,
+    documentation,
     large,
+    machine,
     memory,
     operations,
     processes,
     requests,
-    rounds,
+    results,
     startup,
     subjects,
     tables,
     targets,
 )
 from .plan import Bench, Plan
-from .report import microseconds
+from .results import Results
 from .tables import Table
 
 SUITES: dict[str, ModuleType] = {
     suite.NAME: suite
     for suite in (operations, batches, large, processes, requests, startup, memory, bulk)
 }
-ALL = (*subjects.SUBJECTS, subjects.OURS_BLIND, subjects.OURS_LRU, subjects.PEER_LRU)
-
-
-@dataclass(frozen=True)
-class Machine:
-    """What the run ran on."""
-
-    python: str
-    django: str
-    sqlite: str
-    system: str
-    cpus: int
-    load_average: float  # of the last minute, before the run
-    clock: float  # nanoseconds that reading the clock adds to each call
-    plan: str
-    day: str
-
-    def text(self) -> str:
-        """Two lines."""
-        return (
-            f"Python {self.python}, Django {self.django}, SQLite {self.sqlite}, {self.system},"
-            f" {self.cpus} CPUs, load average {self.load_average:.1f}; {self.plan} plan,"
-            f" {self.day}.\n"
-            f"The clock adds {microseconds(self.clock)} to each call; nothing is subtracted."
-            f" Ratios are to {subjects.OUR_BACKEND.name}."
-        )
-
-
-def machine(plan: Plan) -> Machine:
-    return Machine(
-        python=platform.python_version(),
-        django=django.get_version(),
-        sqlite=sqlite3.sqlite_version,
-        system=f"{platform.system()} {platform.machine()}",
-        cpus=len(os.sched_getaffinity(0))
-        if hasattr(os, "sched_getaffinity")
-        else os.cpu_count() or 1,
-        load_average=os.getloadavg()[0],
-        clock=rounds.clock_cost(),
-        plan=("full" if plan.full else "quick")
-        + (f", scaled by {plan.scale:g}" if plan.scale != 1 else ""),
-        day=time.strftime("%Y-%m-%d"),
-    )
 
 
 def present(
@@ -99,7 +55,7 @@ def present(
 ) -> dict[str, subjects.Subject]:
     """The contenders that are wanted and installed, with their servers running."""
     found: dict[str, subjects.Subject] = {}
-    for subject in ALL:
+    for subject in subjects.ALL:
         if wanted and subject.name not in wanted:
             continue
         if reason := subject.missing():
@@ -116,13 +72,33 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def run(wanted: argparse.Namespace) -> int:
+def run(wanted: argparse.Namespace, arguments: Sequence[str]) -> int:
+    """Measure, print, and write what is asked for."""
     plan = Plan(full=wanted.full, scale=wanted.scale, rounds=16 if wanted.full else 6)
-    ran_on = machine(plan)
-    names = wanted.suite or list(SUITES)
-    measured: list[Table] = []
+    ran_on = machine.machine(plan, arguments)
     if not wanted.json:
-        print(ran_on.text())
+        print(f"{ran_on.text()} Ratios are to {subjects.OUR_BACKEND.name}.")
+    measured = _measured(wanted, plan)
+    found = Results(ran_on, setups(measured), measured)
+    if wanted.json:
+        print(found.json())
+    elif verdicts := found.verdicts():
+        print(f"\n{targets.text(verdicts)}")
+    # As it will be read from the file: so drawing it again gives the same.
+    written = results.parse(found.json())
+    return document(wanted, written)
+
+
+def setups(measured: Sequence[Table]) -> dict[str, str]:
+    """How each that took part is set up."""
+    names = {name for table in measured for name in table.names()}
+    told = {subject.name: subject.setup for subject in subjects.ALL}
+    told[requests.WITHOUT] = "The same page, with values that it makes itself."
+    return {name: setup for name, setup in told.items() if name in names}
+
+
+def _measured(wanted: argparse.Namespace, plan: Plan) -> list[Table]:
+    measured: list[Table] = []
     with ExitStack() as stack:
         directory = Path(
             stack.enter_context(
@@ -132,58 +108,23 @@ def run(wanted: argparse.Namespace) -> int:
         database = directory / "django.sqlite3"
         subjects.configure(database)
         bench = Bench(plan, directory, database, present(stack, directory, wanted.contender))
-        for name in names:
+        for name in wanted.suite or SUITES:
             began = time.monotonic()
             for table in SUITES[name].run(bench):
                 measured.append(table)
                 if not wanted.json:
                     print(f"\n{tables.text(table)}", flush=True)
             say(f"{name} took {time.monotonic() - began:.0f} s")
-    found = targets.verdicts(measured)
-    if wanted.json:
-        print(
-            json.dumps(
-                {
-                    "machine": asdict(ran_on),
-                    "tables": [tables.document(table) for table in measured],
-                    "targets": targets.document(found),
-                },
-                indent=2,
-            )
-        )
-    elif found:
-        print(f"\n{targets.text(found)}")
+    return measured
+
+
+def document(wanted: argparse.Namespace, found: Results) -> int:
+    """Write the pages, and then README, which shows one of their charts."""
     if wanted.docs is not None:
-        write(wanted.docs, ran_on, measured, found)
+        documentation.write(wanted.docs, found, SUITES)
+        if wanted.readme is not None:
+            documentation.rewrite(wanted.readme, wanted.docs, found)
     return 0
-
-
-def write(
-    directory: Path,
-    ran_on: Machine,
-    measured: Sequence[Table],
-    found: Sequence[targets.Verdict],
-) -> None:
-    """The pages of the documentation: one for each suite, with its charts, and an index."""
-    directory.mkdir(parents=True, exist_ok=True)
-    suites = list(dict.fromkeys(table.suite for table in measured))
-    for suite in suites:
-        parts = [
-            f"# {SUITES[suite].TITLE}",
-            (SUITES[suite].__doc__ or "").strip(),
-            ran_on.text(),
-        ]
-        for table in measured:
-            if table.suite == suite:
-                parts.append(tables.markdown(table))
-                (directory / f"{table.slug}.svg").write_text(chart.svg(table), "utf-8")
-        (directory / f"{suite}.md").write_text("\n\n".join(parts) + "\n", "utf-8")
-    links = "\n".join(f"- [{SUITES[suite].TITLE}]({suite}.md)" for suite in suites)
-    tree = "\n".join(["```{toctree}", ":hidden:", "", *suites, "```"])
-    index = ["# Benchmarks", "Printed by `python -m benchmarks --docs`.", ran_on.text(), links]
-    if found:
-        index += ["## Targets", targets.markdown(found)]
-    (directory / "index.md").write_text("\n\n".join([*index, tree]) + "\n", "utf-8")
 
 
 def _scale(text: str) -> float:
@@ -214,7 +155,7 @@ def parser() -> argparse.ArgumentParser:
     add(
         "--contender",
         action="append",
-        choices=[subject.name for subject in ALL],
+        choices=[subject.name for subject in subjects.ALL],
         default=[],
         metavar="NAME",
         help="only this one of those that --list shows; may be repeated",
@@ -230,7 +171,19 @@ def parser() -> argparse.ArgumentParser:
         help="less of everything, such as 0.1 (default: 1); targets need the whole",
     )
     add("--json", action="store_true", help="print one JSON document")
-    add("--docs", type=Path, metavar="DIRECTORY", help="write Markdown and SVG there as well")
+    add("--docs", type=Path, metavar="DIRECTORY", help="write Markdown, SVG and JSON there")
+    add(
+        "--readme",
+        type=Path,
+        metavar="FILE",
+        help="with --docs: put the summary between the marks in this file; needs all suites",
+    )
+    add(
+        "--render",
+        type=Path,
+        metavar="FILE",
+        help="measure nothing: take the run from this JSON, which --docs or --json wrote",
+    )
     add(
         "--directory",
         type=Path,
@@ -240,12 +193,24 @@ def parser() -> argparse.ArgumentParser:
     return arguments
 
 
+def _check(wanted: argparse.Namespace) -> None:
+    """Refuse what would only fail after minutes of measuring."""
+    if wanted.readme is not None and wanted.docs is None:
+        raise Refused("--readme needs --docs, where its chart is")
+    if wanted.readme is not None and wanted.render is None:
+        documentation.marked(wanted.readme)
+        if wanted.suite or wanted.scale != 1:
+            raise Refused("--readme needs all suites at scale 1")
+    if wanted.render is not None and wanted.docs is None:
+        raise Refused("--render needs --docs, where to write")
+
+
 def show() -> None:
     """The suites and the contenders."""
     for name, suite in SUITES.items():
         print(f"{name:<12} {suite.TITLE}")
     print()
-    for subject in ALL:
+    for subject in subjects.ALL:
         reason = subject.missing()
         state = f"not installed: {reason}; {subject.get}" if reason else "installed"
         print(f"{subject.name:<28} {state}")
@@ -253,12 +218,16 @@ def show() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run it; the exit status: 2 if it could not run."""
+    arguments = sys.argv[1:] if arguments is None else arguments
     wanted = parser().parse_args(arguments)
     try:
         if wanted.list:
             show()
             return 0
-        return run(wanted)
+        _check(wanted)
+        if wanted.render is not None:
+            return document(wanted, results.read(wanted.render))
+        return run(wanted, arguments)
     except Refused as error:
         say(f"benchmarks: {error}")
         return 2

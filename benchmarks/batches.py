@@ -73,10 +73,11 @@ def run(bench: Bench) -> list[Table]:
             for name, opened in caches.items()
             if hasattr(opened.cache, "get_many")
         }
+        shares = {name: opened.share for name, opened in caches.items()}
         with bench.progress(table.title, len(MEASURES)) as progress:
             for place, (label, turn) in enumerate(MEASURES.items(), start=1):
                 turns = {name: turn(each) for name, each in ready.items()}
-                found = rounds.interleaved(turns, plan.rounds, plan.turn(0.06))
+                found = rounds.interleaved(turns, plan.rounds, plan.turn(0.06), shares=shares)
                 table.measures.append(latencies(label, values=found))
                 progress.update(place)
     table.notes.append("pysciqlop-cache has no batches.")

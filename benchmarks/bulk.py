@@ -66,8 +66,9 @@ def _removals(bench: Bench, entries: int) -> Table:
             progress.update(place)
     table.measures = [Measure(label, ONCE, row) for label, row in rows.items()]
     table.notes.append(
-        "evict removes the half that has a tag, without an index on tags; expire then removes"
-        " the other half. pysciqlop-cache takes its time from a clock that this cannot set."
+        "Once each, so the ratios are rough. evict removes the half that has a tag, without an"
+        " index on tags; expire then removes the other half. pysciqlop-cache takes its time"
+        " from a clock that this cannot set."
     )
     return table
 

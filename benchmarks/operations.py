@@ -118,6 +118,7 @@ def measured(
 ) -> Table:
     """`table` with the wanted operations of `caches`, which hold `entries` entries each."""
     plan = bench.plan
+    shares = {name: opened.share for name, opened in caches.items()}
     with bench.progress(table.title, len(caches) + len(wanted)) as progress:
         ready = {}
         for name, opened in caches.items():
@@ -125,11 +126,8 @@ def measured(
             progress.update(len(ready))
         for place, (label, (turn, seconds)) in enumerate(wanted.items(), start=len(ready)):
             turns = {name: turn(each) for name, each in ready.items()}
-            table.measures.append(
-                latencies(
-                    label, values=rounds.interleaved(turns, plan.rounds, plan.turn(seconds))
-                )
-            )
+            found = rounds.interleaved(turns, plan.rounds, plan.turn(seconds), shares=shares)
+            table.measures.append(latencies(label, values=found))
             progress.update(place)
     return table
 

@@ -37,6 +37,11 @@ class Opened:
     cache: Any
     directory: Path
 
+    @property
+    def share(self) -> float:
+        """Of the time of a turn."""
+        return self.subject.share
+
     def fill(self, items: Items, tag: Any = None) -> None:
         self.subject.fill(self.cache, items, tag)
 

@@ -36,8 +36,10 @@ Place = tuple[subjects.Subject, Path]
 COLUMNS = (
     Column("operations per second", "rate"),
     Column("median of get"),
+    Column("mean of get"),
     Column("p99 of get"),
     Column("median of set"),
+    Column("mean of set"),
     Column("p99 of set"),
 )
 
@@ -107,8 +109,10 @@ class Sum:
         found = {
             "operations per second": self.rate / self.turns,
             "median of get": self.get.percentile(50),
+            "mean of get": self.get.mean(),
             "p99 of get": self.get.percentile(99),
             "median of set": self.set.percentile(50),
+            "mean of set": self.set.mean(),
             "p99 of set": self.set.percentile(99),
         }
         return {name: value for name, value in found.items() if value is not None}
@@ -130,7 +134,8 @@ def run(bench: Bench) -> list[Table]:
             sums = {name: Sum() for name in caches}
             for number in range(turns):
                 for name in rounds.rotated(list(caches), number):
-                    _turns(pipes, sums[name], name, share, plan.turn(SECONDS))
+                    if rounds.has_turn(number, caches[name].share):
+                        _turns(pipes, sums[name], name, share, plan.turn(SECONDS))
                 progress.update(mix * turns + number)
             rows = {name: each.row() for name, each in sums.items()}
             table.measures.append(Measure(f"{share:.0%} writes", COLUMNS, rows))

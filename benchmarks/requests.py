@@ -40,6 +40,7 @@ FULL = (*QUICK, subjects.PEER_LRU, subjects.COMMUNITY, subjects.FILES, subjects.
 COLUMNS = (
     Column("pages per second", "rate"),
     Column("median"),
+    Column("mean"),
     Column("p99"),
 )
 # By module: its own arguments, with one process that serves.
@@ -83,6 +84,7 @@ def _measured(bench: Bench, module: str, told: dict[str, dict[str, Any]]) -> Mea
     plan = bench.plan
     face = SERVERS[module][0]
     turns = ROUNDS * (1 + 2 * plan.full)
+    shares = {name: subject.share for name, subject in bench.subjects.items()}
     dummy = {"BACKEND": "django.core.cache.backends.dummy.DummyCache"}
     with ExitStack() as stack:
         loads = {}
@@ -101,7 +103,8 @@ def _measured(bench: Bench, module: str, told: dict[str, dict[str, Any]]) -> Mea
         with bench.progress(f"pages under {module}", turns) as progress:
             for number in range(turns):
                 for name in rounds.rotated(list(loads), number):
-                    rates[name].append(loads[name].run(plan.turn(SECONDS)))
+                    if rounds.has_turn(number, shares.get(name, 1)):
+                        rates[name].append(loads[name].run(plan.turn(SECONDS)))
                 progress.update(number)
     rows = {}
     for name, each in loads.items():

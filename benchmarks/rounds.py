@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from .latency import Latencies
 
 T = TypeVar("T")
+ENOUGH = 100  # calls of which a p99 is more than the slowest of them
 Call = Callable[..., Any]
 Arguments = Iterable[tuple[Any, ...]]
 # Makes ready what is timed in the round with this number.
@@ -56,26 +57,37 @@ def rotated(items: Sequence[T], by: int) -> list[T]:
     return [*items[by:], *items[:by]]
 
 
+def has_turn(number: int, share: float) -> bool:
+    """Whether who gets a share of the time takes part in the round with this number, where
+    turns must all be of one length because rates are compared.
+    """
+    return number % round(1 / share) == 0
+
+
 def interleaved(
     turns: Mapping[str, Turn],
     rounds: int,
     seconds: float,
     before: Mapping[str, Call] | None = None,
+    shares: Mapping[str, float] | None = None,
 ) -> dict[str, dict[str, float]]:
     """The latencies of each contender, after `rounds` rounds of about `seconds` each.
 
     Who spends several turns on one call waits until the others have had theirs.
+
+    :param shares: of `seconds`, for contenders that get less
     """
     latencies = {name: Latencies() for name in turns}
     spent = dict.fromkeys(turns, 0.0)
     for number in range(rounds):
         for name in rotated(list(turns), number):
-            if spent[name] > 2 * (number + 1) * seconds:
+            turn = seconds * (shares or {}).get(name, 1)
+            if spent[name] > 2 * (number + 1) * turn:
                 continue
             began = time.perf_counter()
             call, arguments = turns[name](number)
             with quiet():
-                samples = timed(call, arguments, seconds, (before or {}).get(name))
+                samples = timed(call, arguments, turn, (before or {}).get(name))
             spent[name] += time.perf_counter() - began
             record = latencies[name].record
             for sample in samples:
@@ -84,12 +96,13 @@ def interleaved(
 
 
 def summary(latencies: Latencies) -> dict[str, float]:
-    """What the tables show of latencies."""
+    """What the tables show of latencies; the p99 if there are enough for one."""
+    calls = len(latencies)
     found = {
         "median": latencies.percentile(50),
         "mean": latencies.mean(),
-        "p99": latencies.percentile(99),
-        "calls": float(len(latencies)),
+        "p99": latencies.percentile(99) if calls >= ENOUGH else None,
+        "calls": float(calls),
     }
     return {name: value for name, value in found.items() if value is not None}
 

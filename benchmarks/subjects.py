@@ -24,6 +24,7 @@ from django.conf import settings
 from django_diskcache.engine import schema
 from django_diskcache.engine.disk import MODE_PICKLE, MODE_RAW
 from django_diskcache.engine.options import DEFAULT_SETTINGS
+from django_diskcache.engine.store import MOST_LOG_PAGES, PAGE
 
 from . import servers
 from .contenders import DISKCACHE, FILEBASED, LOCMEM, OURS, Contender, running
@@ -44,6 +45,8 @@ class Subject:
     get: str = ""  # how to get them
     shared: bool = True  # by processes
     scales: bool = True  # a write does not take longer the more entries there are
+    share: float = 1.0  # of the time of a turn; less for who few targets name
+    setup: str = ""  # how it is set up, for the documentation
 
     def missing(self) -> str:
         """What it needs and is not installed, or ''."""
@@ -243,6 +246,8 @@ class Bare:
     def __init__(self, path: Path) -> None:
         self.connection = sqlite3.connect(path, isolation_level=None, timeout=60)
         self._run = self.connection.execute
+        self._run(f"PRAGMA page_size={PAGE}")  # before the first table
+        self._run(f"PRAGMA wal_autocheckpoint={MOST_LOG_PAGES}")
         for name in ("auto_vacuum", "journal_mode", "synchronous", "cache_size", "mmap_size"):
             self._run(f"PRAGMA {name}={DEFAULT_SETTINGS[f'sqlite_{name}']}")
         for statement in schema.CREATE:
@@ -326,33 +331,78 @@ MEMCACHED_BACKEND = Contender(
 
 _EXTRA = "pip install 'django-diskcache[benchmark]'"
 
-OUR_BACKEND = Backend("django_diskcache")
+OUR_BACKEND = Backend("django_diskcache", setup="Its default options.")
 OURS_LRU = Backend(
     "ours, statistics, LRU",
     options=(("statistics", 1), ("eviction_policy", "least-recently-used")),
+    setup="As its name says, otherwise its default options.",
 )
-OURS_BLIND = Backend("ours, no statistics", options=(("statistics", 0),))
-PEER = DiskCache("diskcache", ("diskcache",), get=_EXTRA, contender=DISKCACHE)
+OURS_BLIND = Backend(
+    "ours, no statistics",
+    options=(("statistics", 0),),
+    setup="As its name says, otherwise its default options.",
+)
+PEER = DiskCache(
+    "diskcache",
+    ("diskcache",),
+    get=_EXTRA,
+    contender=DISKCACHE,
+    setup="Its backend for Django with default options: 8 shards, WAL, `synchronous` NORMAL.",
+)
 PEER_LRU = DiskCache(
     "diskcache, statistics, LRU",
     ("diskcache",),
     get=_EXTRA,
     contender=DISKCACHE,
     options=(("statistics", 1), ("eviction_policy", "least-recently-used")),
+    setup="As its name says, otherwise its default options.",
 )
 COMMUNITY = DiskCache(
-    "diskcache-community", ("diskcache_community",), get=_EXTRA, contender=COMMUNITY_BACKEND
+    "diskcache-community",
+    ("diskcache_community",),
+    get=_EXTRA,
+    contender=COMMUNITY_BACKEND,
+    share=0.5,
+    setup="As diskcache, whose fork it is.",
 )
-SCIQLOP = Sciqlop("pysciqlop-cache", ("pysciqlop_cache",), get=_EXTRA)
-LOCAL = Backend("locmem", contender=LOCMEM, shared=False)
-FILES = Files("filebased", contender=FILEBASED, scales=False)
-DATABASE = Table("database", contender=DATABASE_BACKEND, scales=False)
+SCIQLOP = Sciqlop(
+    "pysciqlop-cache",
+    ("pysciqlop_cache",),
+    get=_EXTRA,
+    share=0.5,
+    setup="Its own methods with default options: it has no backend for Django, and so spends"
+    " nothing on key prefixes and versions.",
+)
+LOCAL = Backend(
+    "locmem",
+    contender=LOCMEM,
+    shared=False,
+    setup="Django's, in the memory of one process. `MAX_ENTRIES` has room for all keys.",
+)
+FILES = Files(
+    "filebased",
+    contender=FILEBASED,
+    scales=False,
+    share=0.4,
+    setup="Django's. `MAX_ENTRIES` has room for all keys.",
+)
+DATABASE = Table(
+    "database",
+    contender=DATABASE_BACKEND,
+    scales=False,
+    share=0.4,
+    setup="Django's, in SQLite: WAL, `synchronous` NORMAL, IMMEDIATE transactions,"
+    " a connection that stays open. `MAX_ENTRIES` has room for all keys.",
+)
 REDIS = Server(
     "redis",
     ("redis",),
     "redis-server",
     f"apt install redis-server; {_EXTRA}",
     contender=REDIS_BACKEND,
+    share=0.4,
+    setup="Django's backend, over loopback, with `hiredis` if the versions have it. The server"
+    " keeps all in memory and writes nothing to the disk.",
 )
 MEMCACHED = Server(
     "memcached",
@@ -360,8 +410,18 @@ MEMCACHED = Server(
     "memcached",
     f"apt install memcached; {_EXTRA}",
     contender=MEMCACHED_BACKEND,
+    share=0.4,
+    setup="Django's `PyMemcacheCache`, over loopback. The server has 1 GB, and takes values of"
+    " 16 MB; by default it refuses those above 1 MB.",
 )
-FLOOR = Floor("bare sqlite3")
+FLOOR = Floor(
+    "bare sqlite3",
+    setup="No cache: the statements alone, each committed by itself, and `pickle`. Table, index"
+    " and pragmas are those of django_diskcache (WAL, `synchronous` NORMAL, pages of"
+    f" {PAGE:,} bytes, a checkpoint every {MOST_LOG_PAGES:,} pages). It has one file, one log"
+    " and one connection where the caches have 8 files. Its keys lack Django's prefix of 3"
+    " bytes, and it does not look whether an entry has expired.",
+)
 
 SUBJECTS: tuple[Subject, ...] = (
     OUR_BACKEND,
@@ -375,6 +435,8 @@ SUBJECTS: tuple[Subject, ...] = (
     MEMCACHED,
     FLOOR,
 )
+# And what is measured beside them, with other options.
+ALL: tuple[Subject, ...] = (*SUBJECTS, OURS_BLIND, OURS_LRU, PEER_LRU)
 
 
 def configure(database: Path) -> None:

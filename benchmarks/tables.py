@@ -1,7 +1,7 @@
-"""What a run found, and how it is shown: as text, as Markdown, as JSON.
+"""What a run found, and how it is shown: as text, as Markdown, as JSON that can be read again.
 
 A table belongs to a suite and has measures; a measure has a row of numbers for each contender
-that was measured. The ratio is that of a row's first number to the first contender's.
+that was measured. A ratio is that of a number to the first contender's.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 from .report import NOTHING, duration, microseconds, number, size
 
 Form = Callable[[float], str]
+RATIO = "ratio"  # the first column's, in JSON
 
 FORMS: dict[str, Form] = {
     "time": microseconds,  # nanoseconds
@@ -46,11 +47,13 @@ class Measure:
     columns: Sequence[Column]
     values: Mapping[str, Mapping[str, float]]  # by contender, by column
 
-    def ratio(self, name: str) -> float | None:
-        """Of a contender's first number to that of the first contender."""
-        first = self.columns[0].name
-        base = next(iter(self.values.values()), {}).get(first)
-        value = self.values.get(name, {}).get(first)
+    def ratio(self, name: str, column: str = "") -> float | None:
+        """Of a contender's number to that of the first contender; its first number if none
+        is named.
+        """
+        column = column or self.columns[0].name
+        base = next(iter(self.values.values()), {}).get(column)
+        value = self.values.get(name, {}).get(column)
         return None if not base or value is None else value / base
 
 
@@ -126,9 +129,9 @@ def markdown(table: Table) -> str:
     for measure in table.measures:
         groups.setdefault(tuple(measure.columns), []).append(measure)
     for columns, measures in groups.items():
-        for place, column in enumerate(columns):
+        for column in columns:
             head = [column.name, *(measure.label for measure in measures)]
-            lines = [_cells(head), "|".join(["", "---", *["--:"] * len(measures), ""])]
+            lines = [cells_text(head), "|".join(["", "---", *["--:"] * len(measures), ""])]
             for name in names:
                 if not any(name in measure.values for measure in measures):
                     continue
@@ -136,17 +139,28 @@ def markdown(table: Table) -> str:
                 for measure in measures:
                     value = measure.values.get(name, {}).get(column.name)
                     cell = column.show(value)
-                    if place == 0 and value is not None:
-                        cell += f" ({ratio_text(measure.ratio(name))})"
+                    ratio = measure.ratio(name, column.name)
+                    if ratio is not None and name != names[0]:
+                        cell += f" ({ratio_text(ratio)})"
                     cells.append(cell)
-                lines.append(_cells(cells))
+                lines.append(cells_text(cells))
             parts.append("\n".join(lines))
     parts.extend(table.notes)
     return "\n\n".join(parts)
 
 
-def _cells(cells: Iterable[str]) -> str:
+def cells_text(cells: Iterable[str]) -> str:
+    """A line of a Markdown table."""
     return f"| {' | '.join(cells)} |"
+
+
+def rounded(measure: Measure) -> Measure:
+    """With as many digits as JSON has, so that what is read from it gives the same ratios."""
+    found = {
+        name: {column: round(value, 1) for column, value in row.items()}
+        for name, row in measure.values.items()
+    }
+    return Measure(measure.label, measure.columns, found)
 
 
 def document(table: Table) -> dict[str, Any]:
@@ -160,14 +174,39 @@ def document(table: Table) -> dict[str, Any]:
                 "measure": measure.label,
                 "columns": {column.name: column.form for column in measure.columns},
                 "contenders": {
-                    name: {**row, "ratio": measure.ratio(name)}
+                    name: {**row, RATIO: _ratio(measure.ratio(name))}
                     for name, row in measure.values.items()
                 },
             }
-            for measure in table.measures
+            for measure in map(rounded, table.measures)
         ],
         "notes": table.notes,
     }
+
+
+def _ratio(ratio: float | None) -> float | None:
+    return None if ratio is None else round(ratio, 4)
+
+
+def read(told: Mapping[str, Any]) -> Table:
+    """The table that `document` gave, without the digits that it rounded away."""
+    return Table(
+        told["suite"],
+        told["table"],
+        told["title"],
+        [
+            Measure(
+                each["measure"],
+                tuple(Column(name, form) for name, form in each["columns"].items()),
+                {
+                    name: {column: value for column, value in row.items() if column != RATIO}
+                    for name, row in each["contenders"].items()
+                },
+            )
+            for each in told["measures"]
+        ],
+        list(told["notes"]),
+    )
 
 
 latencies = partial(Measure, columns=LATENCY)

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from . import batches, bulk, large, operations, processes, requests, startup, subjects
-from .report import microseconds
-from .tables import Table, aligned, ratio_text
+from .report import NOTHING, duration, microseconds
+from .tables import Table, aligned, cells_text, ratio_text
 
 OURS = subjects.OUR_BACKEND.name
 LOCMEM = subjects.LOCAL.name
@@ -38,13 +38,16 @@ class Target:
     other: str = OURS
     ours: str = OURS
     beside: str = ""  # the other's measure, if it is another one
+    full: bool = False  # only the full plan measures it
 
-    def judge(self, table: Table) -> Verdict | None:
-        """What `table` says, or None if it has not both numbers."""
+    def judge(self, table: Table | None) -> Verdict:
+        """What `table` says, if it is there and has both numbers."""
+        if table is None:
+            return Verdict(self)
         mine = table.get(self.measure, self.ours, self.column)
         other = table.get(self.beside or self.measure, self.other, self.column)
         if not mine or not other:
-            return None
+            return Verdict(self)
         if self.mode == BELOW:
             return Verdict(self, mine, self.bound / mine)
         ratio = other / mine if self.mode == FASTER else mine / other
@@ -52,10 +55,17 @@ class Target:
         return Verdict(self, ratio, spare)
 
     @property
+    def needs(self) -> str:
+        """Why it may not be measured."""
+        return "not measured: needs --full" if self.full else "not measured"
+
+    @property
     def wanted(self) -> str:
         if self.mode == BELOW:
-            return f"at most {microseconds(self.bound)}"
+            return f"at most {_time(self.bound)}"
         where = self.beside or ("" if self.other == self.ours else self.other)
+        if self.mode == FASTER:
+            return f"at least {self.bound:g}x faster than {where}"
         return f"{self.mode} {self.bound:g}x {where}"
 
 
@@ -64,8 +74,8 @@ class Verdict:
     """A target and what was measured; it is met when there is 1 or more to spare."""
 
     target: Target
-    measured: float
-    spare: float
+    measured: float | None = None
+    spare: float = 0
 
     @property
     def met(self) -> bool:
@@ -73,10 +83,19 @@ class Verdict:
 
     def cells(self) -> list[str]:
         mode = self.target.mode
-        shown = microseconds(self.measured) if mode == BELOW else ratio_text(self.measured)
-        end = "met" if self.met else f"missed by {1 / self.spare:.2f}x"
         what = f"{self.target.what}, {self.target.column}"
-        return [what, self.target.wanted, shown, end]
+        if self.measured is None:
+            return [what, self.target.wanted, NOTHING, self.target.needs]
+        shown = _time(self.measured) if mode == BELOW else ratio_text(self.measured)
+        return [what, self.target.wanted, shown, "met" if self.met else self._missed()]
+
+    def _missed(self) -> str:
+        by = 1 / self.spare
+        return f"missed by {by:.2f}x" if by >= 1.005 else f"missed by {by:.4f}x"
+
+
+def _time(nanoseconds: float) -> str:
+    return microseconds(nanoseconds) if nanoseconds < 1e7 else duration(nanoseconds / 1e9)
 
 
 def _declared() -> Iterator[Target]:
@@ -130,37 +149,42 @@ def _declared() -> Iterator[Target]:
     for what in ("set 1 MB", "get 1 MB"):
         yield Target(what, large.NAME, "large", what, "median", AT_MOST, 1, COMMUNITY)
     filled = (bulk.NAME, f"fill-{bulk.FILL}")
-    yield Target("fill 1,000,000", *filled, bulk.ALL, "mean", AT_MOST, 0.4, PEER)
-    yield Target(
-        "set at 1,000,000", *filled, bulk.LAST, "mean", AT_MOST, 1.5, beside=bulk.SECOND
-    )
+    yield Target("fill 1,000,000", *filled, bulk.ALL, "mean", AT_MOST, 0.4, PEER, full=True)
+    growth = ("set at 1,000,000", *filled, bulk.LAST, "mean")
+    yield Target(*growth, AT_MOST, 1.5, beside=bulk.SECOND, full=True)
     clear = ("clear() of 500,000", bulk.NAME, f"bulk-{bulk.FULL}", "clear", "time")
-    yield Target(*clear, BELOW, 0.2e9)
-    yield Target(*clear, FASTER, 50, PEER)
+    yield Target(*clear, BELOW, 0.2e9, full=True)
+    yield Target(*clear, FASTER, 50, PEER, full=True)
 
 
 TARGETS: Sequence[Target] = tuple(_declared())
 
 
 def verdicts(tables: Iterable[Table]) -> list[Verdict]:
-    """The targets that were measured."""
+    """The targets of the suites that were run."""
     by_name: Mapping[tuple[str, str], Table] = {(t.suite, t.slug): t for t in tables}
+    ran = {suite for suite, _ in by_name}
     found = []
     for target in TARGETS:
-        table = by_name.get((target.suite, target.slug))
-        verdict = None if table is None else target.judge(table)
-        if verdict is not None:
-            found.append(verdict)
+        if target.suite in ran:
+            found.append(target.judge(by_name.get((target.suite, target.slug))))
     return found
 
 
 HEAD = ["target", "wanted", "measured", ""]
 
 
+def tally(found: Sequence[Verdict]) -> str:
+    """How many are met."""
+    measured = [verdict for verdict in found if verdict.measured is not None]
+    shown = f"{sum(verdict.met for verdict in measured)} of {len(measured)} met"
+    left = len(found) - len(measured)
+    return f"{shown}, {left} not measured" if left else shown
+
+
 def text(found: Sequence[Verdict]) -> str:
     """The verdicts for a terminal."""
-    met = sum(verdict.met for verdict in found)
-    title = f"Targets: {met} of {len(found)} met"
+    title = f"Targets: {tally(found)}"
     lines = aligned([HEAD, *(verdict.cells() for verdict in found)])
     return "\n".join([title, "=" * len(title), "", *lines])
 
@@ -168,7 +192,7 @@ def text(found: Sequence[Verdict]) -> str:
 def markdown(found: Sequence[Verdict]) -> str:
     """The verdicts for the documentation."""
     rows = [HEAD, ["---", "---", "--:", "---"], *(verdict.cells() for verdict in found)]
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    return "\n".join(map(cells_text, rows))
 
 
 def document(found: Sequence[Verdict]) -> list[dict[str, Any]]:
