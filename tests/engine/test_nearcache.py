@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 import random
@@ -19,6 +20,7 @@ from django_diskcache.engine import ENOVAL, UNKNOWN, Cache, FanoutCache, Index
 from django_diskcache.engine import segment as segment_module
 from django_diskcache.engine.nearcache import MAX_AGE
 from django_diskcache.engine.store import Store
+from tests.engine.processes import PATIENCE
 
 
 class FakeClock:
@@ -322,10 +324,11 @@ def _few_slots() -> None:
     segment_module.MIN_SLOTS = segment_module.MAX_SLOTS = 4  # type: ignore[misc]
 
 
-def _work(path: str, owner: int, writers: int, seconds: float, shared: Any, out: Any) -> None:
+def _work(path: str, owner: int, writers: int, shared: Any, ready: Any, out: Any) -> None:
     _few_slots()
     started, returned, sums, stop_at = shared
     cache = FanoutCache(path, shards=2)
+    ready.wait(PATIENCE)
     stale = 0
     reads = 0
     failures: list[str] = []
@@ -380,21 +383,24 @@ def _work(path: str, owner: int, writers: int, seconds: float, shared: Any, out:
 def coherence(path: Path, processes: int, seconds: float) -> tuple[int, int, list[str]]:
     """(reads, stale reads, failures) of so many processes."""
     context = multiprocessing.get_context("spawn")
-    stop_at = context.Value("d", time.monotonic() + seconds + 2)
+    stop_at = context.Value("d", math.inf)
     shared = (
         context.Array("q", KEYS, lock=False),
         context.Array("q", KEYS, lock=False),
         context.Value("q", 0),
         stop_at,
     )
+    ready = context.Barrier(processes + 1)
     out: Any = context.Queue()
     workers = [
-        context.Process(target=_work, args=(str(path), owner, processes, seconds, shared, out))
+        context.Process(target=_work, args=(str(path), owner, processes, shared, ready, out))
         for owner in range(processes)
     ]
     for worker in workers:
         worker.start()
-    results = [out.get(timeout=seconds + 60) for _ in workers]
+    ready.wait(PATIENCE)
+    stop_at.value = time.monotonic() + seconds  # not before: a start may take as long
+    results = [out.get(timeout=seconds + PATIENCE) for _ in workers]
     for worker in workers:
         worker.join()
     return (
