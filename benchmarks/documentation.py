@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 
-from . import Refused, chart, summary, tables, targets
+from . import Refused, chart, results, summary, tables, targets
 from .report import microseconds
 from .results import Results
 
@@ -36,13 +36,25 @@ left out of fewer than 100 calls."""
 
 
 def write(directory: Path, found: Results, suites: Mapping[str, ModuleType]) -> None:
-    """Files in `directory`, which is made.
+    """Files in `directory`, which is made. Those of the run that was there before and are of
+    tables that this one has not, such as those of other sizes, are removed.
 
     :param suites: the modules of all suites by name
     """
     directory.mkdir(parents=True, exist_ok=True)
-    for name, text in pages(found, suites).items():
+    written = pages(found, suites)
+    for name in _before(directory, suites) - set(written):
+        (directory / name).unlink(missing_ok=True)
+    for name, text in written.items():
         (directory / name).write_text(text, "utf-8")
+
+
+def _before(directory: Path, suites: Mapping[str, ModuleType]) -> set[str]:
+    """The names of the files of the run that `directory` has."""
+    try:
+        return set(pages(results.read(directory / RESULTS), suites))
+    except Refused:  # there is none
+        return set()
 
 
 def pages(found: Results, suites: Mapping[str, ModuleType]) -> dict[str, str]:

@@ -104,9 +104,9 @@ class Progress:
         bar = "█" * round(share * self.WIDTH)
         rate = done / (now - self._began)
         left = (self._total - done) / rate if rate else 0
+        pace = f"  {rate:,.0f}/s" if rate >= 1 else ""  # few and long steps have none to show
         self._stream.write(
-            f"\r{self._label} {bar:░<{self.WIDTH}} {share:4.0%}"
-            f"  {rate:,.0f}/s  {left:,.0f} s left\x1b[K"
+            f"\r{self._label} {bar:░<{self.WIDTH}} {share:4.0%}{pace}  {left:,.0f} s left\x1b[K"
         )
         self._stream.flush()
 

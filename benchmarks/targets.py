@@ -57,7 +57,7 @@ class Target:
     @property
     def needs(self) -> str:
         """Why it may not be measured."""
-        return "not measured: needs --full" if self.full else "not measured"
+        return "not measured: needs --full, not scaled" if self.full else "not measured"
 
     @property
     def wanted(self) -> str:

@@ -139,6 +139,17 @@ def test_the_index_says_what_ran_where_and_what_was_wanted(whole: Results) -> No
     assert "\noperations\nbatches\n" in index
 
 
+def test_files_of_the_run_before_are_removed_and_others_stay(tmp_path: Path) -> None:
+    for entries in (2000, 3000):
+        table = Table("operations", f"operations-{entries}", "Operations")
+        table.measures.append(latencies("get", ours=1))
+        documentation.write(tmp_path, Results(MACHINE, {}, [table]), SUITES)
+        (tmp_path / "own.md").write_text("by hand")
+    names = {path.name for path in tmp_path.iterdir()}
+    assert {"operations-3000.svg", "operations.md", "own.md"} <= names
+    assert "operations-2000.svg" not in names
+
+
 # The summary
 
 

@@ -440,7 +440,7 @@ def test_what_a_suite_did_not_measure_is_said() -> None:
     assert verdict.cells()[2:] == ["-", "not measured"]
     assert not verdict.met
     (full, *_) = [each for each in targets.TARGETS if each.full]
-    assert full.judge(None).cells()[-1] == "not measured: needs --full"
+    assert full.judge(None).cells()[-1] == "not measured: needs --full, not scaled"
     met = target(targets.FASTER, 5).judge(example(ours=100, peer=1000))
     assert targets.tally([verdict, met]) == "1 of 1 met, 1 not measured"
 
