@@ -89,7 +89,14 @@ def _upsert(store: Store, rows: list[list[Any]], places: list[Place], wait: Wait
         return sum(store.replace(row, place[2], wait) for row, place in pairs)
 
 
-def delete(store: Store, places: Iterable[Place], wait: Wait) -> int:
+def delete(store: Store, places: Sequence[Place], wait: Wait) -> int:
     """Remove entries in one transaction; how many were live."""
-    with store.transact(wait):
-        return sum(store.delete(place, wait) for place in places)
+    now = store.clock()
+    with store.transact(wait) as transaction:
+        transaction.slots.update(store.segment.slot(place[2]) for place in places)
+        values = [(*place[:2], now) for place in places]
+        removed = transaction.connection.executemany(schema.DELETE_PLAIN, values).rowcount
+        store.count(-removed)
+        if removed < len(places):  # the others are not there, have expired, or have a file
+            removed += sum(store.remove(place, wait) is not None for place in places)
+    return removed

@@ -160,13 +160,13 @@ class Disk:
         path = os.path.join(self._directory, filename)
         if mode == MODE_BINARY and read:
             return open(path, "rb")
-        with open(path, "rb") as file:
+        with open(path, "rb", buffering=0) as file:  # it is read whole
             if mode == MODE_BINARY:
                 return file.read()
             if mode == MODE_TEXT:
                 return file.read().decode()
             if mode == MODE_PICKLE:
-                return pickle.load(file)
+                return pickle.loads(file.read())
         raise ValueError(f"mode {mode} of an entry is not known")
 
     def filename(self, key: Any = UNKNOWN, value: Any = UNKNOWN) -> tuple[str, str]:

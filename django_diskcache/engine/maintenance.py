@@ -227,7 +227,8 @@ def _check_files(store: Store, known: set[str], fix: bool) -> None:
             warnings.warn(f"unknown file: {path}", UnknownFileWarning, stacklevel=5)
             if fix:
                 os.remove(path)
-        if top != store.directory and not os.listdir(top):
+        kept = files.DIRECTORY.fullmatch(os.path.relpath(top, store.directory))
+        if top != store.directory and not kept and not os.listdir(top):
             warnings.warn(f"empty directory: {top}", EmptyDirWarning, stacklevel=5)
             if fix:
                 os.rmdir(top)

@@ -17,7 +17,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from django_diskcache.engine import UNKNOWN, Cache, Disk, FanoutCache, JSONDisk
+from django_diskcache.engine import (
+    UNKNOWN,
+    Cache,
+    Disk,
+    EmptyDirWarning,
+    FanoutCache,
+    JSONDisk,
+)
 from django_diskcache.engine.disk import pickle_key, portable_hash
 from tests.engine.soundness import assert_sound
 
@@ -95,7 +102,7 @@ def test_store_and_fetch(tmp_path: Path) -> None:
             assert path.stat().st_mode & 0o777 == 0o600
             assert path.parent.stat().st_mode & 0o777 == 0o700
             disk.remove(filename)
-            assert os.listdir(tmp_path) == []
+            assert not path.exists()
             disk.remove(filename)
 
 
@@ -222,4 +229,6 @@ def test_a_disk_of_ones_own(face: Any, tmp_path: Path) -> None:
         assert_sound(cache)
         assert cache.pop("five") == "large" * 10
         assert cache.evict("tag") == 1
+        # Only directories of the usual names are kept on purpose.
+        assert {warning.category for warning in cache.check(fix=True)} == {EmptyDirWarning}
         assert_sound(cache)
