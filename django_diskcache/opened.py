@@ -16,14 +16,14 @@ from django.core.exceptions import ImproperlyConfigured
 from . import configuration
 from .engine import FanoutCache
 from .engine.engine import Engine
-from .impatient import ImpatientCache
+from .engine.impatient import impatient
 
 
 class Opened(NamedTuple):
-    """What an entry in CACHES stands for, and the entry itself."""
+    """What an entry in CACHES stands for, its twin for event loops, and the entry itself."""
 
     cache: FanoutCache
-    impatient: ImpatientCache
+    impatient: FanoutCache
     params: dict[str, Any]
 
 
@@ -48,7 +48,7 @@ def opened(location: Any, params: Mapping[str, Any]) -> Opened:
     _in_use.add(cache.engine)
     # A copy: settings may be changed in place.
     entry = {n: dict(v) if isinstance(v, dict) else v for n, v in params.items()}
-    new = Opened(cache, ImpatientCache.of(cache), entry)
+    new = Opened(cache, impatient(cache), entry)
     if fixed:
         _opened.setdefault(location, []).append(new)
     return new

@@ -10,13 +10,12 @@ import inspect
 import pickle
 import sys
 from collections.abc import Awaitable, Callable, Collection
-from contextlib import suppress
 from functools import partial, wraps
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
-from .errors import ENOVAL, Timeout
+from .errors import ENOVAL
+from .impatient import on_loop
 
-T = TypeVar("T")
 Function = Callable[..., Any]
 Decorator = Callable[[Function], Function]
 
@@ -143,25 +142,6 @@ def refuse_bare(name: object) -> None:
     """:raises TypeError: when a decorator was put on without being called"""
     if callable(name):
         raise TypeError("name cannot be callable: write @cache.memoize() with parentheses")
-
-
-def impatient(cache: T) -> T:
-    """The cache, with calls that raise Timeout at once where they would wait."""
-    twin: Any = object.__new__(type(cache))
-    twin.__dict__.update(cache.__dict__, absorbs=(), _wait=lambda retry: 0)
-    return twin  # type: ignore[no-any-return]
-
-
-async def on_loop(cache: Any, operation: Callable[..., T], *args: Any) -> T:
-    """What `operation(cache, *args)` returns; it waits for locks in a thread.
-
-    When this is cancelled meanwhile, the thread completes what it has begun.
-    """
-    with suppress(Timeout):
-        return operation(impatient(cache), *args)
-    import asyncio  # here it is loaded; at start-up it would cost 20 ms
-
-    return await asyncio.to_thread(operation, cache, *args)
 
 
 def memoizer(

@@ -18,15 +18,14 @@ from functools import wraps
 from typing import Any
 
 from .errors import ENOVAL, Timeout
+from .impatient import impatient, on_loop
 from .memoize import (
     Decorator,
     Function,
     args_to_key,
     full_name,
     hashable,
-    impatient,
     is_coroutine_function,
-    on_loop,
     refuse_bare,
     refuse_generators,
 )
@@ -210,10 +209,12 @@ def throttle(
     token bucket).
 
     :param name: where the state is kept; by default the function's module and name
+    :raises TypeError: for a coroutine function
     """
     rate = count / float(seconds)
 
     def decorator(function: Function) -> Function:
+        _refuse_coroutines(function, "throttle")
         key = full_name(function) if name is None else name
         cache.set(key, (time_func(), count), expire=expire, tag=tag, retry=True)
 
@@ -249,9 +250,11 @@ def barrier(
 
     :param lock_factory: `Lock`, `RLock` or `BoundedSemaphore`
     :param name: where the lock is kept; by default the function's module and name
+    :raises TypeError: for a coroutine function
     """
 
     def decorator(function: Function) -> Function:
+        _refuse_coroutines(function, "barrier")
         key = full_name(function) if name is None else name
         lock = lock_factory(cache, key, expire=expire, tag=tag)
 
@@ -263,6 +266,15 @@ def barrier(
         return wrapper
 
     return decorator
+
+
+def _refuse_coroutines(function: Function, recipe: str) -> None:
+    # A call returns before anything runs, and waiting would hold up the event loop.
+    if is_coroutine_function(function):
+        raise TypeError(
+            f"{full_name(function)} is a coroutine function: put {recipe} on a synchronous one "
+            "and run that in a thread"
+        )
 
 
 def memoize_stampede(

@@ -258,3 +258,14 @@ def test_memoize_stampede_computes_early_in_one_thread(
 def test_memoize_stampede_wants_parentheses(cache: Cache) -> None:
     with pytest.raises(TypeError, match="parentheses"):
         memoize_stampede(cache, 10, len)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("recipe", ["throttle", "barrier"])
+def test_coroutine_functions_are_refused(cache: Cache, recipe: str) -> None:
+    decorator = throttle(cache, 1, 1) if recipe == "throttle" else barrier(cache, Lock)
+
+    async def work() -> None: ...
+
+    with pytest.raises(TypeError, match=f"work is a coroutine function: put {recipe} on"):
+        decorator(work)
+    assert list(cache) == []
