@@ -360,7 +360,7 @@ class DjangoCache(AsyncMethods, BaseCache):  # type: ignore[misc]
 
         Connections stay open for the next request; `shutdown` closes them.
         """
-        self._cache.engine.refresh()
+        self._cache.engine.tidy()
 
     def shutdown(self) -> None:
         """Close the connections of this process; the next call opens new ones."""

@@ -42,7 +42,7 @@ def opened(location: Any, params: Mapping[str, Any]) -> Opened:
     if fixed:
         for known in _opened.get(location, ()):
             if known.params == params:
-                known.cache.engine.refresh()
+                known.cache.engine.tidy()
                 return known
     cache = _open(location, params)
     _in_use.add(cache.engine)

@@ -32,7 +32,7 @@ def _load_raw(store: Store, places: Sequence[tuple[Any, Place]], wait: Wait) -> 
     segment = store.segment
     stamps = segment.stamps
     slots = [segment.slot(place[2]) for _, place in places]
-    noted = [stamps[slot] for slot in slots]  # before the read
+    noted, now = [stamps[slot] for slot in slots], store.clock()  # before the read
     keys = [place[0] for _, place in places]
     if len(keys) > EXACT_SELECTED:  # a power of two, so that few statements are ever compiled
         keys += keys[-1:] * ((1 << (len(keys) - 1).bit_length()) - len(keys))
@@ -46,7 +46,7 @@ def _load_raw(store: Store, places: Sequence[tuple[Any, Place]], wait: Wait) -> 
     found = {}
     for (key, place), slot, stamp in zip(places, slots, noted, strict=True):
         row = by_key.get(place[0])
-        found[key] = store.loaded(key, place, slot, stamp, row, wait, remember)
+        found[key] = store.loaded(key, place, slot, stamp, now, row, wait, remember)
     store.near.put_many(seen)
     return found
 

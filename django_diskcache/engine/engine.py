@@ -34,6 +34,7 @@ from .segment import HITS, MISSES, Segment, slots_for
 from .store import DATABASE, Place, Store
 
 STORABLE = (int, float, str, bytes, type(None))  # an argument of a Disk may be anything else
+LOOK_EVERY = 1.0  # seconds between two looks at whether the directory is still there
 SHARD_NAME = re.compile(r"[0-9]{3,}")
 
 
@@ -55,7 +56,7 @@ class Engine:
         clock: Clock,
     ) -> None:
         self.directory = directory
-        self._looked_at = 0
+        self._looked_at = clock()
         self.clock = clock
         self.disk_type = disk
         self._disk_hash = disk.hash is not Disk.hash
@@ -235,12 +236,21 @@ class Engine:
         for store in self.stores:
             store.database.close()
 
-    def refresh(self) -> None:
-        """Housekeeping: notice that the directory was removed or replaced, and start over."""
+    def tidy(self) -> None:
+        """The end of a request: report what was counted, and `refresh` once a second.
+
+        Not every time: a look at a file lets go of the interpreter's lock, and among busy
+        threads it takes long to get that back.
+        """
         self.near.flush()
-        # One shard at a time: this is called at the end of every request.
-        self._looked_at = (self._looked_at + 1) % len(self.stores)
-        if not self.segment.lost() and os.path.exists(self.stores[self._looked_at].path):
+        now = self.clock()
+        if abs(now - self._looked_at) >= LOOK_EVERY:
+            self.refresh()
+            self._looked_at = now  # not before: others may rely on what it has done
+
+    def refresh(self) -> None:
+        """Notice that the directory was removed or replaced, and start over in it."""
+        if not self.segment.lost() and all(os.path.exists(s.path) for s in self.stores):
             return
         self.close()
         with directory_lock(self.directory):

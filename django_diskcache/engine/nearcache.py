@@ -18,7 +18,7 @@ repeat: each process counts up from a random number of 62 bits, drawn anew after
 Keys that share a slot are forgotten together, which costs a look and nothing else. A miss is
 remembered like a value. Reads inside a transaction go to SQLite: they must see what it has
 written. An entry is read again when it is older than `MAX_AGE`, which bounds what a writer can
-leave behind that was killed between commit and stamp.
+leave behind that was killed between commit and stamp. Its age counts from before the SELECT.
 
 Values that a caller could change stay as the pickled bytes and are loaded at every read.
 Strings, bytes and numbers are served as they are.
@@ -159,22 +159,20 @@ class NearCache:
     def put_many(self, items: Sequence[Any]) -> None:
         """Remember what was read of several keys.
 
-        :param items: of each the key, its slot, the stamp noted before it was read, when it
-            expires (seconds since the epoch, or None), the value or ENOVAL, and whether that
-            is pickled
+        :param items: of each the key, its slot, the stamp and the time noted before it was
+            read, when it expires (seconds since the epoch, or None), the value or ENOVAL, and
+            whether that is pickled
         """
         if self.transacting and get_ident() in self.transacting:
             return
-        now = self._clock()
-        if now - self._flushed > COUNTS_AGE:
-            self.flush()
         entries, segment, budget = self._entries, self._segment, self._budget
-        latest = now + MAX_AGE
+        now = 0.0
         with self._lock:
-            for key, slot, stamp, due, value, pickled in items:
+            for key, slot, stamp, now, due, value, pickled in items:
                 size = getsizeof(value) + getsizeof(key) + OVERHEAD
                 if size * LARGEST > budget:
                     continue
+                latest = now + MAX_AGE
                 end = latest if due is None or due > latest else due
                 until = end if self.note is None else now
                 counter = slot // segment.slots
@@ -190,6 +188,8 @@ class NearCache:
                     entries[oldest] = entry
                 else:
                     self._bytes -= entry[SIZE]
+        if now - self._flushed > COUNTS_AGE:
+            self.flush()
 
     def flush(self) -> None:
         """Move the counts to the segment, or drop them when statistics are off."""

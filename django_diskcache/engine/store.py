@@ -318,10 +318,10 @@ class Store:
         """The value, or ENOVAL, which the near cache remembers from now on."""
         segment = self.segment
         slot = segment.slot(place[2])
-        stamp = segment.stamps[slot]  # before the read, see nearcache
+        stamp, now = segment.stamps[slot], self.clock()  # before the read, see nearcache
         rows = self.database.run(schema.SELECT_VALUE[place[1]], place[:1], wait)
         row = rows[0] if rows else None
-        return self.loaded(key, place, slot, stamp, row, wait, self.near.put)
+        return self.loaded(key, place, slot, stamp, now, row, wait, self.near.put)
 
     def loaded(
         self,
@@ -329,18 +329,20 @@ class Store:
         place: Place,
         slot: int,
         stamp: int,
+        now: float,
         row: Sequence[Any] | None,
         wait: Wait,
         remember: Callable[..., None],
     ) -> Any:
-        """The value in a row of SELECT_VALUE, or ENOVAL; `stamp` was noted before the read.
+        """The value in a row of SELECT_VALUE, or ENOVAL.
 
+        :param stamp: that of the slot before the row was read, at the time `now`
         :param remember: is called with an item of `NearCache.put_many`
         """
         name = key if type(key) is str else near_name(key, place)
-        if row is None or (row[0] is not None and row[0] <= self.clock()):
+        if row is None or (row[0] is not None and row[0] <= now):
             self._missed()
-            remember(name, slot, stamp, None, ENOVAL, False)
+            remember(name, slot, stamp, now, None, ENOVAL, False)
             return ENOVAL
         due, mode, stored = row
         if mode >= schema.FILED:
@@ -354,7 +356,7 @@ class Store:
         self._hit(place)
         if self._native:
             pickled = type(value) not in UNCHANGEABLE
-            remember(name, slot, stamp, due, stored if pickled else value, pickled)
+            remember(name, slot, stamp, now, due, stored if pickled else value, pickled)
         return value
 
     def get(

@@ -21,9 +21,10 @@ from django.test import AsyncClient, Client, override_settings
 
 from django_diskcache import DjangoCache
 from django_diskcache.engine.connection import POOL_LIMIT
-from django_diskcache.engine.engine import Engine
+from django_diskcache.engine.engine import LOOK_EVERY, Engine
 
 from . import urls
+from .conftest import FakeClock
 from .forking import CHILDREN, COUNTS
 
 ROOT = Path(__file__).parents[2]
@@ -245,7 +246,7 @@ def replaced_by_a_new_cache(location: Path) -> None:
     code = (
         "import sys; from django.conf import settings; settings.configure();"
         "from django_diskcache import DjangoCache;"
-        f"DjangoCache(sys.argv[1], {{'SHARDS': {SHARDS}}}).set('theirs', 1)"
+        f"DjangoCache(sys.argv[1], {{'SHARDS': {SHARDS}}}).set('theirs', 1, None)"
     )
     subprocess.run([sys.executable, "-c", code, str(location)], check=True, cwd=ROOT)
 
@@ -255,12 +256,13 @@ LOSSES = [removed, replaced_by_an_empty_one, renamed, emptied, replaced_by_a_new
 
 @pytest.mark.parametrize("lose", LOSSES, ids=lambda each: each.__name__)
 def test_a_directory_lost_between_requests_is_noticed_at_close(
-    location: Path, lose: Callable[[Path], None]
+    location: Path, lose: Callable[[Path], None], clock: FakeClock
 ) -> None:
     data: dict[str, Any] = {f"key-{number}": number for number in range(20)}
     cache.set_many({**data, "file": b"x" * 50_000})
     request_finished.send(sender=None)
     lose(location)
+    clock.advance(LOOK_EVERY)
     request_finished.send(sender=None)
 
     theirs = {"theirs": 1} if lose is replaced_by_a_new_cache else {}
@@ -288,9 +290,10 @@ def test_a_directory_lost_between_requests_is_noticed_at_close(
     assert seen.stdout.split() == [str(21 + len(theirs)), "2", "50000"]
 
 
-def test_many_threads_notice_a_lost_directory_at_once(location: Path) -> None:
+def test_many_threads_notice_a_lost_directory_at_once(location: Path, clock: FakeClock) -> None:
     cache.set("key", 1)
     shutil.rmtree(location)
+    clock.advance(LOOK_EVERY)
 
     def work(number: int) -> None:
         request_finished.send(sender=None)
@@ -302,10 +305,13 @@ def test_many_threads_notice_a_lost_directory_at_once(location: Path) -> None:
     assert len(own()) == 16
 
 
-def test_a_lost_directory_costs_pages_nothing_but_a_miss(location: Path) -> None:
+def test_a_lost_directory_costs_pages_nothing_but_a_miss(
+    location: Path, clock: FakeClock
+) -> None:
     client = Client()
     first = client.get("/cached/").content
     shutil.rmtree(location)
+    clock.advance(LOOK_EVERY)
     assert client.get("/cached/").status_code == 200  # may still come from open files
     second = client.get("/cached/").content
     assert second != first
@@ -350,12 +356,12 @@ def test_a_fork_before_the_first_use(location: Path) -> None:
     }
 
 
-def test_one_shard_lost_between_requests(location: Path) -> None:
+def test_one_shard_lost_between_requests(location: Path, clock: FakeClock) -> None:
     data = {f"key-{number}": number for number in range(40)}
     cache.set_many(data)
     shutil.rmtree(location / "002")
-    for _ in range(len(own()._cache.engine.stores)):  # each looks at one shard
-        request_finished.send(sender=None)
+    clock.advance(LOOK_EVERY)
+    request_finished.send(sender=None)
     left = cache.get_many(data)
     assert 0 < len(left) < 40
     assert left.items() <= data.items()
