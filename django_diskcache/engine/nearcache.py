@@ -20,8 +20,9 @@ remembered like a value. Reads inside a transaction go to SQLite: they must see 
 written. An entry is read again when it is older than `MAX_AGE`, which bounds what a writer can
 leave behind that was killed between commit and stamp. Its age counts from before the SELECT.
 
-Values that a caller could change stay as the pickled bytes and are loaded at every read.
-Strings, bytes and numbers are served as they are.
+Strings, bytes and numbers are served as they are. Values that a caller could change stay as
+the pickled bytes and are loaded at every read; at the first hit those that can be copied at
+less cost are loaded for good (see `copies`).
 
 The memory is bounded in bytes. When it is full the oldest entry goes, unless it was read since
 it came to the front of the queue: then it gets a second chance at the back.
@@ -47,6 +48,7 @@ from threading import get_ident
 from typing import Any
 
 from .clock import Clock, wall_clock
+from .copies import copier
 from .errors import ENOVAL, UNKNOWN
 from .segment import HITS, MISSES, Segment
 
@@ -58,7 +60,8 @@ OVERHEAD = 400  # bytes of an entry beside its key and value: list, dictionary s
 # What is remembered of a key; a list, because some of it changes at hits. `UNTIL` is the time
 # from which a hit must look closer: then the entry ends, or the policy is to be told. Its end
 # itself is `END`. `READ` is for the second chance.
-SLOT, STAMP, UNTIL, COUNTER, VALUE, PICKLED, SIZE, READ, END = range(9)
+# `COPY` makes what a caller gets of the value; None if that is the value itself.
+SLOT, STAMP, UNTIL, COUNTER, VALUE, COPY, SIZE, READ, END = range(9)
 
 
 class NearCache:
@@ -95,13 +98,14 @@ class NearCache:
         if entry is None or self._stamps[entry[SLOT]] != entry[STAMP]:
             return UNKNOWN
         now = time.time() if self._clock is wall_clock else self._clock()  # a call less
-        if now >= entry[UNTIL] and not self._goes_on(entry, now):
+        if now >= entry[UNTIL] and not self._goes_on(key, entry, now):
             return UNKNOWN
         if self.transacting and get_ident() in self.transacting:
             return UNKNOWN
         entry[READ] = True
         self.counts[entry[COUNTER]] += 1
-        return pickle.loads(entry[VALUE]) if entry[PICKLED] else entry[VALUE]
+        copy = entry[COPY]
+        return entry[VALUE] if copy is None else copy(entry[VALUE])
 
     def get_many(self, keys: Iterable[Any]) -> tuple[dict[Any, Any], list[Any]]:
         """`get` of several keys: those found, and those to be looked for in the store."""
@@ -109,22 +113,22 @@ class NearCache:
         unknown: list[Any] = []
         if self.transacting and get_ident() in self.transacting:
             return found, list(keys)
-        entries, stamps, counts, loads = self._entries, self._stamps, self.counts, pickle.loads
+        entries, stamps, counts = self._entries, self._stamps, self.counts
         now = self._clock()
         for key in keys:
             entry = entries.get(key)
             if (
                 entry is None
                 or stamps[entry[SLOT]] != entry[STAMP]
-                or (now >= entry[UNTIL] and not self._goes_on(entry, now))
+                or (now >= entry[UNTIL] and not self._goes_on(key, entry, now))
             ):
                 unknown.append(key)
                 continue
             entry[READ] = True
             counts[entry[COUNTER]] += 1
-            value = entry[VALUE]
-            if entry[PICKLED]:
-                found[key] = loads(value)
+            value, copy = entry[VALUE], entry[COPY]
+            if copy is not None:
+                found[key] = copy(value)
             elif value is not ENOVAL:
                 found[key] = value
         return found, unknown
@@ -141,16 +145,37 @@ class NearCache:
             return None
         return entry[VALUE] is not ENOVAL
 
-    def _goes_on(self, entry: list[Any], now: float) -> bool:
+    def _goes_on(self, key: Any, entry: list[Any], now: float) -> bool:
         """Whether the entry is still good; the policy is told of the hit."""
         end: float = entry[END]
         if now >= end:
             return False
         if self.note is None or entry[VALUE] is ENOVAL:
-            entry[UNTIL] = end
+            until = end
         else:
-            entry[UNTIL] = min(end, self.note(self._segment.access, entry[SLOT], now))
+            until = min(end, self.note(self._segment.access, entry[SLOT], now))
+        entry[UNTIL] = until
+        if entry[COPY] is pickle.loads and not entry[READ]:
+            self._load(key, entry)
         return True
+
+    def _load(self, key: Any, entry: list[Any]) -> None:
+        """Keep the value itself instead of its pickle, if it can be copied."""
+        value = pickle.loads(entry[VALUE])
+        found = copier(value)
+        if found is None:
+            return
+        copy, size = found
+        size += getsizeof(key) + OVERHEAD
+        if size * LARGEST > self._budget:
+            return
+        new = [*entry]  # others are reading the old one
+        new[VALUE], new[COPY], new[SIZE] = value, copy, size
+        with self._lock:
+            if self._entries.get(key) is entry:
+                self._entries[key] = new
+                self._bytes += size - entry[SIZE]
+                self._shrink()
 
     def put(self, *item: Any) -> None:
         """Remember one item of `put_many`."""
@@ -174,22 +199,28 @@ class NearCache:
                     continue
                 latest = now + MAX_AGE
                 end = latest if due is None or due > latest else due
-                until = end if self.note is None else now
+                # The first hit of a pickle, or of anything under such a policy, looks closer.
+                until = now if pickled or self.note is not None else end
                 counter = slot // segment.slots
                 if value is ENOVAL:
                     counter += segment.shards
                 known = entries.get(key)
                 self._bytes += size if known is None else size - known[SIZE]
-                entries[key] = [slot, stamp, until, counter, value, pickled, size, False, end]
-            while self._bytes > budget:
-                oldest, entry = entries.popitem(last=False)
-                if entry[READ]:
-                    entry[READ] = False
-                    entries[oldest] = entry
-                else:
-                    self._bytes -= entry[SIZE]
+                copy = pickle.loads if pickled else None
+                entries[key] = [slot, stamp, until, counter, value, copy, size, False, end]
+            self._shrink()
         if now - self._flushed > COUNTS_AGE:
             self.flush()
+
+    def _shrink(self) -> None:
+        entries = self._entries
+        while self._bytes > self._budget:
+            oldest, entry = entries.popitem(last=False)
+            if entry[READ]:
+                entry[READ] = False
+                entries[oldest] = entry
+            else:
+                self._bytes -= entry[SIZE]
 
     def flush(self) -> None:
         """Move the counts to the segment, or drop them when statistics are off."""

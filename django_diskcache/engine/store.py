@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 from . import files, schema
 from .clock import Clock
 from .connection import Database, Transaction, Wait, all_rows, changed_rows
+from .copies import UNCHANGEABLE
 from .disk import INT64_MAX, INT64_MIN, MODE_RAW, Disk, Stored, portable_hash
 from .errors import ENOVAL, Timeout
 from .eviction import EVICTION_POLICY, Policy
@@ -35,9 +36,6 @@ LOG_SHARE = 16  # the log takes about this fraction of a shard's part of the siz
 FEWEST_LOG_PAGES = 16
 MOST_LOG_PAGES = 4000
 READ_ATTEMPTS = 3  # of a row whose file vanishes between the two looks: it was overwritten
-
-# Types whose values nobody can change: these need no copy for each reader.
-UNCHANGEABLE = frozenset({str, bytes, int, float, bool, type(None)})
 
 TAGS = (str, bytes, int, float)  # what a tag may be, beside None
 
