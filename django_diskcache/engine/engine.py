@@ -77,6 +77,7 @@ class Engine:
                 Store(path, number, disk, self.settings, clock, self.segment, self.near)
                 for number, (path, disk) in enumerate(zip(paths, self.disks, strict=True))
             ]
+            self._create_stores()
         self.limits = Limits(self.stores, self.settings, clock)
         weakref.finalize(self, self.near.flush)  # at exit as well
         if stored:
@@ -88,6 +89,12 @@ class Engine:
                 self.close()  # the first connections were opened with other pragmas
         self.configure(self.settings)
         self.limits.begin()
+
+    def _create_stores(self) -> None:
+        # The last one first: however early this process is killed, the directory then tells
+        # how many there are to be.
+        for store in reversed(self.stores):
+            store.create()
 
     def _slots(self, shards: int) -> int:
         evicts = EVICTION_POLICY[self.settings["eviction_policy"]].evicts
@@ -259,7 +266,7 @@ class Engine:
             self.near.attach(self.segment)
             for store in self.stores:
                 store.attach(self.segment)
-                store.create()
+            self._create_stores()
         self.limits.begin()
 
 

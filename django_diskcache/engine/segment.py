@@ -169,7 +169,7 @@ def _slots_of(path: str, shards: int) -> int | None:
 
 def _create(path: str, shards: int, slots: int) -> None:
     """A complete file under another name first, so that nobody maps half of one."""
-    temporary = f"{path}.{os.getpid()}.new"
+    temporary = f"{path}.new"  # of whoever holds the lock; perhaps left by one that was killed
     descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
         size = _size(shards, slots)

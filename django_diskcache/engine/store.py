@@ -87,7 +87,6 @@ class Store:
         self._native = type(disk).store is Disk.store and type(disk).fetch is Disk.fetch
         self.near = near
         self.attach(segment)
-        self.create()
 
     def attach(self, segment: Segment) -> None:
         """Use this segment from now on."""

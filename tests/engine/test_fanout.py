@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +12,9 @@ from typing import Any
 import pytest
 
 from django_diskcache.engine import Cache, Deque, Disk, FanoutCache, Index, JSONDisk
+from tests.engine.soundness import assert_sound
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_keys_are_spread(fanout: FanoutCache) -> None:
@@ -114,3 +120,31 @@ def test_the_arguments_of_sub_collections(make_fanout: Callable[..., FanoutCache
     assert fanout.deque("d").maxlen is None
     assert type(queue.cache.disk) is JSONDisk
     fanout.close()
+
+
+@pytest.mark.parametrize("made", range(5))
+def test_a_process_killed_at_creation_leaves_the_number_of_shards(
+    tmp_path: Path, made: int
+) -> None:
+    code = f"""
+import os, signal, sys
+from django_diskcache.engine import FanoutCache
+from django_diskcache.engine.store import Store
+
+create, left = Store.create, [{made}]
+
+def create_or_die(store):
+    if not left[0]:
+        os.kill(os.getpid(), signal.SIGKILL)
+    left[0] -= 1
+    create(store)
+
+Store.create = create_or_die
+FanoutCache(sys.argv[1], shards=5)
+"""
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False, cwd=ROOT)
+    assert done.returncode == -signal.SIGKILL
+    with FanoutCache(tmp_path, shards=5 if made == 0 else 2) as cache:
+        assert len(cache.engine.stores) == 5
+        cache["key"] = 1
+        assert_sound(cache)
