@@ -1,8 +1,19 @@
-"""The caches that this process has open, by their entries in CACHES.
+"""The request cycle: what Django does with cache objects, and what of it is real here.
 
-Django builds a backend object for each thread, and under ASGI for each request. All of one
-entry share what is built here once: reading the options again would take longer than most
-requests spend in the cache.
+Django builds a backend object for each thread, and under ASGI for each request. At the end of
+each request it calls `close` on all of them. Taken literally, every request would open SQLite
+anew. So:
+
+- An entry of CACHES is read and opened once in a process (`opened`). Every backend object made
+  for it later shares that, and is made in microseconds.
+- The engine behind it, with its connections, stays for the life of the process: the last object
+  of a thread must not take it along.
+- `close` is housekeeping (`Engine.tidy`): the counts of hits go to the segment, and once in a
+  second there is a look whether the directory is still the one that was opened.
+- A fork closes the connections before it happens, and both sides open new ones when they need
+  them (see `engine.connection`).
+- The hard close is `shutdown` for connections, and `forget` for tests that are done with a
+  directory.
 """
 
 from __future__ import annotations
@@ -37,10 +48,11 @@ def opened(location: Any, params: Mapping[str, Any]) -> Opened:
     :raises ImproperlyConfigured: for an option that is not known or has a wrong value, and a
         directory that cannot be made
     """
+    path = os.fspath(location) if isinstance(location, (str, os.PathLike)) else ""
     # A relative path, a home or a variable may mean something else the next time.
-    fixed = type(location) is str and location[:1] == os.sep and "$" not in location
+    fixed = type(path) is str and path[:1] == os.sep and "$" not in path
     if fixed:
-        for known in _opened.get(location, ()):
+        for known in _opened.get(path, ()):
             if known.params == params:
                 known.cache.engine.tidy()
                 return known
@@ -50,7 +62,7 @@ def opened(location: Any, params: Mapping[str, Any]) -> Opened:
     entry = {n: dict(v) if isinstance(v, dict) else v for n, v in params.items()}
     new = Opened(cache, impatient(cache), entry)
     if fixed:
-        _opened.setdefault(location, []).append(new)
+        _opened.setdefault(path, []).append(new)
     return new
 
 

@@ -245,11 +245,10 @@ class Store:
             self._add_to_count(new)
         segment = self.segment
         slots = [segment.slot(place[2]) for place in places]
-        policy = self.policy
-        if policy.tracks:
+        if self.near.note is not None:  # the policy tracks
             now = self.clock()
             for slot in slots:
-                policy.stored(segment.access, slot, now)
+                self.policy.stored(segment.access, slot, now)
         size = 0
         for in_file, _, _, value in encoded:
             size += in_file
@@ -271,8 +270,7 @@ class Store:
         """The stored form of a value; its file goes if the transaction is rolled back."""
         stored = self.disk.store(value, read, key=key)
         filename = stored[2]
-        transaction = self.database.current()
-        if filename is not None and transaction is not None:
+        if filename is not None and (transaction := self.database.current()) is not None:
             transaction.on_rollback.append(lambda: self.disk.remove(filename))
         return stored
 
@@ -458,6 +456,8 @@ class Store:
         wait: Wait,
     ) -> bool:
         """Store a value unless the key has a live entry; whether it was stored."""
+        if read and self.contains(place, wait):  # no file is copied for nothing
+            return False
         due = self.due(expire)
         stored = self.encode(value, read, key)
         try:

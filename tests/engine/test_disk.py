@@ -232,3 +232,14 @@ def test_a_disk_of_ones_own(face: Any, tmp_path: Path) -> None:
         # Only directories of the usual names are kept on purpose.
         assert {warning.category for warning in cache.check(fix=True)} == {EmptyDirWarning}
         assert_sound(cache)
+
+
+def test_an_add_that_fails_copies_no_file(tmp_path: Path) -> None:
+    with Cache(tmp_path) as cache:
+        cache["key"] = 1
+        source = io.BytesIO(b"x" * 100)
+        assert not cache.add("key", source, read=True)
+        assert source.tell() == 0
+        assert cache.add("other", source, read=True)
+        assert source.tell() == 100
+        assert_sound(cache)

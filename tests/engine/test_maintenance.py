@@ -9,7 +9,13 @@ from typing import Any
 
 import pytest
 
-from django_diskcache.engine import Cache, EmptyDirWarning, FanoutCache, UnknownFileWarning
+from django_diskcache.engine import (
+    Cache,
+    EmptyDirWarning,
+    FanoutCache,
+    UnknownFileWarning,
+    maintenance,
+)
 from django_diskcache.engine.maintenance import IN_PROGRESS
 from tests.conftest import FakeClock
 from tests.engine.soundness import assert_sound
@@ -180,3 +186,12 @@ def test_removal_inside_a_transaction_can_be_undone(cache: Cache) -> None:
             raise RuntimeError
         assert cache["key"] == "x" * 50_000
     assert_sound(cache)
+
+
+def test_a_clear_does_not_write_what_it_removes(tmp_path: Path) -> None:
+    with Cache(tmp_path) as cache:
+        for number in range(2000):
+            cache[number] = "x" * 1000
+        maintenance.checkpoint(cache.engine.stores[0])
+        assert cache.clear() == 2000
+        assert maintenance.log_bytes(cache.engine.stores[0]) < 200_000
