@@ -21,7 +21,7 @@ written. An entry is read again when it is older than `MAX_AGE`, which bounds wh
 leave behind that was killed between commit and stamp. Its age counts from before the SELECT.
 
 Strings, bytes and numbers are served as they are. Values that a caller could change stay as
-the pickled bytes and are loaded at every read; at the first hit those that can be copied at
+the pickled bytes and are loaded at every read; after some hits those that can be copied at
 less cost are loaded for good (see `copies`).
 
 The memory is bounded in bytes. When it is full the oldest entry goes, unless it was read since
@@ -54,14 +54,15 @@ from .segment import HITS, MISSES, Segment
 
 MAX_AGE = 5.0  # seconds
 COUNTS_AGE = 1.0  # seconds that hits are counted here before they move to the segment
+WARM = 8  # hits after which a value is kept loaded: to prepare that costs about as many loads
 LARGEST = 64  # an entry takes at most this fraction of the budget
 OVERHEAD = 400  # bytes of an entry beside its key and value: list, dictionary slot, numbers
 
 # What is remembered of a key; a list, because some of it changes at hits. `UNTIL` is the time
 # from which a hit must look closer: then the entry ends, or the policy is to be told. Its end
-# itself is `END`. `READ` is for the second chance.
+# itself is `END`. `READ` is for the second chance, `WARMTH` the number of closer looks.
 # `COPY` makes what a caller gets of the value; None if that is the value itself.
-SLOT, STAMP, UNTIL, COUNTER, VALUE, COPY, SIZE, READ, END = range(9)
+SLOT, STAMP, UNTIL, COUNTER, VALUE, COPY, SIZE, READ, END, WARMTH = range(10)
 
 
 class NearCache:
@@ -150,13 +151,16 @@ class NearCache:
         end: float = entry[END]
         if now >= end:
             return False
-        if self.note is None or entry[VALUE] is ENOVAL:
-            until = end
-        else:
+        until = end
+        if self.note is not None and entry[VALUE] is not ENOVAL:
             until = min(end, self.note(self._segment.access, entry[SLOT], now))
+        if entry[COPY] is pickle.loads and entry[WARMTH] < WARM:
+            entry[WARMTH] += 1
+            if entry[WARMTH] < WARM:
+                until = now  # the next hit counts as well
+            else:
+                self._load(key, entry)
         entry[UNTIL] = until
-        if entry[COPY] is pickle.loads and not entry[READ]:
-            self._load(key, entry)
         return True
 
     def _load(self, key: Any, entry: list[Any]) -> None:
@@ -171,6 +175,7 @@ class NearCache:
             return
         new = [*entry]  # others are reading the old one
         new[VALUE], new[COPY], new[SIZE] = value, copy, size
+        new[UNTIL] = new[END] if self.note is None else new[UNTIL]
         with self._lock:
             if self._entries.get(key) is entry:
                 self._entries[key] = new
@@ -199,7 +204,7 @@ class NearCache:
                     continue
                 latest = now + MAX_AGE
                 end = latest if due is None or due > latest else due
-                # The first hit of a pickle, or of anything under such a policy, looks closer.
+                # The first hits of a pickle, or of anything under such a policy, look closer.
                 until = now if pickled or self.note is not None else end
                 counter = slot // segment.slots
                 if value is ENOVAL:
@@ -207,7 +212,7 @@ class NearCache:
                 known = entries.get(key)
                 self._bytes += size if known is None else size - known[SIZE]
                 copy = pickle.loads if pickled else None
-                entries[key] = [slot, stamp, until, counter, value, copy, size, False, end]
+                entries[key] = [slot, stamp, until, counter, value, copy, size, False, end, 0]
             self._shrink()
         if now - self._flushed > COUNTS_AGE:
             self.flush()

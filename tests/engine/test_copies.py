@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from django_diskcache.engine import Cache
 from django_diskcache.engine.copies import CONTAINERS, copier
+from django_diskcache.engine.nearcache import WARM
 
 Point = namedtuple("Point", "x y")
 
@@ -134,7 +135,7 @@ def test_every_reader_has_his_own(tmp_path: Path, value: Any) -> None:
     cache = Cache(tmp_path)
     cache["key"] = value
     expected = told(value)
-    for _ in range(4):
+    for _ in range(WARM):
         for found in (cache["key"], cache.get_many(["key"])["key"]):
             assert told(found) == expected
             spoil(found)
@@ -147,8 +148,8 @@ def test_the_budget_counts_what_is_loaded(tmp_path: Path) -> None:
         cache[f"key{number}"] = dict.fromkeys(range(20), "x")
     for _ in range(3):
         for number in range(1000):
-            assert len(cache[f"key{number}"]) == 20
-            assert len(cache[f"key{number}"]) == 20
+            for _ in range(WARM + 2):
+                assert len(cache[f"key{number}"]) == 20
             assert near.size <= 200_000
     assert 10 < len(near) < 1000
     near.clear()
