@@ -46,7 +46,7 @@ class DjangoCache(AsyncMethods, BaseCache):  # type: ignore[misc]
     """
 
     def __init__(self, directory: Any, params: dict[str, Any]) -> None:
-        self._cache, self._impatient, _ = opened(directory, params)
+        self._cache, self._impatient, *_ = opened(directory, params)
         self._near = self._cache.engine.near
         super().__init__({**params, "OPTIONS": params.get("OPTIONS") or {}})
 

@@ -11,11 +11,14 @@ import os
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from django.conf import settings as site
 from django.core.exceptions import ImproperlyConfigured
+from django.utils.encoding import force_bytes
 from django.utils.module_loading import import_string
 
 from .engine import Disk
-from .engine.options import OPTIONS, Option, Refused, did_you_mean, integer, seconds
+from .engine.options import OPTIONS, Option, Refused, did_you_mean, flag, integer, seconds
+from .engine.signing import NO_SECRETS, Secrets
 
 
 def disk_class(value: Any) -> type[Disk]:
@@ -54,6 +57,13 @@ FACE_OPTIONS = {
             "How long a call without retry waits for a lock.",
         ),
         Option("disk", Disk, disk_class, "", "How keys and values are serialised."),
+        Option(
+            "signing",
+            True,
+            flag,
+            "",
+            "Sign what is pickled with SECRET_KEY; what is not signed is a miss.",
+        ),
     )
 }
 
@@ -68,14 +78,25 @@ class Configuration(NamedTuple):
     shards: int
     timeout: float
     disk: type[Disk]
+    secrets: Secrets
     settings: dict[str, Any]
 
 
-def read(location: Any, params: Mapping[str, Any]) -> Configuration:
+def site_secrets() -> Secrets:
+    """SECRET_KEY and SECRET_KEY_FALLBACKS; none if there is no SECRET_KEY."""
+    try:
+        key = site.SECRET_KEY
+    except ImproperlyConfigured:  # it is empty, or there are no settings at all
+        return NO_SECRETS
+    return Secrets(force_bytes(each) for each in (key, *site.SECRET_KEY_FALLBACKS))
+
+
+def read(location: Any, params: Mapping[str, Any], secrets: Secrets) -> Configuration:
     """What to open.
 
     :param location: LOCATION, a str or a path
     :param params: the rest of the entry
+    :param secrets: the site's
     :raises ImproperlyConfigured: which names the mistake and what is taken instead
     """
     if not isinstance(location, (str, os.PathLike)) or not os.fspath(location):
@@ -103,8 +124,20 @@ def read(location: Any, params: Mapping[str, Any]) -> Configuration:
                 raise ValueError(f"{name!r} is not an option of DjangoCache{hint}")
         except ValueError as error:
             raise ImproperlyConfigured(f"The cache at {directory!r}: {error}") from None
+    if not face["signing"]:
+        secrets = NO_SECRETS
+    elif not secrets:
+        raise ImproperlyConfigured(
+            f"The cache at {directory!r}: signing takes SECRET_KEY, which is empty; set it, or "
+            "turn signing off by OPTIONS={'signing': False}"
+        )
+    elif not all(secrets):
+        raise ImproperlyConfigured(
+            f"The cache at {directory!r}: there is an empty one among SECRET_KEY_FALLBACKS, "
+            "with which anybody could sign; remove it"
+        )
     return Configuration(
-        directory, face["shards"], face["database_timeout"], face["disk"], settings
+        directory, face["shards"], face["database_timeout"], face["disk"], secrets, settings
     )
 
 

@@ -28,14 +28,16 @@ from . import configuration
 from .engine import FanoutCache
 from .engine.engine import Engine
 from .engine.impatient import impatient
+from .engine.signing import Secrets
 
 
 class Opened(NamedTuple):
-    """What an entry in CACHES stands for, its twin for event loops, and the entry itself."""
+    """What an entry in CACHES stands for, its twin for event loops, and what it was made of."""
 
     cache: FanoutCache
     impatient: FanoutCache
     params: dict[str, Any]
+    secrets: Secrets
 
 
 _opened: dict[str, list[Opened]] = {}  # by LOCATION
@@ -51,16 +53,17 @@ def opened(location: Any, params: Mapping[str, Any]) -> Opened:
     path = os.fspath(location) if isinstance(location, (str, os.PathLike)) else ""
     # A relative path, a home or a variable may mean something else the next time.
     fixed = type(path) is str and path[:1] == os.sep and "$" not in path
+    secrets = configuration.site_secrets()
     if fixed:
         for known in _opened.get(path, ()):
-            if known.params == params:
+            if known.params == params and known.secrets == secrets:
                 known.cache.engine.tidy()
                 return known
-    cache = _open(location, params)
+    cache = _open(location, params, secrets)
     _in_use.add(cache.engine)
     # A copy: settings may be changed in place.
     entry = {n: dict(v) if isinstance(v, dict) else v for n, v in params.items()}
-    new = Opened(cache, impatient(cache), entry)
+    new = Opened(cache, impatient(cache), entry, secrets)
     if fixed:
         _opened.setdefault(path, []).append(new)
     return new
@@ -79,10 +82,10 @@ def forget(engine: Engine) -> None:
         _opened[location] = [each for each in known if each.cache.engine is not engine]
 
 
-def _open(location: Any, params: Mapping[str, Any]) -> FanoutCache:
-    name, shards, timeout, disk, settings = configuration.read(location, params)
+def _open(location: Any, params: Mapping[str, Any], site: Secrets) -> FanoutCache:
+    name, shards, timeout, disk, secret, settings = configuration.read(location, params, site)
     try:
-        return FanoutCache(name, shards, timeout, disk, stored=False, **settings)
+        return FanoutCache(name, shards, timeout, disk, stored=False, secret=secret, **settings)
     except OSError as error:
         raise ImproperlyConfigured(
             f"The cache at {name!r}: {error}; LOCATION takes a directory that this "

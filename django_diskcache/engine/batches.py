@@ -65,7 +65,7 @@ def store_all(
     due = store.due(expire)
     try:
         for place, key, value in items:
-            stored = store.encode(value, False, key)
+            stored = store.encode(value, False, key, place)
             encoded.append(stored)
             places.append(place)
             rows.append(store.row(place, stored, due, tag))

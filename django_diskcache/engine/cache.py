@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from . import ordering, queues
@@ -10,6 +10,7 @@ from .clock import Clock, wall_clock
 from .connection import Wait
 from .disk import Disk
 from .keyed import PAGE, KeyedCache, shaped
+from .signing import Secret, Secrets, read_secrets, refuse_pickling
 
 
 class QueueMethods(KeyedCache):
@@ -106,8 +107,7 @@ class QueueMethods(KeyedCache):
         """Keys in the database's order: numbers, texts, bytes; shard by shard."""
         stores = self._engine.stores
         for store in reversed(stores) if reverse else stores:
-            for key, raw in ordering.sorted_keys(store, PAGE, reverse):
-                yield store.disk.get(key, raw)
+            yield from ordering.sorted_keys(store, PAGE, reverse)
 
 
 def _pair(key: Any, found: tuple[Any, float | None, Any], expire_time: bool, tag: bool) -> Any:
@@ -124,9 +124,12 @@ class Cache(QueueMethods):
     :param directory: path; a new temporary directory if None
     :param timeout: seconds
     :param disk: serialisation, `Disk` or a subclass of it
+    :param secret: signs what is pickled; what is not signed with it is then a miss. None
+        leaves it unsigned: whoever can write to the directory can execute code here
+    :param secret_fallbacks: earlier secrets, which verify
     :param settings: see the table of settings; those given are kept in the directory
     :raises TypeError: for a name that is no setting
-    :raises ValueError: for a value that a setting does not take
+    :raises ValueError: for a value that a setting does not take, and an empty secret
     :raises OSError: when the directory cannot be made
     """
 
@@ -137,9 +140,12 @@ class Cache(QueueMethods):
         disk: type[Disk] = Disk,
         *,
         clock: Clock = wall_clock,
+        secret: Secret | Secrets = None,
+        secret_fallbacks: Iterable[bytes | str] = (),
         **settings: Any,
     ) -> None:
-        super().__init__(directory, 1, False, timeout, disk, settings, clock)
+        secrets = read_secrets(secret, secret_fallbacks)
+        super().__init__(directory, 1, False, timeout, disk, settings, clock, secrets=secrets)
 
     def expire(self, now: float | None = None, retry: bool = False) -> int:
         """Remove what has expired, by the time `now` if given; how many entries.
@@ -149,7 +155,22 @@ class Cache(QueueMethods):
         return self._expire(now, self._removal_wait(retry))
 
     def __getstate__(self) -> tuple[str, float, type[Disk]]:
+        refuse_pickling(self, self._engine.secrets)
         return self.directory, self.timeout, self._engine.disk_type
 
     def __setstate__(self, state: tuple[str, float, type[Disk]]) -> None:
         self.__init__(*state)  # type: ignore[misc]
+
+
+def part_of(
+    cache: KeyedCache,
+    directory: str | None,
+    disk: type[Disk],
+    timeout: float = 60,
+    **settings: Any,
+) -> Cache:
+    """A cache in another directory, or a temporary one, with the clock and secrets of this."""
+    engine = cache.engine
+    return Cache(
+        directory, timeout, disk, clock=engine.clock, secret=engine.secrets, **settings
+    )

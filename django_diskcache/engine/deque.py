@@ -12,8 +12,10 @@ from contextlib import AbstractContextManager
 from itertools import islice
 from typing import Any, TypeVar
 
-from .cache import Cache
+from .cache import Cache, part_of
+from .disk import Disk
 from .errors import ENOVAL
+from .signing import refuse_pickling
 
 Self = TypeVar("Self", bound="Deque")
 
@@ -75,6 +77,7 @@ class Deque(MutableSequence[Any]):
         return context
 
     def __getstate__(self) -> tuple[str, int | None]:
+        refuse_pickling(self, self._cache.engine.secrets)
         return self.directory, self.maxlen
 
     def __setstate__(self, state: tuple[str, int | None]) -> None:
@@ -220,7 +223,7 @@ class Deque(MutableSequence[Any]):
 
     def copy(self: Self) -> Self:
         """Another deque object of the same directory and maximum length: the same values."""
-        return type(self)(directory=self.directory, maxlen=self.maxlen)
+        return type(self).fromcache(self._cache, maxlen=self.maxlen)
 
     __copy__ = copy
 
@@ -273,13 +276,17 @@ class Deque(MutableSequence[Any]):
         """A new deque in a temporary directory."""
         if not isinstance(other, Sequence):
             return NotImplemented
-        result = type(self)(self, maxlen=self.maxlen)
+        result = self._new(self, self.maxlen)
         result.extend(other)
         return result
 
+    def _new(self: Self, values: Iterable[Any], maxlen: int | None) -> Self:
+        cache = part_of(self._cache, None, Disk, eviction_policy="none")
+        return type(self).fromcache(cache, values, maxlen)
+
     def __mul__(self: Self, times: int) -> Self:
         """A new deque in a temporary directory."""
-        result = type(self)(maxlen=self.maxlen)
+        result = self._new((), self.maxlen)
         for _ in range(times):
             result.extend(self)
         return result

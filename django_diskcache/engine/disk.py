@@ -15,6 +15,7 @@ import json
 import os
 import pickle
 import struct
+import threading
 import zlib
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -27,6 +28,7 @@ MODE_RAW = 1
 MODE_BINARY = 2
 MODE_TEXT = 3
 MODE_PICKLE = 4
+MODE_SIGNED = 5  # a signature and a pickle: the store's, no Disk is asked for it
 
 INT64_MIN = -(2**63)
 INT64_MAX = 2**63 - 1
@@ -45,17 +47,26 @@ def is_text(value: str) -> bool:
     return True
 
 
-def portable_hash(key: Any) -> int:
-    """32 bits of a database key, the same in every process; equal keys have equal hashes."""
+def key_bytes(key: Any) -> bytes:
+    """A database key as bytes, which tell it from all others of its kind: text, number, bytes.
+
+    1, 1.0 and True are one key. Other floats take 9 bytes, so that none looks like an integer.
+    """
     if type(key) is str:
-        return zlib.crc32(key.encode())
+        return key.encode()
     if type(key) is float:
         if not key.is_integer() or not INT64_MIN <= key <= INT64_MAX:
-            return zlib.crc32(struct.pack("!d", key))
+            return struct.pack("!dx", key)
         key = int(key)
     if type(key) is int:
-        return zlib.crc32(key.to_bytes(8, "big", signed=True))
-    return zlib.crc32(key)
+        return key.to_bytes(8, "big", signed=True)
+    data: bytes = key
+    return data
+
+
+def portable_hash(key: Any) -> int:
+    """32 bits of a database key, the same in every process; equal keys have equal hashes."""
+    return zlib.crc32(key.encode() if type(key) is str else key_bytes(key))
 
 
 def pickle_key(key: Any, protocol: int) -> bytes:
@@ -78,6 +89,11 @@ class Disk:
     :param min_file_size: bytes from which on a value gets a file of its own
     :param pickle_protocol: protocol of pickled keys and values
     """
+
+    pickles = True  # else a pickle in a row is none of its own, and is not loaded
+    # Where the store looks for the pickle that was just put into a file: it signs that, and
+    # not what a file in the directory says a moment later.
+    filed: threading.local | None = None
 
     def __init__(
         self, directory: str, min_file_size: int = 0, pickle_protocol: int = 0, **kwargs: Any
@@ -139,7 +155,10 @@ class Disk:
         data = pickle.dumps(value, protocol=self.pickle_protocol)
         if len(data) < self.min_file_size:
             return 0, MODE_PICKLE, None, data
-        return self._store_file(MODE_PICKLE, iter((data,)), key, value)
+        stored = self._store_file(MODE_PICKLE, iter((data,)), key, value)
+        if self.filed is not None:
+            self.filed.pickled = data
+        return stored
 
     def _store_file(self, mode: int, chunks: Iterator[bytes], key: Any, value: Any) -> Stored:
         filename, path = self.filename(key, value)
@@ -149,7 +168,8 @@ class Disk:
         """The value that `store` put away.
 
         :param read: return an open binary file where the value has one
-        :raises OSError: when its file cannot be read
+        :raises FileNotFoundError: when there is no such file in the directory
+        :raises OSError: when it cannot be read
         """
         if mode == MODE_RAW:
             return io.BytesIO(value) if read and type(value) is bytes else value
@@ -157,16 +177,15 @@ class Disk:
             return pickle.loads(value)
         if filename is None:
             raise ValueError(f"an entry of mode {mode} has no file")
-        path = os.path.join(self._directory, filename)
         if mode == MODE_BINARY and read:
-            return open(path, "rb")
-        with open(path, "rb", buffering=0) as file:  # it is read whole
-            if mode == MODE_BINARY:
-                return file.read()
-            if mode == MODE_TEXT:
-                return file.read().decode()
-            if mode == MODE_PICKLE:
-                return pickle.loads(file.read())
+            return files.opened(self._directory, filename)
+        data = files.read(self._directory, filename)
+        if mode == MODE_BINARY:
+            return data
+        if mode == MODE_TEXT:
+            return data.decode()
+        if mode == MODE_PICKLE:
+            return pickle.loads(data)
         raise ValueError(f"mode {mode} of an entry is not known")
 
     def filename(self, key: Any = UNKNOWN, value: Any = UNKNOWN) -> tuple[str, str]:
@@ -186,6 +205,8 @@ class JSONDisk(Disk):
 
     :param compress_level: zlib's, from 0 (none) to 9 (smallest)
     """
+
+    pickles = False
 
     def __init__(self, directory: str, compress_level: int = 1, **kwargs: Any) -> None:
         self.compress_level = compress_level

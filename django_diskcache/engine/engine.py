@@ -31,7 +31,8 @@ from .limits import Limits
 from .nearcache import NearCache
 from .options import DEFAULT_SETTINGS, OPTIONS, did_you_mean, read_settings
 from .segment import HITS, MISSES, Segment, slots_for
-from .store import DATABASE, Place, Store
+from .signing import NO_SECRETS, Secrets
+from .store import Place, Store
 
 STORABLE = (int, float, str, bytes, type(None))  # an argument of a Disk may be anything else
 LOOK_EVERY = 1.0  # seconds between two looks at whether the directory is still there
@@ -54,8 +55,10 @@ class Engine:
         settings: Mapping[str, Any],
         stored: bool,
         clock: Clock,
+        secrets: Secrets,
     ) -> None:
         self.directory = directory
+        self.secrets = secrets
         self._looked_at = clock()
         self.clock = clock
         self.disk_type = disk
@@ -74,7 +77,9 @@ class Engine:
                 paths = [os.path.join(directory, f"{number:03d}") for number in range(shards)]
             self.disks = [self._make_disk(path, self.settings) for path in paths]
             self.stores = [
-                Store(path, number, disk, self.settings, clock, self.segment, self.near)
+                Store(
+                    path, number, disk, self.settings, clock, self.segment, self.near, secrets
+                )
                 for number, (path, disk) in enumerate(zip(paths, self.disks, strict=True))
             ]
             self._create_stores()
@@ -276,7 +281,7 @@ def _shards_in(directory: str) -> int:
         int(name)
         for name in os.listdir(directory)
         if SHARD_NAME.fullmatch(name)
-        and os.path.exists(os.path.join(directory, name, DATABASE))
+        and os.path.exists(os.path.join(directory, name, files.DATABASE))
     ]
     return max(numbers, default=-1) + 1
 
@@ -306,11 +311,13 @@ def open_engine(
     settings: Mapping[str, Any],
     clock: Clock,
     stored: bool = True,
+    secrets: Secrets = NO_SECRETS,
 ) -> Engine:
     """This process's engine for a directory; a temporary one if `directory` is None.
 
     :param stored: begin with the settings that the directory has; otherwise the given ones
         and the defaults are all there is, and engines with other settings are others
+    :param secrets: sign and verify what is pickled; engines with other secrets are others
     :raises TypeError: for a name that is no setting
     :raises ValueError: for a value that a setting does not take
     :raises OSError: when the directory cannot be made
@@ -320,11 +327,11 @@ def open_engine(
         directory = tempfile.mkdtemp(prefix="diskcache-")
     directory = os.path.abspath(os.path.expanduser(os.path.expandvars(directory)))
     profile = None if stored else tuple(sorted(parsed.items(), key=lambda item: item[0]))
-    identity = (os.path.realpath(directory), sharded, disk, clock, profile)
+    identity = (os.path.realpath(directory), sharded, disk, clock, profile, secrets)
     with _opening:
         engine = _engines.get(identity)
         if engine is None:
-            engine = Engine(directory, shards, sharded, disk, parsed, stored, clock)
+            engine = Engine(directory, shards, sharded, disk, parsed, stored, clock, secrets)
             _engines[identity] = engine
         else:
             engine.refresh()

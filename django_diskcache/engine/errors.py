@@ -16,6 +16,10 @@ class Timeout(Exception):
         return self.args[0] if self.args and type(self.args[0]) is int else 0
 
 
+class Foreign(Exception):
+    """A row's pickle has no signature of ours; it is a miss, so callers never see this."""
+
+
 class UnknownFileWarning(UserWarning):
     """`check` found a file in the cache directory that no entry refers to."""
 

@@ -140,8 +140,8 @@ def _candidates(store: Store, count: int, spared: Collection[int]) -> list[tuple
     rank = store.policy.rank
     access = store.segment.access
     result = []
-    for each, key, raw, store_time in _rows(store, count):
-        slot = store.slot(key, raw)
+    for each, key, raw, signature, store_time in _rows(store, count):
+        slot = store.slot(key, raw, signature)
         if slot not in spared:
             result.append((rank(store_time, access[slot]), each))
     return result

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from typing import Any, ClassVar, cast
 
-from .cache import Cache, QueueMethods
+from .cache import Cache, QueueMethods, part_of
 from .clock import Clock, wall_clock
 from .connection import Wait
 from .deque import Deque
 from .disk import Disk
 from .errors import Timeout
 from .index import Index
+from .signing import Secret, Secrets, read_secrets, refuse_pickling
 
 
 class FanoutCache(QueueMethods):
@@ -26,9 +28,13 @@ class FanoutCache(QueueMethods):
     :param shards: number of databases; a directory that has some keeps their number
     :param timeout: seconds
     :param disk: serialisation, `Disk` or a subclass of it
+    :param secret: signs what is pickled; what is not signed with it is then a miss. None
+        leaves it unsigned: whoever can write to the directory can execute code here
+    :param secret_fallbacks: earlier secrets, which verify
     :param settings: see the table of settings; they are those of the whole, not of a shard
     :raises TypeError: for a name that is no setting
-    :raises ValueError: for a value that a setting does not take, or the number of shards
+    :raises ValueError: for a value that a setting does not take, or the number of shards, and
+        an empty secret
     :raises OSError: when the directory cannot be made
     """
 
@@ -43,14 +49,20 @@ class FanoutCache(QueueMethods):
         *,
         clock: Clock = wall_clock,
         stored: bool = True,
+        secret: Secret | Secrets = None,
+        secret_fallbacks: Iterable[bytes | str] = (),
         **settings: Any,
     ) -> None:
         if not isinstance(shards, int) or isinstance(shards, bool) or not 1 <= shards <= 999:
             raise ValueError(f"shards={shards!r}: expected a whole number from 1 to 999")
-        super().__init__(directory, shards, True, timeout, disk, settings, clock, stored)
+        secrets = read_secrets(secret, secret_fallbacks)
+        super().__init__(
+            directory, shards, True, timeout, disk, settings, clock, stored, secrets
+        )
         self._collections: dict[tuple[str, str, Any], Any] = {}
 
     def __getstate__(self) -> tuple[str, int, float, type[Disk]]:
+        refuse_pickling(self, self._engine.secrets)
         return self.directory, len(self._engine.stores), self.timeout, self._engine.disk_type
 
     def __setstate__(self, state: tuple[str, int, float, type[Disk]]) -> None:
@@ -82,7 +94,9 @@ class FanoutCache(QueueMethods):
         :raises ValueError: when the name would lead out of the subdirectory
         """
         disk_type = self._engine.disk_type if disk is None else disk
-        found = self._known("cache", name, None, lambda path: Cache(path, timeout, disk_type))
+        found = self._known(
+            "cache", name, None, lambda path: part_of(self, path, disk_type, timeout)
+        )
         for setting, value in settings.items():
             found.reset(setting, value)
         return cast(Cache, found)
@@ -106,7 +120,7 @@ class FanoutCache(QueueMethods):
         return cast(Index, found)
 
     def _part(self, path: str) -> Cache:
-        return Cache(path, disk=self._engine.disk_type, eviction_policy="none")
+        return part_of(self, path, self._engine.disk_type, eviction_policy="none")
 
     def _known(self, kind: str, name: str, variant: Any, make: Any) -> Any:
         path = self._path(kind, name)

@@ -5,19 +5,40 @@ row that named it is gone, so whatever interrupts this leaves at most a file wit
 which `check` sweeps. Names are random, never reused, and spread over 256 directories, which
 stay: making and removing a directory takes ten times as long as writing a megabyte. Files are
 0600 and directories 0700: a cache holds what its site holds.
+
+A name in a row is not trusted. What leads out of the directory, by its parts or by a symbolic
+link on the way, is no value file, nor is what the cache itself keeps beside them: to open and
+close a database would drop the locks that SQLite has on it.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import secrets
+import stat
 from collections.abc import Iterable
+from typing import IO, Any
 
+DATABASE = "cache.sqlite3"
+# What else there is in a directory of a cache.
+OWN = frozenset(
+    {
+        "lock",
+        "segment",
+        "segment.new",
+        *(DATABASE + s for s in ("", "-wal", "-shm", "-journal")),
+    }
+)
 NAME = re.compile(r"[0-9a-f]{2}/[0-9a-f]{30}\.val")
 DIRECTORY = re.compile(r"[0-9a-f]{2}")
 WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK  # the last for what is a pipe
+ENTER = os.O_RDONLY | os.O_DIRECTORY
+# What a link, a socket, or a file in place of a directory makes of an attempt to open it.
+NOT_OURS = {errno.ELOOP, errno.EMLINK, errno.ENOTDIR, errno.ENXIO, errno.ENAMETOOLONG}
 CHUNK = 2**22  # bytes read from a stream at a time
 
 
@@ -52,7 +73,83 @@ def write(path: str, chunks: Iterable[bytes]) -> int:
         raise
 
 
-def remove(directory: str, name: str) -> None:
+def _parts(name: Any) -> list[str]:
+    if type(name) is str and name[:1] != "/" and "\0" not in name:
+        parts = [part for part in name.split("/") if part not in ("", ".")]
+        if parts and ".." not in parts and parts[-1].lower() not in OWN:
+            return parts
+    raise FileNotFoundError(errno.ENOENT, "not the name of a value file", repr(name))
+
+
+def _enter(directory: str, parts: list[str]) -> int:
+    """A descriptor of the directory that the last of `parts` is in."""
+    if len(parts) == 1:
+        return os.open(directory, ENTER)  # it may be a link: that is the site's own affair
+    descriptor = os.open(os.path.join(directory, parts[0]), ENTER | os.O_NOFOLLOW)
+    for part in parts[1:-1]:
+        try:
+            inner = os.open(part, ENTER | os.O_NOFOLLOW, dir_fd=descriptor)
+        finally:
+            os.close(descriptor)
+        descriptor = inner
+    return descriptor
+
+
+def _open(directory: str, name: Any) -> int:
+    parts = _parts(name)
+    try:
+        above = _enter(directory, parts)
+        try:
+            descriptor = os.open(parts[-1], READ, dir_fd=above)
+        finally:
+            os.close(above)
+    except OSError as error:
+        if error.errno in NOT_OURS:
+            raise FileNotFoundError(errno.ENOENT, "not a value file", name) from error
+        raise
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise FileNotFoundError(errno.ENOENT, "not a value file", name)
+    return descriptor
+
+
+def opened(directory: str, name: Any) -> IO[bytes]:
+    """The file, open for reading; its `name` is its path.
+
+    :raises FileNotFoundError: when there is none in the directory
+    """
+    path = os.path.join(directory, str(name))
+    return open(path, "rb", opener=lambda path, flags: _open(directory, name))
+
+
+def read(directory: str, name: Any) -> bytes:
+    """What is in the file.
+
+    :raises FileNotFoundError: when there is none in the directory
+    """
+    with open(_open(directory, name), "rb", buffering=0) as file:  # it is read whole
+        data: bytes = file.read()
+        return data
+
+
+def size(directory: str, name: Any) -> int:
+    """Bytes in the file.
+
+    :raises FileNotFoundError: when there is none in the directory
+    """
+    descriptor = _open(directory, name)
+    try:
+        return os.fstat(descriptor).st_size
+    finally:
+        os.close(descriptor)
+
+
+def remove(directory: str, name: Any) -> None:
     """Remove the file; it may be gone already."""
     with contextlib.suppress(OSError):
-        os.remove(os.path.join(directory, name))
+        parts = _parts(name)
+        above = _enter(directory, parts)
+        try:
+            os.unlink(parts[-1], dir_fd=above)
+        finally:
+            os.close(above)

@@ -21,9 +21,11 @@ from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
 from . import ordering
-from .cache import Cache
+from .cache import Cache, part_of
+from .disk import Disk
 from .errors import ENOVAL
 from .memoize import Decorator
+from .signing import refuse_pickling
 
 Self = TypeVar("Self", bound="Index")
 
@@ -105,6 +107,7 @@ class Index(MutableMapping[Any, Any]):
         return context
 
     def __getstate__(self) -> str:
+        refuse_pickling(self, self._cache.engine.secrets)
         return self.directory
 
     def __setstate__(self, state: str) -> None:
@@ -217,7 +220,11 @@ class Index(MutableMapping[Any, Any]):
 
     def copy(self: Self) -> Self:
         """A new index in a temporary directory, with the same items."""
-        return type(self)(self.items())
+        return self._new(self.items())
+
+    def _new(self: Self, items: Any) -> Self:
+        cache = part_of(self._cache, None, Disk, eviction_policy="none")
+        return type(self).fromcache(cache, items)
 
     def __or__(self: Self, other: Any) -> Self:
         """A new index in a temporary directory."""
@@ -230,7 +237,7 @@ class Index(MutableMapping[Any, Any]):
     def __ror__(self: Self, other: Any) -> Self:
         if not isinstance(other, Mapping):
             return NotImplemented
-        result = type(self)(other)
+        result = self._new(other)
         result.update(self)
         return result
 

@@ -19,6 +19,7 @@ from .disk import Disk
 from .engine import Engine, open_engine
 from .errors import ENOVAL, UNKNOWN
 from .memoize import Decorator, memoizer
+from .signing import NO_SECRETS, Secrets
 from .store import Place, Store, near_name
 
 Self = TypeVar("Self", bound="KeyedCache")
@@ -52,11 +53,14 @@ class KeyedCache:
         settings: Mapping[str, Any],
         clock: Clock = wall_clock,
         stored: bool = True,
+        secrets: Secrets = NO_SECRETS,
     ) -> None:
         if not (isinstance(disk, type) and issubclass(disk, Disk)):
             raise ValueError(f"disk={disk!r}: expected Disk or a subclass of it")
         self._timeout = timeout
-        self._engine = open_engine(directory, shards, sharded, disk, settings, clock, stored)
+        self._engine = open_engine(
+            directory, shards, sharded, disk, settings, clock, stored, secrets
+        )
 
     # What it is
 
@@ -90,6 +94,11 @@ class KeyedCache:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(directory={self.directory!r})"
+
+    def __copy__(self: Self) -> Self:
+        twin = object.__new__(type(self))
+        twin.__dict__.update(self.__dict__)
+        return twin
 
     def __enter__(self: Self) -> Self:
         return self

@@ -17,7 +17,7 @@ from .connection import Wait
 from .disk import INT64_MIN
 from .errors import EmptyDirWarning, Timeout, UnknownFileWarning
 from .segment import ENTRIES
-from .store import DATABASE, Store
+from .store import Store
 
 BATCH = 1000  # rows removed under one write lock
 WINDOW = 128  # rows that the sweep looks at in one go
@@ -90,8 +90,8 @@ def remove_ids(store: Store, ids: Sequence[int], wait: Wait) -> int:
             rows = store.database.run(schema.DELETE_ID, (each,))
             if rows:
                 removed += 1
-                filename, key, raw = rows[0]
-                transaction.slots.add(store.slot(key, raw))
+                filename, *key = rows[0]
+                transaction.slots.add(store.slot(*key))
                 store.discard([filename])
         store.count(-removed)
     return removed
@@ -184,7 +184,7 @@ def check(store: Store, fix: bool, wait: Wait) -> None:
                 warnings.warn(f"{store.path}: {text}", stacklevel=4)
         rows = store.database.run(schema.FILE_ROWS)
         _check_rows(store, rows, fix)
-        _check_files(store, {os.path.normpath(filename) for _, filename, _ in rows}, fix)
+        _check_files(store, {os.path.normpath(str(filename)) for _, filename, _ in rows}, fix)
     if fix:
         store.database.run("PRAGMA incremental_vacuum", (), wait)
 
@@ -200,9 +200,9 @@ def check_all(stores: Iterable[Store], fix: bool, wait: Wait) -> list[warnings.W
 
 def _check_rows(store: Store, rows: Sequence[tuple[Any, ...]], fix: bool) -> None:
     for each, filename, size in rows:
-        path = os.path.join(store.directory, filename)
+        path = os.path.join(store.directory, str(filename))
         try:
-            actual = os.stat(path).st_size
+            actual = files.size(store.directory, filename)
         except OSError:
             warnings.warn(f"file not found: {path}", stacklevel=5)
             if fix:
@@ -216,13 +216,11 @@ def _check_rows(store: Store, rows: Sequence[tuple[Any, ...]], fix: bool) -> Non
 
 
 def _check_files(store: Store, known: set[str], fix: bool) -> None:
-    ours = {DATABASE + suffix for suffix in ("", "-wal", "-shm", "-journal")}
-    ours |= {"segment", "lock"}
     for top, names in reversed(_own_directories(store.directory)):
         for name in names:
             path = os.path.join(top, name)
             relative = os.path.relpath(path, store.directory)
-            if relative in known or relative in ours or _in_progress(relative, path):
+            if relative in known or relative in files.OWN or _in_progress(relative, path):
                 continue
             warnings.warn(f"unknown file: {path}", UnknownFileWarning, stacklevel=5)
             if fix:
@@ -238,7 +236,7 @@ def _own_directories(directory: str) -> list[tuple[str, list[str]]]:
     """Directories and the names of their files, without those of other caches within."""
     found = []
     for top, directories, names in os.walk(directory):
-        if top != directory and DATABASE in names:
+        if top != directory and files.DATABASE in names:
             directories.clear()
         else:
             found.append((top, names))

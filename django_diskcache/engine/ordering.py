@@ -6,12 +6,15 @@ the next page begins.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 from . import schema
 from .connection import Wait
 from .disk import INT64_MAX, INT64_MIN
+from .errors import Timeout
 from .store import Place, Store
 
 
@@ -24,19 +27,27 @@ def keys(store: Store, page: int, reverse: bool = False) -> Iterator[Any]:
     last = INT64_MAX if reverse else INT64_MIN
     ((end,),) = store.database.run(schema.FIRST_ID if reverse else schema.LAST_ID)
     while rows := store.database.run(sql, (last, end, page)):
-        for _, key, raw in rows:
-            yield store.disk.get(key, bool(raw))
+        yield from _known(store, (row[1:] for row in rows))
         last = rows[-1][0]
 
 
-def sorted_keys(store: Store, page: int, reverse: bool = False) -> Iterator[tuple[Any, bool]]:
-    """Database keys and raw flags in the order of the key index, or against it."""
+def sorted_keys(store: Store, page: int, reverse: bool = False) -> Iterator[Any]:
+    """Keys in the order of the key index, or against it."""
     rows = store.database.run(schema.SORTED_LAST if reverse else schema.SORTED_FIRST, (page,))
     while rows:
-        for key, raw in rows:
-            yield key, bool(raw)
+        yield from _known(store, rows)
         sql = schema.SORTED_BEFORE if reverse else schema.SORTED_AFTER
-        rows = store.database.run(sql, (*rows[-1], page))
+        rows = store.database.run(sql, (*rows[-1][:2], page))
+
+
+def _known(store: Store, rows: Iterable[Sequence[Any]]) -> Iterator[Any]:
+    """The keys in rows of KEY, without those that nobody of ours has pickled."""
+    for key, raw, signature in rows:
+        if store.trusts_key(key, raw, signature):
+            yield store.disk.get(key, bool(raw))
+        else:
+            with suppress(Timeout, sqlite3.OperationalError):  # or else the next time
+                store.refuse_key(key, raw, signature, 0)
 
 
 def live_text_keys(store: Store, head: str, page: int) -> Iterator[str]:
@@ -55,13 +66,18 @@ def item(
 ) -> tuple[Any, tuple[Any, float | None, Any]] | None:
     """(key, (value, expire time, tag)) of the first or last live entry, or None.
 
-    Entries in the way that have expired or lost their file are removed.
+    Entries in the way that have expired, lost their file or are foreign are removed.
+
+    :raises Timeout: when one could not be removed in time
     """
     sql = schema.ITEM_LAST if last else schema.ITEM_FIRST
     while rows := store.database.run(sql, (), wait):
-        db_key, raw = rows[0]
+        db_key, raw, signature = rows[0]
+        if not store.trusts_key(db_key, raw, signature):
+            store.refuse_key(db_key, raw, signature, wait)
+            continue
         key = store.disk.get(db_key, bool(raw))
-        place = (db_key, bool(raw), store.number_of(db_key, raw))
+        place = (db_key, bool(raw), store.number_of(db_key, raw, signature))
         found = store.found(place, False, wait)
         if found is not None:
             return key, found

@@ -34,6 +34,7 @@ CREATE = (
         size INTEGER NOT NULL DEFAULT 0,
         updates INTEGER NOT NULL DEFAULT 0,
         filename TEXT,
+        signature,
         value
     )
     """,
@@ -47,7 +48,10 @@ CREATE_TAG_INDEX = "CREATE INDEX IF NOT EXISTS cache_tag ON cache (tag) WHERE ta
 HAS_TAG_INDEX = "SELECT 1 FROM sqlite_master WHERE name = 'cache_tag'"
 DROP_TAG_INDEX = "DROP INDEX IF EXISTS cache_tag"
 
-LOAD_SETTINGS = "SELECT key, value FROM settings"
+# A shard's own, for signatures; it stands among the settings and is none.
+IDENTITY = "identity"
+LOAD_IDENTITY = f"SELECT value FROM settings WHERE key = '{IDENTITY}'"
+LOAD_SETTINGS = f"SELECT key, value FROM settings WHERE key <> '{IDENTITY}'"
 SAVE_SETTING = "INSERT OR REPLACE INTO settings (key, value) VALUES (?, ?)"
 
 # One entry, by key. The order of the columns is that of `store.Row`.
@@ -75,12 +79,13 @@ SELECT_EXPIRE = "SELECT expire FROM cache WHERE key = ? AND raw = ?"
 SELECT_FILENAME = "SELECT filename FROM cache WHERE key = ? AND raw = ?"
 
 _INSERT = """
-    INSERT INTO cache (key, raw, expire, store_time, tag, mode, size, filename, value)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+    INSERT INTO cache
+        (key, raw, expire, store_time, tag, mode, size, filename, signature, value)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (key, raw) DO UPDATE SET
         expire = excluded.expire, store_time = excluded.store_time, tag = excluded.tag,
         mode = excluded.mode, size = excluded.size, updates = updates + 1,
-        filename = excluded.filename, value = excluded.value
+        filename = excluded.filename, signature = excluded.signature, value = excluded.value
 """
 # The common case in one statement: it leaves a row alone whose value is in a file, because
 # that file's name must be read before it is overwritten. No row changed = REPLACE is due.
@@ -115,17 +120,28 @@ DELETE_PLAIN = """
     WHERE key = ? AND raw = ? AND filename IS NULL AND (expire IS NULL OR expire > ?)
 """
 DELETE = f"DELETE FROM cache WHERE key = ? AND raw = ? RETURNING {ROW}"
-DELETE_ID = "DELETE FROM cache WHERE id = ? RETURNING filename, key, raw"
+DELETE_ID = "DELETE FROM cache WHERE id = ? RETURNING filename, key, raw, signature"
+# Of a foreign value, or a foreign key: only what was seen, and not what took its place.
+DELETE_VALUE = """
+    DELETE FROM cache
+    WHERE key = ? AND raw = ? AND mode IS ? AND filename IS ? AND value IS ? RETURNING filename
+"""
+DELETE_KEY = """
+    DELETE FROM cache WHERE key = ? AND raw IS ? AND signature IS ? RETURNING filename
+"""
+
+# A key, and what tells whether it may be unpickled.
+KEY = "key, raw, signature"
 
 # Order of insertion, a page at a time; `id` is the cursor.
 FIRST_ID = "SELECT COALESCE(MIN(id), 0) FROM cache"
 LAST_ID = "SELECT COALESCE(MAX(id), 0) FROM cache"
-KEYS_AFTER = "SELECT id, key, raw FROM cache WHERE id > ? AND id <= ? ORDER BY id LIMIT ?"
-KEYS_BEFORE = """
-    SELECT id, key, raw FROM cache WHERE id < ? AND id >= ? ORDER BY id DESC LIMIT ?
+KEYS_AFTER = f"SELECT id, {KEY} FROM cache WHERE id > ? AND id <= ? ORDER BY id LIMIT ?"
+KEYS_BEFORE = f"""
+    SELECT id, {KEY} FROM cache WHERE id < ? AND id >= ? ORDER BY id DESC LIMIT ?
 """
-ITEM_FIRST = "SELECT key, raw FROM cache ORDER BY id LIMIT 1"
-ITEM_LAST = "SELECT key, raw FROM cache ORDER BY id DESC LIMIT 1"
+ITEM_FIRST = f"SELECT {KEY} FROM cache ORDER BY id LIMIT 1"
+ITEM_LAST = f"SELECT {KEY} FROM cache ORDER BY id DESC LIMIT 1"
 COUNT = "SELECT COUNT(*) FROM cache"
 
 # Live text keys that begin with a prefix (the range is computed by the caller), by key.
@@ -136,11 +152,11 @@ LIVE_TEXT_KEYS = """
 """
 
 # Order of keys, a page at a time; the last (key, raw) is the cursor.
-SORTED_FIRST = "SELECT key, raw FROM cache ORDER BY key, raw LIMIT ?"
-SORTED_AFTER = "SELECT key, raw FROM cache WHERE (key, raw) > (?, ?) ORDER BY key, raw LIMIT ?"
-SORTED_LAST = "SELECT key, raw FROM cache ORDER BY key DESC, raw DESC LIMIT ?"
-SORTED_BEFORE = """
-    SELECT key, raw FROM cache WHERE (key, raw) < (?, ?) ORDER BY key DESC, raw DESC LIMIT ?
+SORTED_FIRST = f"SELECT {KEY} FROM cache ORDER BY key, raw LIMIT ?"
+SORTED_AFTER = f"SELECT {KEY} FROM cache WHERE (key, raw) > (?, ?) ORDER BY key, raw LIMIT ?"
+SORTED_LAST = f"SELECT {KEY} FROM cache ORDER BY key DESC, raw DESC LIMIT ?"
+SORTED_BEFORE = f"""
+    SELECT {KEY} FROM cache WHERE (key, raw) < (?, ?) ORDER BY key DESC, raw DESC LIMIT ?
 """
 
 # The two ends of a queue: keys between two bounds.
@@ -175,8 +191,8 @@ CLEAR = "DELETE FROM cache"
 # Candidates for eviction: all rows of a small shard, or runs of rows from random places.
 # Two look-ups: SQLite scans the table for both ends in one aggregate.
 ID_BOUNDS = "SELECT (SELECT MIN(id) FROM cache), (SELECT MAX(id) FROM cache)"
-RANK_ALL = "SELECT id, key, raw, store_time FROM cache"
-RANK_RUN = "SELECT id, key, raw, store_time FROM cache WHERE id >= ? ORDER BY id LIMIT ?"
+RANK_ALL = f"SELECT id, {KEY}, store_time FROM cache"
+RANK_RUN = f"SELECT id, {KEY}, store_time FROM cache WHERE id >= ? ORDER BY id LIMIT ?"
 
 # Bytes.
 PAGES = "SELECT page_count, freelist_count, page_size FROM pragma_page_count, "

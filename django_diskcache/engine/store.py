@@ -11,32 +11,46 @@ value file is involved that must be removed after the commit.
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
+import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from secrets import token_hex
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
 from . import files, schema
 from .clock import Clock
 from .connection import Database, Transaction, Wait, all_rows, changed_rows
 from .copies import UNCHANGEABLE
-from .disk import INT64_MAX, INT64_MIN, MODE_RAW, Disk, Stored, portable_hash
-from .errors import ENOVAL, Timeout
+from .disk import (
+    INT64_MAX,
+    INT64_MIN,
+    MODE_PICKLE,
+    MODE_RAW,
+    MODE_SIGNED,
+    Disk,
+    Stored,
+    portable_hash,
+)
+from .errors import ENOVAL, Foreign, Timeout
 from .eviction import EVICTION_POLICY, Policy
 from .nearcache import NearCache
 from .segment import ENTRIES, Segment
+from .signing import LENGTH, MODE_KEY, NO_SECRETS, Secrets, Signer
 
 if TYPE_CHECKING:
     from .limits import Limits
 
-DATABASE = "cache.sqlite3"
 PAGE = 2048  # bytes of a database page; a commit writes whole pages, so a set costs less
 LOG_SHARE = 16  # the log takes about this fraction of a shard's part of the size limit
 FEWEST_LOG_PAGES = 16
 MOST_LOG_PAGES = 4000
+WARN_EVERY = 60.0  # seconds between two warnings of foreign entries in one shard
 READ_ATTEMPTS = 3  # of a row whose file vanishes between the two looks: it was overwritten
 
+IDENTITY = re.compile(r"[0-9a-f]{32}")
 TAGS = (str, bytes, int, float)  # what a tag may be, beside None
 
 T = TypeVar("T")
@@ -58,6 +72,7 @@ class Store:
     """Shard `number` of a cache, in `directory`.
 
     :param settings: the engine's, shared with it and read at each use
+    :param secrets: what is unpickled must be signed with one of these, if there are any
     """
 
     limits: Limits  # told of every write; set by the limits themselves
@@ -71,13 +86,14 @@ class Store:
         clock: Clock,
         segment: Segment,
         near: NearCache,
+        secrets: Secrets = NO_SECRETS,
     ) -> None:
         self.directory = directory
         self.number = number
         self.disk = disk
         self.settings = settings
         self.clock = clock
-        self.path = os.path.join(directory, DATABASE)
+        self.path = os.path.join(directory, files.DATABASE)
         this = weakref.proxy(self)  # not a cycle: connections are closed with the last user
 
         def configure(connection: sqlite3.Connection) -> None:
@@ -86,6 +102,11 @@ class Store:
         self.database = Database(self.path, configure)
         self._native = type(disk).store is Disk.store and type(disk).fetch is Disk.fetch
         self.near = near
+        self.secrets = secrets
+        self.signer: Signer | None = None  # `create` makes it, if there are secrets
+        self._identity = ""
+        self._warned = -WARN_EVERY
+        self._filed = disk.filed = threading.local() if secrets else None
         self.attach(segment)
 
     def attach(self, segment: Segment) -> None:
@@ -113,6 +134,29 @@ class Store:
                     transaction.connection.execute(statement)
                 transaction.connection.execute(f"PRAGMA application_id={schema.APPLICATION_ID}")
                 transaction.connection.execute(f"PRAGMA user_version={schema.VERSION}")
+                self._make_identity()
+        if self.secrets and not self._identify() and self._stored_identity() is None:
+            self._make_identity()
+            self._identify()
+
+    def _make_identity(self) -> None:
+        with self.database.transact():
+            self.database.run(schema.SAVE_SETTING, (schema.IDENTITY, token_hex(16)))
+
+    def _stored_identity(self) -> str | None:
+        for (identity,) in self.database.run(schema.LOAD_IDENTITY):
+            if type(identity) is str and IDENTITY.fullmatch(identity):
+                return identity
+        return None
+
+    def _identify(self) -> bool:
+        """Sign by the identity that the file has; whether it is another than before."""
+        identity = self._stored_identity()
+        if identity is None or identity == self._identity:
+            return False
+        self.signer = Signer(self.secrets, bytes.fromhex(identity))
+        self._identity = identity
+        return True
 
     def _configure(self, connection: sqlite3.Connection) -> None:
         settings = self.settings
@@ -140,15 +184,15 @@ class Store:
 
     # Small parts of the operations
 
-    def number_of(self, key: Any, raw: int) -> int:
-        """The hash of a database key."""
-        if type(self.disk).hash is not Disk.hash:
+    def number_of(self, key: Any, raw: int, signature: Any) -> int:
+        """The hash of a database key; another one if it would have to be unpickled in vain."""
+        if type(self.disk).hash is not Disk.hash and self.trusts_key(key, raw, signature):
             return self.disk.hash(self.disk.get(key, bool(raw)))
         return portable_hash(key)
 
-    def slot(self, key: Any, raw: int) -> int:
+    def slot(self, key: Any, raw: int, signature: Any) -> int:
         """The slot on the segment of a database key."""
-        return self.segment.slot(self.number_of(key, raw))
+        return self.segment.slot(self.number_of(key, raw, signature))
 
     def _change(
         self,
@@ -266,13 +310,122 @@ class Store:
         for name in names:
             self.disk.remove(name)
 
-    def encode(self, value: Any, read: bool, key: Any) -> Stored:
+    def encode(self, value: Any, read: bool, key: Any, place: Place) -> Stored:
         """The stored form of a value; its file goes if the transaction is rolled back."""
         stored = self.disk.store(value, read, key=key)
+        if stored[1] == MODE_PICKLE and self.signer is not None:
+            stored = self._signed(self.signer, place, stored)
         filename = stored[2]
         if filename is not None and (transaction := self.database.current()) is not None:
             transaction.on_rollback.append(lambda: self.disk.remove(filename))
         return stored
+
+    def _signed(self, signer: Signer, place: Place, stored: Stored) -> Stored:
+        size, _, filename, value = stored
+        if filename is None:
+            signature = signer.sign(place[0], place[1], MODE_SIGNED, value)
+            return size, MODE_SIGNED, None, signature + value
+        pickled = vars(self._filed).pop("pickled", None)
+        if pickled is None:
+            self.drop(stored)
+            raise TypeError(
+                f"{type(self.disk).__name__} writes files of pickles itself, which cannot be "
+                "signed: let it pass the value on to Disk.store"
+            )
+        signature = signer.sign(place[0], place[1], MODE_SIGNED, pickled)
+        return size, MODE_SIGNED, filename, signature
+
+    def verified(
+        self, place: Place, mode: Any, filename: Any, value: Any
+    ) -> tuple[Any, Any, Any]:
+        """A row's mode, filename and value as `Disk.fetch` takes them.
+
+        Every read comes by here, and nothing else tells what may be unpickled.
+
+        :raises Foreign: when it would be, and nobody who knows a secret has signed it
+        :raises OSError: when its file cannot be read
+        """
+        if type(mode) is int and mode < MODE_PICKLE:
+            return mode, filename, value
+        known = mode in (MODE_PICKLE, MODE_SIGNED)
+        if known and not self.disk.pickles:
+            raise Foreign
+        if self.signer is None:
+            if mode != MODE_SIGNED:
+                return mode, filename, value
+            return MODE_PICKLE, filename, value[LENGTH:] if filename is None else None
+        if mode != MODE_SIGNED:
+            if known or self._native:
+                raise Foreign
+            return mode, filename, value  # a mode of a Disk of one's own
+        if type(value) is not bytes:
+            raise Foreign
+        if filename is None:
+            signature, pickled = value[:LENGTH], value[LENGTH:]
+        else:
+            signature, pickled = value, files.read(self.directory, filename)
+        if not self._verifies(signature, place[0], place[1], MODE_SIGNED, pickled):
+            raise Foreign
+        return MODE_PICKLE, None, pickled
+
+    def _verifies(self, *message: Any) -> bool:
+        signer = self.signer
+        assert signer is not None
+        if signer.verify(*message):
+            return True
+        # Another process may have made the file anew, with another identity.
+        return self._identify() and self.signer is not None and self.signer.verify(*message)
+
+    def decode(self, place: Place, row: Row, read: bool) -> Any:
+        """The value in a row.
+
+        :raises Foreign: when it would have to be unpickled and is not signed
+        :raises OSError: when its file cannot be read
+        """
+        return self.disk.fetch(*self.verified(place, row.mode, row.filename, row.value), read)
+
+    def trusts_key(self, key: Any, raw: int, signature: Any) -> bool:
+        """Whether a database key is the key itself, or was pickled by one who may."""
+        return (
+            bool(raw)
+            or self.signer is None
+            or self._verifies(signature, key, False, MODE_KEY, b"")
+        )
+
+    def _refuse(self, place: Place, row: Row, wait: Wait) -> None:
+        """Say that a row is foreign, and remove it unless another has taken its place."""
+        self.warn()
+        seen = (*place[:2], row.mode, row.filename, row.value)
+        with suppress(Timeout, sqlite3.OperationalError):  # a read must not fail for it
+            self._remove_foreign(schema.DELETE_VALUE, seen, place[2], wait)
+
+    def refuse_key(self, key: Any, raw: int, signature: Any, wait: Wait) -> None:
+        """Say that the key of a row is foreign, and remove the row.
+
+        :raises Timeout: when the write lock is not free in time
+        """
+        self.warn()
+        number = portable_hash(key)
+        self._remove_foreign(schema.DELETE_KEY, (key, raw, signature), number, wait)
+
+    def _remove_foreign(self, sql: str, seen: Sequence[Any], number: int, wait: Wait) -> None:
+        rows = self._change(sql, seen, number, wait, all_rows)
+        if rows:
+            self.count(-1)
+            self.discard(filename for (filename,) in rows)
+
+    def warn(self) -> None:
+        """Log that there are foreign entries, once in a minute."""
+        now = self.clock()
+        if abs(now - self._warned) >= WARN_EVERY:
+            self._warned = now
+            import logging  # at start-up it would cost some milliseconds
+
+            logging.getLogger("django_diskcache").warning(
+                "%s: what is pickled there was not signed with a secret of ours, or not for "
+                "this key; it counts as missing and is removed",
+                self.path,
+            )
 
     def due(self, expire: float | None) -> float | None:
         """When something expires that does so in `expire` seconds: seconds since the epoch."""
@@ -286,7 +439,11 @@ class Store:
         size, mode, filename, value = stored
         if tag is not None and not isinstance(tag, TAGS):
             raise TypeError(f"tag={tag!r}: expected a str, bytes, int, float or None")
-        return [place[0], place[1], due, self.clock(), tag, mode, size, filename, value]
+        signature = None
+        if not place[1] and self.signer is not None:
+            signature = self.signer.sign(place[0], False, MODE_KEY, b"")
+        now = self.clock()
+        return [place[0], place[1], due, now, tag, mode, size, filename, signature, value]
 
     @contextmanager
     def transact(self, wait: Wait) -> Iterator[Transaction]:
@@ -340,18 +497,27 @@ class Store:
             remember(name, slot, stamp, now, None, ENOVAL, False)
             return ENOVAL
         due, mode, stored = row
+        filename = None
         if mode >= schema.FILED:
-            try:
-                value = self.disk.fetch(mode - schema.FILED, stored, None, False)
-            except FileNotFoundError:  # overwritten since; `get` looks again
+            mode, filename, stored = mode - schema.FILED, stored, None
+            if mode >= MODE_PICKLE and self.signer is not None:
+                # Its signature is in a column that was not read.
                 return self.get(place, ENOVAL, False, wait)[0]
-            self._hit(place)
-            return value
-        value = self.disk.fetch(mode, None, stored, False)
+        pickled = stored
+        try:
+            if mode >= MODE_PICKLE:
+                fetched = self.verified(place, mode, filename, stored)
+                pickled = fetched[2]
+                value = self.disk.fetch(*fetched, False)
+            else:
+                value = self.disk.fetch(mode, filename, stored, False)
+        except (FileNotFoundError, Foreign):  # overwritten since? `get` looks at the whole row
+            return self.get(place, ENOVAL, False, wait)[0]
         self._hit(place)
-        if self._native:
-            pickled = type(value) not in UNCHANGEABLE
-            remember(name, slot, stamp, now, due, stored if pickled else value, pickled)
+        if self._native and filename is None:
+            changeable = type(value) not in UNCHANGEABLE
+            kept = pickled if changeable else value
+            remember(name, slot, stamp, now, due, kept, changeable)
         return value
 
     def get(
@@ -373,9 +539,12 @@ class Store:
             if row is None:
                 return None
             try:
-                value = self.disk.fetch(row.mode, row.filename, row.value, read)
+                value = self.decode(place, row, read)
             except FileNotFoundError:
                 continue  # overwritten or removed since; look again
+            except Foreign:
+                self._refuse(place, row, wait)
+                return None
             return value, row.expire, row.tag
         with suppress(Timeout):
             self._remove_lost(place, wait)
@@ -387,8 +556,8 @@ class Store:
             row = self._live(place, wait)
             if row is not None and row.filename is not None:
                 try:
-                    self.disk.fetch(row.mode, row.filename, None, False)
-                except FileNotFoundError:
+                    self.decode(place, row, False)
+                except (FileNotFoundError, Foreign):
                     self.remove(place, wait)
 
     def contains(self, place: Place, wait: Wait) -> bool:
@@ -419,7 +588,7 @@ class Store:
         tag: Any,
         wait: Wait,
     ) -> bool:
-        stored = self.encode(value, read, key)
+        stored = self.encode(value, read, key, place)
         try:
             row = self.row(place, stored, due, tag)
             new = None
@@ -442,7 +611,7 @@ class Store:
         with self.transact(wait):
             old = self.database.run(schema.SELECT_FILENAME, row[:2])
             new = self._put(schema.REPLACE, row, number, wait)
-            self.discard(name for (name,) in old if name != row[-2])  # it may be stored already
+            self.discard(name for (name,) in old if name != row[-3])  # it may be stored already
         return bool(new)
 
     def add(
@@ -456,21 +625,20 @@ class Store:
         wait: Wait,
     ) -> bool:
         """Store a value unless the key has a live entry; whether it was stored."""
-        if read and self.contains(place, wait):  # no file is copied for nothing
+        if read and self._taken(place, wait):  # no file is copied for nothing
             return False
         due = self.due(expire)
-        stored = self.encode(value, read, key)
+        stored = self.encode(value, read, key, place)
         try:
             row = self.row(place, stored, due, tag)
             now = row[3]
             new = self._put(schema.ADD, [*row, now], place[2], wait)
             if new is None:
-                found = self.database.run(schema.SELECT, place[:2], wait)
-                if not found or not _expired_file(Row._make(found[0]), now):
+                if self._taken(place, wait):
                     self.drop(stored)
                     return False
                 with self.transact(wait):
-                    if self.contains(place, wait):
+                    if self._taken(place, wait):
                         self.drop(stored)
                         return False
                     new = self.replace(row, place[2], wait)
@@ -478,6 +646,20 @@ class Store:
             self.drop(stored)
             raise
         self._stored(place, stored, new)
+        return True
+
+    def _taken(self, place: Place, wait: Wait) -> bool:
+        """Whether an entry keeps an `add` from storing: it is live, and not seen as foreign."""
+        row = self._live(place, wait)
+        if row is None:
+            return False
+        if row.filename is not None and row.mode == MODE_SIGNED:
+            return True  # to read the file for it would take too long
+        try:
+            self.verified(place, row.mode, row.filename, row.value)
+        except Foreign:
+            self.warn()
+            return False
         return True
 
     def incr(self, place: Place, key: Any, delta: Any, default: Any, wait: Wait) -> Any:
@@ -495,20 +677,20 @@ class Store:
             if changed:
                 return changed[0][0]
         with self.transact(wait):
-            row = self._live(place, wait)
-            if row is None:
+            found = self.found(place, False, wait)
+            if found is None:
                 if default is None:
                     raise KeyError(key)
                 new = default + delta
                 self._set(place, key, new, None, False, None, wait)
                 return new
-            old = self.disk.fetch(row.mode, row.filename, row.value, False)
+            old, due, tag = found
             try:
                 new = old + delta
             except TypeError:
                 kind = type(old).__name__
                 raise TypeError(f"cannot add {delta!r} to a value of type {kind}") from None
-            self._set(place, key, new, row.expire, False, row.tag, wait)
+            self._set(place, key, new, due, False, tag, wait)
             return new
 
     def touch(self, place: Place, expire: float | None, wait: Wait) -> bool:
@@ -522,8 +704,11 @@ class Store:
         if row is None:
             return default, None, None
         try:
-            value = self.disk.fetch(row.mode, row.filename, row.value, False)
+            value = self.decode(place, row, False)
         except FileNotFoundError:
+            return default, None, None
+        except Foreign:
+            self.warn()
             return default, None, None
         finally:
             self.discard([row.filename])
@@ -566,7 +751,3 @@ def near_name(key: Any, place: Place) -> Any:
     as (1,) and (1.0,): there the database's form decides.
     """
     return key if type(key) is str else place[:2]
-
-
-def _expired_file(row: Row, now: float) -> bool:
-    return row.filename is not None and row.expire is not None and row.expire <= now
