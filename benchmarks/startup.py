@@ -36,7 +36,9 @@ WANTED = (
 FIRST_READ = """
 import sys, time
 from django.conf import settings
-settings.configure(CACHES={"default": __import__("json").loads(sys.argv[1])})
+settings.configure(
+    CACHES={"default": __import__("json").loads(sys.argv[1])}, SECRET_KEY=sys.argv[3]
+)
 start = time.perf_counter_ns()
 from django.core.cache import cache
 found = cache.get(sys.argv[2])
@@ -146,8 +148,11 @@ def _first_read(arguments: tuple[str, dict[str, Any]], cache: Any) -> float:
         "LOCATION": location,
         "OPTIONS": params["OPTIONS"],
     }
+    from django.conf import settings  # it is configured by now, and what was stored is signed
+
+    secret = settings.SECRET_KEY
     done = subprocess.run(
-        [sys.executable, "-c", FIRST_READ, json.dumps(entry), values.key(0)],
+        [sys.executable, "-c", FIRST_READ, json.dumps(entry), values.key(0), secret],
         capture_output=True,
         text=True,
         check=False,

@@ -172,9 +172,13 @@ class Engine:
         known = {}
         for name, value in self.stores[0].database.run(schema.LOAD_SETTINGS):
             try:
-                known.update(read_settings({name: value}))
+                parsed = read_settings({name: value})
+                if name not in OPTIONS:
+                    # An argument of a Disk. Set on it unseen, it could be anything of it.
+                    self._make_disk(self.directory, {**DEFAULT_SETTINGS, **parsed})
             except (TypeError, ValueError):
                 continue  # of another version, or damaged: the default serves
+            known.update(parsed)
         return known
 
     def _save(self, settings: Mapping[str, Any]) -> None:

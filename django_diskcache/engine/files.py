@@ -118,7 +118,7 @@ def opened(directory: str, name: Any) -> IO[bytes]:
 
     :raises FileNotFoundError: when there is none in the directory
     """
-    path = os.path.join(directory, str(name))
+    path = os.path.join(directory, *_parts(name))
     return open(path, "rb", opener=lambda path, flags: _open(directory, name))
 
 

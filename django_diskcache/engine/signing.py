@@ -91,14 +91,21 @@ class Signer:
 
     def sign(self, key: Any, raw: bool, mode: int, pickled: bytes) -> bytes:
         """The signature of a pickle under a key in its database form."""
-        return _end(self._begun[0], key, raw, mode, pickled)
+        hasher = self._begun[0].copy()
+        hasher.update(_head(key, raw, mode))
+        hasher.update(pickled)
+        return hasher.digest()
 
     def verify(self, signature: Any, key: Any, raw: bool, mode: int, pickled: bytes) -> bool:
         """Whether somebody who knows one of the secrets has signed this."""
         if type(signature) is not bytes:
             return False
+        head = _head(key, raw, mode)
         for begun in self._begun:
-            if compare_digest(_end(begun, key, raw, mode, pickled), signature):
+            hasher = begun.copy()
+            hasher.update(head)
+            hasher.update(pickled)
+            if compare_digest(hasher.digest(), signature):
                 return True
         return False
 
@@ -108,10 +115,10 @@ def _begin(secret: bytes, identity: bytes) -> blake2b:
     return blake2b(identity, digest_size=LENGTH, key=key)
 
 
-def _end(begun: blake2b, key: Any, raw: bool, mode: int, pickled: bytes) -> bytes:
+def _head(key: Any, raw: bool, mode: int) -> bytes:
+    if type(key) is str and raw:  # the common key, at less cost
+        data = key.encode()
+        return _HEAD(mode, _TEXT, len(data)) + data
     data = key_bytes(key)
     kind = _KINDS.get(type(key), _BYTES)
-    hasher = begun.copy()
-    hasher.update(_HEAD(mode, kind if raw else kind + _PICKLED, len(data)) + data)
-    hasher.update(pickled)
-    return hasher.digest()
+    return _HEAD(mode, kind if raw else kind + _PICKLED, len(data)) + data

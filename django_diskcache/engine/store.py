@@ -364,16 +364,13 @@ class Store:
             signature, pickled = value[:LENGTH], value[LENGTH:]
         else:
             signature, pickled = value, files.read(self.directory, filename)
-        if not self._verifies(signature, place[0], place[1], MODE_SIGNED, pickled):
+        message = (signature, place[0], place[1], MODE_SIGNED, pickled)
+        if not self.signer.verify(*message) and not self._verifies_anew(message):
             raise Foreign
         return MODE_PICKLE, None, pickled
 
-    def _verifies(self, *message: Any) -> bool:
-        signer = self.signer
-        assert signer is not None
-        if signer.verify(*message):
-            return True
-        # Another process may have made the file anew, with another identity.
+    def _verifies_anew(self, message: tuple[Any, Any, bool, int, bytes]) -> bool:
+        """Another process may have made the file anew, with another identity."""
         return self._identify() and self.signer is not None and self.signer.verify(*message)
 
     def decode(self, place: Place, row: Row, read: bool) -> Any:
@@ -386,11 +383,10 @@ class Store:
 
     def trusts_key(self, key: Any, raw: int, signature: Any) -> bool:
         """Whether a database key is the key itself, or was pickled by one who may."""
-        return (
-            bool(raw)
-            or self.signer is None
-            or self._verifies(signature, key, False, MODE_KEY, b"")
-        )
+        if raw or self.signer is None:
+            return True
+        message = (signature, key, False, MODE_KEY, b"")
+        return self.signer.verify(*message) or self._verifies_anew(message)
 
     def _refuse(self, place: Place, row: Row, wait: Wait) -> None:
         """Say that a row is foreign, and remove it unless another has taken its place."""
@@ -503,20 +499,16 @@ class Store:
             if mode >= MODE_PICKLE and self.signer is not None:
                 # Its signature is in a column that was not read.
                 return self.get(place, ENOVAL, False, wait)[0]
-        pickled = stored
         try:
             if mode >= MODE_PICKLE:
-                fetched = self.verified(place, mode, filename, stored)
-                pickled = fetched[2]
-                value = self.disk.fetch(*fetched, False)
-            else:
-                value = self.disk.fetch(mode, filename, stored, False)
+                mode, filename, stored = self.verified(place, mode, filename, stored)
+            value = self.disk.fetch(mode, filename, stored, False)
         except (FileNotFoundError, Foreign):  # overwritten since? `get` looks at the whole row
             return self.get(place, ENOVAL, False, wait)[0]
         self._hit(place)
         if self._native and filename is None:
             changeable = type(value) not in UNCHANGEABLE
-            kept = pickled if changeable else value
+            kept = stored if changeable else value
             remember(name, slot, stamp, now, due, kept, changeable)
         return value
 
@@ -653,10 +645,10 @@ class Store:
         row = self._live(place, wait)
         if row is None:
             return False
-        if row.filename is not None and row.mode == MODE_SIGNED:
-            return True  # to read the file for it would take too long
         try:
             self.verified(place, row.mode, row.filename, row.value)
+        except FileNotFoundError:
+            return False
         except Foreign:
             self.warn()
             return False

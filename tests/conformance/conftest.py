@@ -1,7 +1,7 @@
 """The three faces of the engine behind one adapter, so that one suite holds them all.
 
 They differ by design in three things only: what the time to live is called, whether keys keep
-their type, and which exception says that a key is missing.
+their type, and which exception says that a key is missing. `DjangoCache` is signed as well.
 """
 
 from __future__ import annotations
@@ -96,20 +96,22 @@ def _make(kind: str, path: Path, clock: FakeClock) -> Face:
     directory = str(path / "c")
     if kind == "Cache":
         return Face(Cache(directory, clock=clock, **SETTINGS), clock)
+    if kind == "signed Cache":
+        return Face(Cache(directory, clock=clock, secret="secret", **SETTINGS), clock)
     if kind == "FanoutCache":
         return Face(FanoutCache(directory, 4, timeout=60, clock=clock, **SETTINGS), clock)
     params = {"OPTIONS": {**SETTINGS, "shards": 4, "database_timeout": 60}}
     return DjangoFace(DjangoCache(directory, params), clock)
 
 
-@pytest.fixture(params=["Cache", "FanoutCache", "DjangoCache"])
+@pytest.fixture(params=["Cache", "signed Cache", "FanoutCache", "DjangoCache"])
 def face(request: pytest.FixtureRequest, tmp_path: Path, clock: FakeClock) -> Iterator[Face]:
     made = _make(request.param, tmp_path, clock)
     yield made
     made.close()
 
 
-@pytest.fixture(params=["Cache", "FanoutCache"])
+@pytest.fixture(params=["Cache", "signed Cache", "FanoutCache"])
 def typed_face(
     request: pytest.FixtureRequest, tmp_path: Path, clock: FakeClock
 ) -> Iterator[Face]:

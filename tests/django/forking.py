@@ -110,7 +110,7 @@ def main() -> None:
         "SHARDS": 2,
         "DATABASE_TIMEOUT": 60,  # on a busy machine no get of these children gives up
     }
-    settings.configure(CACHES={"default": alias})
+    settings.configure(SECRET_KEY="only for tests", CACHES={"default": alias})
     from django.core.cache import caches  # it reads the settings
 
     cache: Any = caches["default"]

@@ -244,7 +244,8 @@ def replaced_by_a_new_cache(location: Path) -> None:
     """As when somebody removes the directory, and another process is the first to notice."""
     shutil.rmtree(location)
     code = (
-        "import sys; from django.conf import settings; settings.configure();"
+        "import sys; from django.conf import settings;"
+        "settings.configure(SECRET_KEY='only for tests');"
         "from django_diskcache import DjangoCache;"
         f"DjangoCache(sys.argv[1], {{'SHARDS': {SHARDS}}}).set('theirs', 1, None)"
     )
@@ -275,7 +276,8 @@ def test_a_directory_lost_between_requests_is_noticed_at_close(
     assert (location / "segment").exists()
     # What this process wrote is where another process looks.
     code = (
-        "import sys; from django.conf import settings; settings.configure();"
+        "import sys; from django.conf import settings;"
+        "settings.configure(SECRET_KEY='only for tests');"
         "from django_diskcache import DjangoCache;"
         "cache = DjangoCache(sys.argv[1], {});"
         "print(len(cache), cache.get('key-1'), len(cache.get('file')))"
