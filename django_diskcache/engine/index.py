@@ -226,6 +226,9 @@ class Index(MutableMapping[Any, Any]):
         cache = part_of(self._cache, None, Disk, eviction_policy="none")
         return type(self).fromcache(cache, items)
 
+    def __copy__(self: Self) -> Self:
+        return type(self).fromcache(self._cache)
+
     def __or__(self: Self, other: Any) -> Self:
         """A new index in a temporary directory."""
         if not isinstance(other, Mapping):

@@ -577,6 +577,9 @@ def test_what_has_a_secret_is_not_pickled(make_fanout: MakeFanout) -> None:
     queue = copy.copy(fanout.deque("d"))
     queue.append([1])
     assert fanout.deque("d")[0] == [1]
+    index = copy.copy(fanout.index("i"))
+    index["key"] = [1]
+    assert fanout.index("i")["key"] == [1]
     fanout.close()
 
 
