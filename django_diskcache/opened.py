@@ -54,7 +54,7 @@ def opened(location: Any, params: Mapping[str, Any]) -> Opened:
     if fixed:
         for known in _opened.get(path, ()):
             if known.params == params:
-                known.cache.engine.tidy()
+                known.cache.engine.look()
                 return known
     cache = _open(location, params)
     _in_use.add(cache.engine)
