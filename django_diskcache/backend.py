@@ -324,6 +324,9 @@ class DjangoCache(AsyncMethods, BaseCache):  # type: ignore[misc]
     def stats(self, enable: bool = True, reset: bool = False) -> tuple[int, int]:
         """(hits, misses) of all processes.
 
+        A process reports what it has answered from its own memory at the end of a request, at
+        exit, and with a look into the database a second later.
+
         :param enable: count from now on
         :param reset: begin again at zero
         """

@@ -57,7 +57,7 @@ def opened(location: Any, params: Mapping[str, Any]) -> Opened:
     if fixed:
         for known in _opened.get(path, ()):
             if known.params == params and known.secrets == secrets:
-                known.cache.engine.tidy()
+                known.cache.engine.look()
                 return known
     cache = _open(location, params, secrets)
     _in_use.add(cache.engine)

@@ -259,6 +259,10 @@ class Engine:
         threads it takes long to get that back.
         """
         self.near.flush()
+        self.look()
+
+    def look(self) -> None:
+        """`refresh`, if the last look is a second ago."""
         now = self.clock()
         if abs(now - self._looked_at) >= LOOK_EVERY:
             self.refresh()

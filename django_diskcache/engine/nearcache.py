@@ -76,7 +76,9 @@ class NearCache:
         self._bytes = 0
         self._budget = budget
         self._clock = clock
-        self._lock = threading.Lock()  # for the queue and its bytes; hits do without
+        # For the queue and its bytes; hits do without. A finalizer or a signal handler that
+        # uses the cache may come while its own thread has it.
+        self._lock = threading.RLock()
         self._flushed = 0.0  # when the counts moved to the segment
         self.counting = True
         # The policy's: told of a hit, it returns until when others make no difference to it.
@@ -284,7 +286,7 @@ def _after_fork() -> None:
     # thread that it does not have, and the bytes half counted: both begin anew. What the parent
     # has counted is the parent's to report.
     for cache in list(_caches):
-        cache._lock = threading.Lock()
+        cache._lock = threading.RLock()
         cache.transacting.clear()
         cache.counts = [0] * len(cache.counts)
         cache._bytes = sum(entry[SIZE] for entry in cache._entries.values())

@@ -20,6 +20,10 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = (sys.executable, "-X", "dev", "-W", "error")
 
+# A job in the background ignores Ctrl-C, and whatever it starts would do so as well.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 def environment(data: Path, **more: str) -> dict[str, str]:
     """Variables of a process whose magazine lives in `data`."""
