@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from django.conf import settings as site
@@ -88,7 +89,12 @@ def site_secrets() -> Secrets:
         key = site.SECRET_KEY
     except ImproperlyConfigured:  # it is empty, or there are no settings at all
         return NO_SECRETS
-    return Secrets(force_bytes(each) for each in (key, *site.SECRET_KEY_FALLBACKS))
+    return _secrets(key, *site.SECRET_KEY_FALLBACKS)
+
+
+@lru_cache(16)  # asked for with each backend object that is made
+def _secrets(*given: Any) -> Secrets:
+    return Secrets(map(force_bytes, given))
 
 
 def read(location: Any, params: Mapping[str, Any], secrets: Secrets) -> Configuration:
