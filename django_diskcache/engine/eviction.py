@@ -116,13 +116,16 @@ def victims(
     :param spare: a shard and the slots of the keys just written, which are no victims
     """
     spans = [_span(store) for store in stores]
-    if sum(spans) > EXACT and count < EXACT:
+    sampled = sum(spans) > EXACT and count < EXACT
+    if sampled:
         # Keys are spread by their hash, so one shard is a fair sample of a large cache.
         stores = random.choices(stores, spans)
     ranked: list[tuple[float, int, int]] = []
     for number, store in enumerate(stores):
         spared = spare[1] if spare and spare[0] is store else ()
         candidates = _candidates(store, count, spared)
+        if sampled:  # few of few: the newest of a shard that has little left are to stay
+            count = max(1, min(count, len(candidates) // SAMPLE))
         ranked += [(rank, number, each) for rank, each in nsmallest(count, candidates)]
     chosen: dict[int, list[int]] = {}
     for _, number, each in nsmallest(count, ranked):
