@@ -7,9 +7,9 @@ from typing import Any
 
 from . import schema
 from .connection import Wait
-from .disk import Stored
+from .disk import Place, Stored
 from .errors import ENOVAL
-from .store import Place, Store
+from .store import Store
 
 MOST_SELECTED = 512  # keys in one statement
 EXACT_SELECTED = 32  # up to so many keys there is a statement for each number of them

@@ -33,6 +33,7 @@ MODE_SIGNED = 5  # a signature and a pickle: the store's, no Disk is asked for i
 INT64_MIN = -(2**63)
 INT64_MAX = 2**63 - 1
 
+Place: TypeAlias = "tuple[Any, bool, int]"  # of a key: its database form, raw, hash
 Stored: TypeAlias = "tuple[int, int, str | None, Any]"  # size, mode, filename, value
 
 

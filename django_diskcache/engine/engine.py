@@ -24,7 +24,7 @@ from zlib import crc32
 from . import files, schema
 from .clock import Clock
 from .connection import Wait
-from .disk import Disk, portable_hash
+from .disk import Disk, Place, portable_hash
 from .errors import ENOVAL
 from .eviction import EVICTION_POLICY
 from .limits import Limits
@@ -32,7 +32,7 @@ from .nearcache import NearCache
 from .options import DEFAULT_SETTINGS, OPTIONS, did_you_mean, read_settings
 from .segment import HITS, MISSES, Segment, slots_for
 from .signing import NO_SECRETS, Secrets
-from .store import Place, Store
+from .store import Store
 
 STORABLE = (int, float, str, bytes, type(None))  # an argument of a Disk may be anything else
 LOOK_EVERY = 1.0  # seconds between two looks at whether the directory is still there

@@ -15,12 +15,12 @@ from typing import Any, ClassVar, TypeVar
 from . import batches, maintenance, ordering, schema
 from .clock import Clock, wall_clock
 from .connection import Wait
-from .disk import Disk
+from .disk import Disk, Place
 from .engine import Engine, open_engine
 from .errors import ENOVAL, UNKNOWN
 from .memoize import Decorator, memoizer
 from .signing import NO_SECRETS, Secrets
-from .store import Place, Store, near_name
+from .store import Store, near_name
 
 Self = TypeVar("Self", bound="KeyedCache")
 PAGE = 100  # keys read at a time by an iteration

@@ -13,9 +13,9 @@ from typing import Any
 
 from . import schema
 from .connection import Wait
-from .disk import INT64_MAX, INT64_MIN
+from .disk import INT64_MAX, INT64_MIN, Place
 from .errors import Timeout
-from .store import Place, Store
+from .store import Store
 
 
 def keys(store: Store, page: int, reverse: bool = False) -> Iterator[Any]:
@@ -43,7 +43,7 @@ def sorted_keys(store: Store, page: int, reverse: bool = False) -> Iterator[Any]
 def _known(store: Store, rows: Iterable[Sequence[Any]]) -> Iterator[Any]:
     """The keys in rows of KEY, without those that nobody of ours has pickled."""
     for key, raw, signature in rows:
-        if store.trusts_key(key, raw, signature):
+        if store.trust.trusts_key(key, raw, signature):
             yield store.disk.get(key, bool(raw))
         else:
             with suppress(Timeout, sqlite3.OperationalError):  # or else the next time
@@ -73,7 +73,7 @@ def item(
     sql = schema.ITEM_LAST if last else schema.ITEM_FIRST
     while rows := store.database.run(sql, (), wait):
         db_key, raw, signature = rows[0]
-        if not store.trusts_key(db_key, raw, signature):
+        if not store.trust.trusts_key(db_key, raw, signature):
             store.refuse_key(db_key, raw, signature, wait)
             continue
         key = store.disk.get(db_key, bool(raw))

@@ -11,14 +11,11 @@ value file is involved that must be removed after the commit.
 from __future__ import annotations
 
 import os
-import re
 import sqlite3
-import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from secrets import token_hex
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from . import files, schema
 from .clock import Clock
@@ -29,8 +26,8 @@ from .disk import (
     INT64_MIN,
     MODE_PICKLE,
     MODE_RAW,
-    MODE_SIGNED,
     Disk,
+    Place,
     Stored,
     portable_hash,
 )
@@ -38,7 +35,8 @@ from .errors import ENOVAL, Foreign, Timeout
 from .eviction import EVICTION_POLICY, Policy
 from .nearcache import NearCache
 from .segment import ENTRIES, Segment
-from .signing import LENGTH, MODE_KEY, NO_SECRETS, Secrets, Signer
+from .signing import NO_SECRETS, Secrets
+from .trust import Trust, is_native
 
 if TYPE_CHECKING:
     from .limits import Limits
@@ -47,14 +45,11 @@ PAGE = 2048  # bytes of a database page; a commit writes whole pages, so a set c
 LOG_SHARE = 16  # the log takes about this fraction of a shard's part of the size limit
 FEWEST_LOG_PAGES = 16
 MOST_LOG_PAGES = 4000
-WARN_EVERY = 60.0  # seconds between two warnings of foreign entries in one shard
 READ_ATTEMPTS = 3  # of a row whose file vanishes between the two looks: it was overwritten
 
-IDENTITY = re.compile(r"[0-9a-f]{32}")
 TAGS = (str, bytes, int, float)  # what a tag may be, beside None
 
 T = TypeVar("T")
-Place: TypeAlias = "tuple[Any, bool, int]"  # database key, raw, hash
 
 
 class Row(NamedTuple):
@@ -100,13 +95,9 @@ class Store:
             this._configure(connection)
 
         self.database = Database(self.path, configure)
-        self._native = type(disk).store is Disk.store and type(disk).fetch is Disk.fetch
+        self.trust = Trust(self.database, directory, disk, secrets)
+        self._native = is_native(disk)
         self.near = near
-        self.secrets = secrets
-        self.signer: Signer | None = None  # `create` makes it, if there are secrets
-        self._identity = ""
-        self._warned = -WARN_EVERY
-        self._filed = disk.filed = threading.local() if secrets else None
         self.attach(segment)
 
     def attach(self, segment: Segment) -> None:
@@ -134,29 +125,8 @@ class Store:
                     transaction.connection.execute(statement)
                 transaction.connection.execute(f"PRAGMA application_id={schema.APPLICATION_ID}")
                 transaction.connection.execute(f"PRAGMA user_version={schema.VERSION}")
-                self._make_identity()
-        if self.secrets and not self._identify() and self._stored_identity() is None:
-            self._make_identity()
-            self._identify()
-
-    def _make_identity(self) -> None:
-        with self.database.transact():
-            self.database.run(schema.SAVE_SETTING, (schema.IDENTITY, token_hex(16)))
-
-    def _stored_identity(self) -> str | None:
-        for (identity,) in self.database.run(schema.LOAD_IDENTITY):
-            if type(identity) is str and IDENTITY.fullmatch(identity):
-                return identity
-        return None
-
-    def _identify(self) -> bool:
-        """Sign by the identity that the file has; whether it is another than before."""
-        identity = self._stored_identity()
-        if identity is None or identity == self._identity:
-            return False
-        self.signer = Signer(self.secrets, bytes.fromhex(identity))
-        self._identity = identity
-        return True
+                self.trust.make_identity()
+        self.trust.begin()
 
     def _configure(self, connection: sqlite3.Connection) -> None:
         settings = self.settings
@@ -186,7 +156,7 @@ class Store:
 
     def number_of(self, key: Any, raw: int, signature: Any) -> int:
         """The hash of a database key; another one if it would have to be unpickled in vain."""
-        if type(self.disk).hash is not Disk.hash and self.trusts_key(key, raw, signature):
+        if type(self.disk).hash is not Disk.hash and self.trust.trusts_key(key, raw, signature):
             return self.disk.hash(self.disk.get(key, bool(raw)))
         return portable_hash(key)
 
@@ -312,66 +282,11 @@ class Store:
 
     def encode(self, value: Any, read: bool, key: Any, place: Place) -> Stored:
         """The stored form of a value; its file goes if the transaction is rolled back."""
-        stored = self.disk.store(value, read, key=key)
-        if stored[1] == MODE_PICKLE and self.signer is not None:
-            stored = self._signed(self.signer, place, stored)
+        stored = self.trust.sign(place, self.disk.store(value, read, key=key))
         filename = stored[2]
         if filename is not None and (transaction := self.database.current()) is not None:
             transaction.on_rollback.append(lambda: self.disk.remove(filename))
         return stored
-
-    def _signed(self, signer: Signer, place: Place, stored: Stored) -> Stored:
-        size, _, filename, value = stored
-        if filename is None:
-            signature = signer.sign(place[0], place[1], MODE_SIGNED, value)
-            return size, MODE_SIGNED, None, signature + value
-        pickled = vars(self._filed).pop("pickled", None)
-        if pickled is None:
-            self.drop(stored)
-            raise TypeError(
-                f"{type(self.disk).__name__} writes files of pickles itself, which cannot be "
-                "signed: let it pass the value on to Disk.store"
-            )
-        signature = signer.sign(place[0], place[1], MODE_SIGNED, pickled)
-        return size, MODE_SIGNED, filename, signature
-
-    def verified(
-        self, place: Place, mode: Any, filename: Any, value: Any
-    ) -> tuple[Any, Any, Any]:
-        """A row's mode, filename and value as `Disk.fetch` takes them.
-
-        Every read comes by here, and nothing else tells what may be unpickled.
-
-        :raises Foreign: when it would be, and nobody who knows a secret has signed it
-        :raises OSError: when its file cannot be read
-        """
-        if type(mode) is int and mode < MODE_PICKLE:
-            return mode, filename, value
-        known = mode in (MODE_PICKLE, MODE_SIGNED)
-        if known and not self.disk.pickles:
-            raise Foreign
-        if self.signer is None:
-            if mode != MODE_SIGNED:
-                return mode, filename, value
-            return MODE_PICKLE, filename, value[LENGTH:] if filename is None else None
-        if mode != MODE_SIGNED:
-            if known or self._native:
-                raise Foreign
-            return mode, filename, value  # a mode of a Disk of one's own
-        if type(value) is not bytes:
-            raise Foreign
-        if filename is None:
-            signature, pickled = value[:LENGTH], value[LENGTH:]
-        else:
-            signature, pickled = value, files.read(self.directory, filename)
-        message = (signature, place[0], place[1], MODE_SIGNED, pickled)
-        if not self.signer.verify(*message) and not self._verifies_anew(message):
-            raise Foreign
-        return MODE_PICKLE, None, pickled
-
-    def _verifies_anew(self, message: tuple[Any, Any, bool, int, bytes]) -> bool:
-        """Another process may have made the file anew, with another identity."""
-        return self._identify() and self.signer is not None and self.signer.verify(*message)
 
     def decode(self, place: Place, row: Row, read: bool) -> Any:
         """The value in a row.
@@ -379,18 +294,13 @@ class Store:
         :raises Foreign: when it would have to be unpickled and is not signed
         :raises OSError: when its file cannot be read
         """
-        return self.disk.fetch(*self.verified(place, row.mode, row.filename, row.value), read)
-
-    def trusts_key(self, key: Any, raw: int, signature: Any) -> bool:
-        """Whether a database key is the key itself, or was pickled by one who may."""
-        if raw or self.signer is None:
-            return True
-        message = (signature, key, False, MODE_KEY, b"")
-        return self.signer.verify(*message) or self._verifies_anew(message)
+        return self.disk.fetch(
+            *self.trust.verified(place, row.mode, row.filename, row.value), read
+        )
 
     def _refuse(self, place: Place, row: Row, wait: Wait) -> None:
         """Say that a row is foreign, and remove it unless another has taken its place."""
-        self.warn()
+        self.trust.warn(self.clock())
         seen = (*place[:2], row.mode, row.filename, row.value)
         with suppress(Timeout, sqlite3.OperationalError):  # a read must not fail for it
             self._remove_foreign(schema.DELETE_VALUE, seen, place[2], wait)
@@ -400,7 +310,7 @@ class Store:
 
         :raises Timeout: when the write lock is not free in time
         """
-        self.warn()
+        self.trust.warn(self.clock())
         number = portable_hash(key)
         self._remove_foreign(schema.DELETE_KEY, (key, raw, signature), number, wait)
 
@@ -409,19 +319,6 @@ class Store:
         if rows:
             self.count(-1)
             self.discard(filename for (filename,) in rows)
-
-    def warn(self) -> None:
-        """Log that there are foreign entries, once in a minute."""
-        now = self.clock()
-        if abs(now - self._warned) >= WARN_EVERY:
-            self._warned = now
-            import logging  # at start-up it would cost some milliseconds
-
-            logging.getLogger("django_diskcache").warning(
-                "%s: what is pickled there was not signed with a secret of ours, or not for "
-                "this key; it counts as missing and is removed",
-                self.path,
-            )
 
     def due(self, expire: float | None) -> float | None:
         """When something expires that does so in `expire` seconds: seconds since the epoch."""
@@ -435,9 +332,7 @@ class Store:
         size, mode, filename, value = stored
         if tag is not None and not isinstance(tag, TAGS):
             raise TypeError(f"tag={tag!r}: expected a str, bytes, int, float or None")
-        signature = None
-        if not place[1] and self.signer is not None:
-            signature = self.signer.sign(place[0], False, MODE_KEY, b"")
+        signature = self.trust.sign_key(place[0], place[1])
         now = self.clock()
         return [place[0], place[1], due, now, tag, mode, size, filename, signature, value]
 
@@ -496,12 +391,12 @@ class Store:
         filename = None
         if mode >= schema.FILED:
             mode, filename, stored = mode - schema.FILED, stored, None
-            if mode >= MODE_PICKLE and self.signer is not None:
+            if mode >= MODE_PICKLE and self.trust.signer is not None:
                 # Its signature is in a column that was not read.
                 return self.get(place, ENOVAL, False, wait)[0]
         try:
             if mode >= MODE_PICKLE:
-                mode, filename, stored = self.verified(place, mode, filename, stored)
+                mode, filename, stored = self.trust.verified(place, mode, filename, stored)
             value = self.disk.fetch(mode, filename, stored, False)
         except (FileNotFoundError, Foreign):  # overwritten since? `get` looks at the whole row
             return self.get(place, ENOVAL, False, wait)[0]
@@ -646,11 +541,11 @@ class Store:
         if row is None:
             return False
         try:
-            self.verified(place, row.mode, row.filename, row.value)
+            self.trust.verified(place, row.mode, row.filename, row.value)
         except FileNotFoundError:
             return False
         except Foreign:
-            self.warn()
+            self.trust.warn(self.clock())
             return False
         return True
 
@@ -700,7 +595,7 @@ class Store:
         except FileNotFoundError:
             return default, None, None
         except Foreign:
-            self.warn()
+            self.trust.warn(self.clock())
             return default, None, None
         finally:
             self.discard([row.filename])

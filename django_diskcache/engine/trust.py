@@ -1,0 +1,163 @@
+"""Which pickles of one shard may be loaded: those of somebody who knows a secret.
+
+Signing and verifying go around `Disk`, whose methods do not know the key that a value belongs
+to. Without secrets everything is trusted, signed or not. With them, a signature is bound to the
+shard by its identity, random bytes that stand in its own database: a shard that is lost and
+made anew does not make the others foreign.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from secrets import token_hex
+from typing import Any
+
+from . import files, schema
+from .connection import Database
+from .disk import MODE_PICKLE, MODE_SIGNED, Disk, Place, Stored
+from .errors import Foreign
+from .signing import LENGTH, MODE_KEY, Secrets, Signer
+
+WARN_EVERY = 60.0  # seconds between two warnings of foreign entries in one shard
+IDENTITY = re.compile(r"[0-9a-f]{32}")
+
+
+class Trust:
+    """Signs what one shard stores, and verifies what it has.
+
+    :param database: the shard's, in `directory`
+    :param secrets: what is unpickled must be signed with one of these, if there are any
+    """
+
+    def __init__(
+        self, database: Database, directory: str, disk: Disk, secrets: Secrets
+    ) -> None:
+        self.database = database
+        self.directory = directory
+        self.disk = disk
+        self.secrets = secrets
+        self.signer: Signer | None = None  # `begin` makes it, if there are secrets
+        self._native = is_native(disk)
+        self._identity = ""
+        self._warned = -WARN_EVERY
+        self._filed = disk.filed = threading.local() if secrets else None
+
+    def begin(self) -> None:
+        """Sign by the identity of the shard; the caller holds the directory's lock."""
+        if self.secrets and not self._identify() and self._stored_identity() is None:
+            self.make_identity()
+            self._identify()
+
+    def make_identity(self) -> None:
+        """Give the shard an identity of its own."""
+        with self.database.transact():
+            self.database.run(schema.SAVE_SETTING, (schema.IDENTITY, token_hex(16)))
+
+    def _stored_identity(self) -> str | None:
+        for (identity,) in self.database.run(schema.LOAD_IDENTITY):
+            if type(identity) is str and IDENTITY.fullmatch(identity):
+                return identity
+        return None
+
+    def _identify(self) -> bool:
+        """Sign by the identity that the file has; whether it is another than before."""
+        identity = self._stored_identity()
+        if identity is None or identity == self._identity:
+            return False
+        self.signer = Signer(self.secrets, bytes.fromhex(identity))
+        self._identity = identity
+        return True
+
+    def sign(self, place: Place, stored: Stored) -> Stored:
+        """What `Disk.store` returned, signed if it is a pickle.
+
+        :raises TypeError: when the pickle is in a file that the Disk did not let us see
+        """
+        signer = self.signer
+        if signer is None or stored[1] != MODE_PICKLE:
+            return stored
+        size, _, filename, value = stored
+        if filename is None:
+            signature = signer.sign(place[0], place[1], MODE_SIGNED, value)
+            return size, MODE_SIGNED, None, signature + value
+        pickled = vars(self._filed).pop("pickled", None)
+        if pickled is None:
+            self.disk.remove(filename)
+            raise TypeError(
+                f"{type(self.disk).__name__} writes files of pickles itself, which cannot be "
+                "signed: let it pass the value on to Disk.store"
+            )
+        signature = signer.sign(place[0], place[1], MODE_SIGNED, pickled)
+        return size, MODE_SIGNED, filename, signature
+
+    def sign_key(self, key: Any, raw: bool) -> bytes | None:
+        """The signature of a pickled key; None for one that needs none."""
+        if raw or self.signer is None:
+            return None
+        return self.signer.sign(key, False, MODE_KEY, b"")
+
+    def verified(
+        self, place: Place, mode: Any, filename: Any, value: Any
+    ) -> tuple[Any, Any, Any]:
+        """A row's mode, filename and value as `Disk.fetch` takes them.
+
+        Every read comes by here, and nothing else tells what may be unpickled.
+
+        :raises Foreign: when it would be, and nobody who knows a secret has signed it
+        :raises OSError: when its file cannot be read
+        """
+        if type(mode) is int and mode < MODE_PICKLE:
+            return mode, filename, value
+        known = mode in (MODE_PICKLE, MODE_SIGNED)
+        if known and not self.disk.pickles:
+            raise Foreign
+        if self.signer is None:
+            if mode != MODE_SIGNED:
+                return mode, filename, value
+            return MODE_PICKLE, filename, value[LENGTH:] if filename is None else None
+        if mode != MODE_SIGNED:
+            if known or self._native:
+                raise Foreign
+            return mode, filename, value  # a mode of a Disk of one's own
+        if type(value) is not bytes:
+            raise Foreign
+        if filename is None:
+            signature, pickled = value[:LENGTH], value[LENGTH:]
+        else:
+            signature, pickled = value, files.read(self.directory, filename)
+        message = (signature, place[0], place[1], MODE_SIGNED, pickled)
+        if not self.signer.verify(*message) and not self._verifies_anew(message):
+            raise Foreign
+        return MODE_PICKLE, None, pickled
+
+    def _verifies_anew(self, message: tuple[Any, Any, bool, int, bytes]) -> bool:
+        """Another process may have made the file anew, with another identity."""
+        return self._identify() and self.signer is not None and self.signer.verify(*message)
+
+    def trusts_key(self, key: Any, raw: int, signature: Any) -> bool:
+        """Whether a database key is the key itself, or was pickled by one who may."""
+        if raw or self.signer is None:
+            return True
+        message = (signature, key, False, MODE_KEY, b"")
+        return self.signer.verify(*message) or self._verifies_anew(message)
+
+    def warn(self, now: float) -> None:
+        """Log that there are foreign entries, once in a minute.
+
+        :param now: seconds since the epoch
+        """
+        if abs(now - self._warned) >= WARN_EVERY:
+            self._warned = now
+            import logging  # at start-up it would cost some milliseconds
+
+            logging.getLogger("django_diskcache").warning(
+                "%s: what is pickled there was not signed with a secret of ours, or not for "
+                "this key; it counts as missing and is removed",
+                self.database.path,
+            )
+
+
+def is_native(disk: Disk) -> bool:
+    """Whether a Disk stores and fetches as `Disk` itself does."""
+    return type(disk).store is Disk.store and type(disk).fetch is Disk.fetch
