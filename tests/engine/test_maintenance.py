@@ -89,7 +89,7 @@ def test_a_value_file_without_a_row_is_left_alone_while_it_may_be_in_progress(
 ) -> None:
     store = filled.engine.stores[0]
     _, path = store.disk.filename()
-    os.makedirs(os.path.dirname(path))
+    os.makedirs(os.path.dirname(path), exist_ok=True)
     Path(path).write_bytes(b"in progress")
 
     assert found(filled, fix=True) == []
