@@ -3,8 +3,8 @@
 The row is the truth. A file is complete before a row names it and is removed after the last
 row that named it is gone, so whatever interrupts this leaves at most a file without a row,
 which `check` sweeps. Names are random, never reused, and spread over 256 directories, which
-stay: making and removing a directory takes ten times as long as writing a megabyte. Files are
-0600 and directories 0700: a cache holds what its site holds.
+stay: making and removing directories can take longer than writing a megabyte. Files are 0600
+and directories 0700: a cache holds what its site holds.
 
 A name in a row is not trusted. What leads out of the directory, by its parts or by a symbolic
 link on the way, is no value file, nor is what the cache itself keeps beside them: to open and
