@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
 from django_diskcache.engine.engine import Engine
+from django_diskcache.engine.sqlite import sqlite3
 
 T = TypeVar("T")
 

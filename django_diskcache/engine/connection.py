@@ -17,7 +17,6 @@ that connection, and can open no other. There every call gets a Timeout, at once
 from __future__ import annotations
 
 import os
-import sqlite3
 import threading
 import time
 import weakref
@@ -28,12 +27,12 @@ from threading import get_ident
 from typing import Any, TypeAlias, TypeVar, overload
 
 from .errors import Timeout
+from .sqlite import OLDEST, sqlite3
 
 T = TypeVar("T")
 Wait: TypeAlias = "float | None"
 Rows: TypeAlias = "list[tuple[Any, ...]]"
 
-OLDEST_SQLITE = (3, 35)  # RETURNING
 POOL_LIMIT = 8  # open connections to one shard; more threads than this take turns
 FIRST_PAUSE = 50e-6  # seconds
 LONGEST_PAUSE = 2e-3  # seconds
@@ -116,7 +115,7 @@ class Database:
         configure: Callable[[sqlite3.Connection], object],
         limit: int = POOL_LIMIT,
     ) -> None:
-        if sqlite3.sqlite_version_info < OLDEST_SQLITE:
+        if sqlite3.sqlite_version_info < OLDEST:
             raise RuntimeError(
                 f"SQLite 3.35 or newer is needed; this Python has {sqlite3.sqlite_version}"
             )

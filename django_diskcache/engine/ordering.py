@@ -6,7 +6,6 @@ the next page begins.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any
@@ -15,6 +14,7 @@ from . import schema
 from .connection import Wait
 from .disk import INT64_MAX, INT64_MIN, Place
 from .errors import Timeout
+from .sqlite import sqlite3
 from .store import Store
 
 

@@ -34,7 +34,7 @@ from itertools import count
 from typing import Final
 
 MAGIC: Final = b"ddcacheS"
-VERSION: Final = 2
+VERSION: Final = 3
 HEADER: Final = struct.Struct("<8sIII")  # magic, version, shards, slots
 HEADER_BYTES: Final = 4096
 STRIPES: Final = 64
@@ -44,8 +44,17 @@ HITS: Final = 0
 MISSES: Final = 1
 ENTRIES: Final = 2
 HAND: Final = 3  # not a count: where the expiry sweep stands, in stripe 0
-BASE: Final = 4
-KINDS: Final = 8
+# Entries that are gone, by the reason: the size limit, the limit on entries, their expiry;
+# and those that were refused, being larger than the whole cache may be.
+EVICTED_SIZE: Final = 4
+EVICTED_ENTRIES: Final = 5
+EXPIRED: Final = 6
+REFUSED: Final = 7
+FREED: Final = 8  # bytes of all that
+GHOST_HITS: Final = 9  # sets of a key that was evicted lately
+FAULTS: Final = 10  # the first of the kinds of faults, in the order of `faults.KINDS`
+BASE: Final = 24
+KINDS: Final = 48
 
 MIN_SLOTS: Final = 2**9
 MAX_SLOTS: Final = 2**22

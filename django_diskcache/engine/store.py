@@ -11,7 +11,6 @@ value file is involved that must be removed after the commit.
 from __future__ import annotations
 
 import os
-import sqlite3
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -36,6 +35,7 @@ from .eviction import EVICTION_POLICY, Policy
 from .nearcache import NearCache
 from .segment import ENTRIES, Segment
 from .signing import NO_SECRETS, Secrets
+from .sqlite import sqlite3
 from .trust import Trust, is_native
 
 if TYPE_CHECKING:

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import os
 import pickle
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
@@ -21,6 +20,7 @@ from django.test import override_settings
 
 from django_diskcache import DjangoCache
 from django_diskcache.configuration import site_secrets
+from django_diskcache.engine.sqlite import sqlite3
 
 from .conftest import MakeCache
 

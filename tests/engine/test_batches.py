@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sqlite3
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from django_diskcache.engine import Cache, FanoutCache, Timeout
+from django_diskcache.engine.sqlite import sqlite3
 
 
 @pytest.fixture

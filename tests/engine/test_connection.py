@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 
 from django_diskcache.engine import Cache, FanoutCache, Timeout
 from django_diskcache.engine.connection import POOL_LIMIT
+from django_diskcache.engine.sqlite import sqlite3
 from tests.engine.soundness import assert_sound
 
 THREADS = 64

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 
 from django_diskcache.engine import Cache, Disk, files
 from django_diskcache.engine.disk import MODE_BINARY, MODE_PICKLE, MODE_TEXT
+from django_diskcache.engine.sqlite import sqlite3
 from tests.engine.soundness import assert_sound
 
 SECRET = b"x" * 100

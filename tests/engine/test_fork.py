@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import gc
 import os
-import sqlite3
 import sys
 import threading
 import traceback
@@ -20,6 +19,7 @@ from typing import Any
 import pytest
 
 from django_diskcache.engine import Cache, FanoutCache, Timeout
+from django_diskcache.engine.sqlite import sqlite3
 from tests.engine.processes import opened
 from tests.engine.soundness import assert_sound
 

@@ -19,7 +19,6 @@ import math
 import os
 import random
 import signal
-import sqlite3
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -35,6 +34,7 @@ import pytest
 import django_diskcache.engine
 from django_diskcache.engine import Cache, FanoutCache, nearcache
 from django_diskcache.engine.segment import Segment
+from django_diskcache.engine.sqlite import sqlite3
 from tests.engine.processes import PATIENCE, Companion, SharedClock
 from tests.engine.soundness import assert_sound
 

@@ -13,7 +13,6 @@ import operator
 import os
 import pickle
 import shutil
-import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from functools import partial
@@ -40,6 +39,7 @@ from django_diskcache.engine import (
 )
 from django_diskcache.engine.disk import MODE_PICKLE, MODE_SIGNED, pickle_key
 from django_diskcache.engine.signing import LENGTH, MODE_KEY, Secrets, Signer, read_secrets
+from django_diskcache.engine.sqlite import sqlite3
 from django_diskcache.engine.store import Store
 from tests.conftest import FakeClock
 from tests.engine.soundness import assert_sound
