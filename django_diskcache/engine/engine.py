@@ -15,9 +15,9 @@ import re
 import tempfile
 import threading
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from typing import Any, TypeVar
 from zlib import crc32
 
 from . import files, schema
@@ -31,12 +31,15 @@ from .healing import BRIEFLY, create, directory_lock, renew
 from .limits import Limits
 from .nearcache import NearCache
 from .options import DEFAULT_SETTINGS, OPTIONS, did_you_mean, read_settings
+from .relief import Reserve, removing
 from .segment import HITS, MISSES, Segment, slots_for
 from .signing import NO_SECRETS, Secrets
 from .store import Store
 from .triage import Triage
 
 STORABLE = (int, float, str, bytes, type(None))  # an argument of a Disk may be anything else
+T = TypeVar("T")
+
 LOOK_EVERY = 1.0  # seconds between two looks at whether the directory is still there
 SHARD_NAME = re.compile(r"[0-9]{3,}")
 
@@ -85,6 +88,9 @@ class Engine:
                 for number, (path, disk) in enumerate(zip(paths, self.disks, strict=True))
             ]
             self._create_stores()
+            evicts = self.stores[0].policy.evicts  # a collection is mostly small
+            self.reserve = Reserve(directory, self.stores[0].log_bytes() if evicts else 0)
+            self.reserve.keep()
         self.limits = Limits(self.stores, self.settings, clock)
         weakref.finalize(self, self.near.flush)  # at exit as well
         this = weakref.proxy(self)  # not a cycle: an engine goes with its last user
@@ -246,6 +252,10 @@ class Engine:
             self.configure({"statistics": int(enable)})
         return result[0], result[1]
 
+    def removing(self, store: Store, remove: Callable[..., T], *args: Any) -> T:
+        """What `remove(*args)` returns, which takes entries from `store`: see `relief`."""
+        return removing(self.reserve, self.stores, store, self.directory, lambda: remove(*args))
+
     # Transactions, life
 
     @contextmanager
@@ -279,6 +289,7 @@ class Engine:
                 self.refresh()
             except (OSError, *FAULTS) as error:
                 self.triage.say(error)  # it is looked at again in a second
+            self.reserve.keep()
             self._looked_at = now  # not before: others may rely on what it has done
 
     def refresh(self) -> None:

@@ -34,7 +34,6 @@ _TEXTS = (
     ("has no column", "corrupt"),
     ("is locked", "locked"),
     ("locking protocol", "locked"),
-    ("readonly", "denied"),
     ("access permission denied", "denied"),
     ("authorization denied", "denied"),
 )
@@ -69,12 +68,21 @@ def kind_of(error: BaseException, path: str) -> str | None:
         for part, kind in _TEXTS:
             if part in text:
                 return kind
-        if "unable to open" in text:
-            return "denied" if os.path.exists(path) else "lost"
+        if "unable to open" in text or "readonly" in text:
+            return _kind_of_refusal(path)
         return _CODES.get(getattr(error, "sqlite_errorcode", 0), "other")
     if isinstance(error, sqlite3.Error):
         return "corrupt"  # a broken constraint, say: our statements keep all of them
     return None
+
+
+def _kind_of_refusal(path: str) -> str:
+    """SQLite was not let, and does not say why."""
+    if not os.path.exists(path):
+        return "lost"
+    if any(os.path.isdir(path + suffix) for suffix in ("", "-wal", "-shm", "-journal")):
+        return "corrupt"
+    return "denied"
 
 
 def fault(error: BaseException, path: str, epoch: int | None = None) -> BaseException:

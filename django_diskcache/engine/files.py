@@ -25,12 +25,14 @@ from typing import IO, Any
 from .faults import named
 
 DATABASE = "cache.sqlite3"
+QUARANTINE = "quarantine"  # the directory of damaged databases, see `healing`
 # What else there is in a directory of a cache.
 OWN = frozenset(
     {
         "lock",
         "segment",
         "segment.new",
+        "reserve",
         *(DATABASE + s for s in ("", "-wal", "-shm", "-journal")),
     }
 )

@@ -85,7 +85,7 @@ class Guarded:
         removed = 0
         for store in self._engine.stores:
             try:
-                removed += remove(store)
+                removed += self._engine.removing(store, remove, store)
             except Timeout as error:
                 raise Timeout(removed + error.removed) from error
             except Fault as error:

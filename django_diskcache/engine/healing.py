@@ -15,6 +15,7 @@ from __future__ import annotations
 import fcntl
 import os
 import secrets
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -25,7 +26,6 @@ from .faults import named
 from .segment import ENTRIES, Segment
 from .store import Store
 
-QUARANTINE = "quarantine"  # the directory, in that of the cache
 KEPT = 2  # damaged databases that stay in it
 SHARE = 16  # they take at most this fraction of the size limit
 OPENING = 60.0  # seconds that a process waits for another that is making the directory
@@ -107,7 +107,7 @@ def _begin_anew(store: Store, root: str, limit: int, fault: Fault) -> list[str]:
     store.create()
     renew(store, store.segment)
     where = f"put aside as {kept}" if kept else "removed, being too large to keep"
-    _log(f"{fault}. The database was {where}, and the shard begins anew, empty.")
+    log(f"{fault}. The database was {where}, and the shard begins anew, empty.")
     return orphans
 
 
@@ -120,19 +120,18 @@ def renew(store: Store, segment: Segment) -> None:
 
 def put_aside(store: Store, root: str, limit: int) -> str | None:
     """Move the shard's database away; where to, or None if it was removed."""
-    directory = os.path.join(root, QUARANTINE)
+    directory = os.path.join(root, files.QUARANTINE)
     if os.path.islink(directory):  # planted: what it leads to is not ours to clean up
         os.remove(directory)
     files.make_directory(directory)
     name = f"{store.number:03d}-{time.time_ns()}.sqlite3"
     target = os.path.join(directory, name)
-    with suppress(FileNotFoundError):
-        os.replace(store.path, target)
-    with suppress(FileNotFoundError):
-        os.replace(f"{store.path}-wal", f"{target}-wal")
+    for suffix in ("", "-wal"):
+        with suppress(FileNotFoundError):
+            os.replace(store.path + suffix, target + suffix)
     for suffix in ("-shm", "-journal"):
         with suppress(FileNotFoundError):
-            os.remove(store.path + suffix)
+            _remove(store.path + suffix)
     _keep_few(directory, limit)
     return target if os.path.exists(target) else None
 
@@ -151,20 +150,29 @@ def _keep_few(directory: str, limit: int) -> None:
         if rank >= KEPT or size * SHARE > limit:
             for suffix in ("", "-wal"):
                 with suppress(OSError):
-                    os.remove(os.path.join(directory, name + suffix))
+                    _remove(os.path.join(directory, name + suffix))
+
+
+def _remove(path: str) -> None:
+    """Remove a file, or a directory that somebody made in its place."""
+    if os.path.isdir(path) and not os.path.islink(path):
+        shutil.rmtree(path)
+    else:
+        os.remove(path)
 
 
 def quarantined(root: str) -> int:
     """Bytes of what was put aside."""
     size = 0
     with suppress(OSError):
-        for entry in os.scandir(os.path.join(root, QUARANTINE)):
+        for entry in os.scandir(os.path.join(root, files.QUARANTINE)):
             with suppress(OSError):
                 size += entry.stat(follow_symlinks=False).st_size
     return size
 
 
-def _log(text: str) -> None:
+def log(text: str) -> None:
+    """Write an error to the log."""
     import logging  # at start-up it would cost some milliseconds
 
     logging.getLogger("django_diskcache").error("%s", text)

@@ -299,17 +299,19 @@ class KeyedCache(Guarded):
         """Remove `key` and return its value, or `default`; otherwise like `get`."""
         store, place = self._engine.place(key)
         missing = (default, None, None)
-        found = self._safely(missing, store.pop, place, default, self._wait(retry))
+        removing, wait = self._engine.removing, self._wait(retry)
+        found = self._safely(missing, removing, store, store.pop, place, default, wait)
         return shaped(found, expire_time, tag)
 
     def delete(self, key: Any, retry: bool = False) -> bool:
         """Remove `key`; whether it was there."""
         store, place = self._engine.place(key)
-        return self._safely(False, store.delete, place, self._wait(retry))
+        removing, wait = self._engine.removing, self._wait(retry)
+        return bool(self._safely(False, removing, store, store.delete, place, wait))
 
     def __delitem__(self, key: Any) -> None:
         store, place = self._engine.place(key)
-        if not self._safely(RAISE, store.delete, place, None):
+        if not self._safely(RAISE, self._engine.removing, store, store.delete, place, None):
             raise KeyError(key)
 
     # Many keys
@@ -353,7 +355,8 @@ class KeyedCache(Guarded):
         removed = 0
         for store, places in self._by_store(keys).items():
             wanted = [place for _, place in places]
-            removed += self._safely(0, batches.delete, store, wanted, self._wait(retry))
+            removing, wait = self._engine.removing, self._wait(retry)
+            removed += self._safely(0, removing, store, batches.delete, store, wanted, wait)
         return removed
 
     def transact(self, retry: bool = False) -> AbstractContextManager[None]:
@@ -398,7 +401,9 @@ class KeyedCache(Guarded):
 
         :raises Timeout: with the number removed so far
         """
-        return self._safely(0, self._engine.limits.cull, self._removal_wait(retry))
+        removing, cull = self._engine.removing, self._engine.limits.cull
+        store, wait = self._engine.stores[0], self._removal_wait(retry)
+        return int(self._safely(0, removing, store, cull, wait))
 
     def check(self, fix: bool = False, retry: bool = False) -> list[Any]:
         """What is wrong with the database and the files, as a list of warnings.

@@ -227,6 +227,8 @@ def _own_directories(directory: str) -> list[tuple[str, list[str]]]:
     """Directories and the names of their files, without those of other caches within."""
     found = []
     for top, directories, names in os.walk(directory):
+        if top == directory and files.QUARANTINE in directories:
+            directories.remove(files.QUARANTINE)
         if top != directory and files.DATABASE in names:
             directories.clear()
         else:

@@ -163,6 +163,10 @@ class Store:
         # the log: a clear would write as much as the fill did. Now only where it costs no page.
         connection.execute("PRAGMA secure_delete=FAST")
 
+    def log_bytes(self) -> int:
+        """How large the log may become before it is moved into the database."""
+        return self._log_pages() * PAGE
+
     def _log_pages(self) -> int:
         """After how many pages SQLite moves the log into the database.
 

@@ -22,7 +22,7 @@ SAY_EVERY = 60.0  # seconds between two lines in the log about the same
 REMEDIES = {
     "locked": "Another process or thread kept the write lock; the call counts as a miss.",
     "full": "Free space on the disk, or lower size_limit; until then nothing is stored.",
-    "corrupt": "The shard begins anew, empty.",
+    "corrupt": "Nobody could make the shard anew so far.",
     "denied": "See to it that this process may read and write there, and open enough files.",
     "lost": "It is made again; do not remove the directory of a cache in use, clear it.",
     "other": "See to the disk; the call counts as a miss.",
@@ -46,7 +46,8 @@ class Triage:
         store = next((each for each in engine.stores if each.path == path), None)
         number = 0 if store is None else store.number
         engine.segment.add(FAULTS + faults.KINDS.index(kind), number, 1)
-        self.say(error)
+        if kind != "corrupt":  # whoever heals it says so
+            self.say(error)
         try:
             if kind == "corrupt" and store is not None and isinstance(error, Fault):
                 if heal(store, engine.directory, engine.settings["size_limit"], error):
