@@ -19,7 +19,7 @@ import threading
 import zlib
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from . import files
 from .errors import UNKNOWN
@@ -29,12 +29,19 @@ MODE_BINARY = 2
 MODE_TEXT = 3
 MODE_PICKLE = 4
 MODE_SIGNED = 5  # a signature and a pickle: the store's, no Disk is asked for it
+PINNED = 1 << 8  # added to the mode of an entry that is not evicted
 
 INT64_MIN = -(2**63)
 INT64_MAX = 2**63 - 1
 
 Place: TypeAlias = "tuple[Any, bool, int]"  # of a key: its database form, raw, hash
 Stored: TypeAlias = "tuple[int, int, str | None, Any]"  # size, mode, filename, value
+
+
+class Pinned(NamedTuple):
+    """A value to be stored as an entry that is not evicted."""
+
+    value: Any
 
 
 def is_text(value: str) -> bool:

@@ -16,6 +16,15 @@ class Timeout(Exception):
         return self.args[0] if self.args and type(self.args[0]) is int else 0
 
 
+class LockLost(AssertionError):
+    """A lock was released that its holder had no more.
+
+    Meanwhile it expired, was cleared, or was freed by somebody else, and perhaps another has it
+    now. What was done under it may have been done by two at once. It is an AssertionError, as
+    releasing what was not acquired is.
+    """
+
+
 class Foreign(Exception):
     """A row's pickle has no signature of ours; it is a miss, so callers never see this."""
 

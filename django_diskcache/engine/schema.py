@@ -12,6 +12,8 @@ changed rows says all there is to know, and costs nothing.
 
 from __future__ import annotations
 
+from .disk import PINNED
+
 VERSION = 1  # PRAGMA user_version of a shard; raise it when the layout changes
 APPLICATION_ID = 0x64646331  # PRAGMA application_id, "ddc1": whose database this is
 
@@ -191,8 +193,12 @@ CLEAR = "DELETE FROM cache"
 # Candidates for eviction: all rows of a small shard, or runs of rows from random places.
 # Two look-ups: SQLite scans the table for both ends in one aggregate.
 ID_BOUNDS = "SELECT (SELECT MIN(id) FROM cache), (SELECT MAX(id) FROM cache)"
-RANK_ALL = f"SELECT id, {KEY}, store_time FROM cache"
-RANK_RUN = f"SELECT id, {KEY}, store_time FROM cache WHERE id >= ? ORDER BY id LIMIT ?"
+# What is pinned is none.
+RANK_ALL = f"SELECT id, {KEY}, store_time FROM cache WHERE mode & {PINNED} = 0"
+RANK_RUN = f"""
+    SELECT id, {KEY}, store_time FROM cache
+    WHERE id >= ? AND mode & {PINNED} = 0 ORDER BY id LIMIT ?
+"""
 
 # Bytes.
 PAGES = "SELECT page_count, freelist_count, page_size FROM pragma_page_count, "

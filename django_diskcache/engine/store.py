@@ -25,7 +25,9 @@ from .disk import (
     INT64_MIN,
     MODE_PICKLE,
     MODE_RAW,
+    PINNED,
     Disk,
+    Pinned,
     Place,
     Stored,
     portable_hash,
@@ -282,7 +284,12 @@ class Store:
 
     def encode(self, value: Any, read: bool, key: Any, place: Place) -> Stored:
         """The stored form of a value; its file goes if the transaction is rolled back."""
+        pinned = type(value) is Pinned
+        if pinned:
+            (value,) = value
         stored = self.trust.sign(place, self.disk.store(value, read, key=key))
+        if pinned:
+            stored = stored[0], stored[1] | PINNED, *stored[2:]
         filename = stored[2]
         if filename is not None and (transaction := self.database.current()) is not None:
             transaction.on_rollback.append(lambda: self.disk.remove(filename))

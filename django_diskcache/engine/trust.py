@@ -15,7 +15,7 @@ from typing import Any
 
 from . import files, schema
 from .connection import Database
-from .disk import MODE_PICKLE, MODE_SIGNED, Disk, Place, Stored
+from .disk import MODE_PICKLE, MODE_SIGNED, PINNED, Disk, Place, Stored
 from .errors import Foreign
 from .signing import LENGTH, MODE_KEY, Secrets, Signer
 
@@ -107,8 +107,10 @@ class Trust:
         :raises Foreign: when it would be, and nobody who knows a secret has signed it
         :raises OSError: when its file cannot be read
         """
-        if type(mode) is int and mode < MODE_PICKLE:
-            return mode, filename, value
+        if type(mode) is int:
+            mode &= ~PINNED
+            if mode < MODE_PICKLE:
+                return mode, filename, value
         known = mode in (MODE_PICKLE, MODE_SIGNED)
         if known and not self.disk.pickles:
             raise Foreign
