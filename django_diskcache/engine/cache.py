@@ -171,6 +171,7 @@ def part_of(
 ) -> Cache:
     """A cache in another directory, or a temporary one, with the clock and secrets of this."""
     engine = cache.engine
+    settings.setdefault("serializer", engine.settings["serializer"])
     return Cache(
         directory, timeout, disk, clock=engine.clock, secret=engine.secrets, **settings
     )

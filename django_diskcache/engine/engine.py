@@ -99,6 +99,8 @@ class Engine:
         # The last one first: however early this process is killed, the directory then tells
         # how many there are to be.
         for store in reversed(self.stores):
+            if store.directory != self.directory:  # where that leads is the site's own affair
+                files.refuse_link(store.directory)
             store.create()
 
     def _slots(self, shards: int) -> int:
@@ -167,6 +169,8 @@ class Engine:
             if name.startswith("disk_"):
                 for disk in self.disks:
                     setattr(disk, name[len("disk_") :], value)
+        for disk in self.disks:
+            disk.serializer = self.settings["serializer"]
 
     def _load(self) -> dict[str, Any]:
         known = {}
@@ -298,7 +302,7 @@ def _shards_in(directory: str) -> int:
 def directory_lock(directory: str) -> Iterator[None]:
     """Let one process at a time create things in the directory, which is made if missing."""
     files.make_directory(directory)
-    descriptor = os.open(os.path.join(directory, "lock"), os.O_RDWR | os.O_CREAT, 0o600)
+    descriptor = files.create(os.path.join(directory, "lock"))
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield

@@ -28,6 +28,20 @@ class LockLost(AssertionError):
 class Foreign(Exception):
     """A row's pickle has no signature of ours; it is a miss, so callers never see this."""
 
+    reason = (
+        "what is pickled there was not signed with a secret of ours, or not for this key; it "
+        "counts as missing and is removed"
+    )
+
+
+class Unreadable(Foreign):
+    """A row is none that this cache could have written; it is a miss like a foreign one."""
+
+    reason = (
+        "there is an entry that is damaged, or of a kind that cannot be read here; it counts "
+        "as missing and is removed"
+    )
+
 
 class UnknownFileWarning(UserWarning):
     """`check` found a file in the cache directory that no entry refers to."""

@@ -381,7 +381,7 @@ def memoize_stampede(
         return source.get(key, default=ENOVAL, expire_time=True, retry=True)
 
     def keep(target: Any, key: Any, result: Any, took: float) -> None:
-        target.set(key, (result, took), expire=expire, tag=tag, retry=True)
+        target.set(key, [result, took], expire=expire, tag=tag, retry=True)
 
     def is_time(took: float, due: float) -> bool:
         return -took * beta * math.log(1.0 - random.random()) >= due - time.time()

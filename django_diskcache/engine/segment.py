@@ -31,7 +31,7 @@ import weakref
 from array import array
 from collections.abc import Iterable
 from itertools import count
-from typing import Final
+from typing import IO, Any, Final
 
 MAGIC: Final = b"ddcacheS"
 VERSION: Final = 3
@@ -84,7 +84,7 @@ class Segment:
         self.slots = slots if existing is None else existing
         if existing is None:
             _create(path, shards, slots)
-        with open(path, "r+b") as file:
+        with _opened(path, "r+b") as file:
             self.inode = os.fstat(file.fileno()).st_ino
             self._mmap = mmap.mmap(file.fileno(), _size(shards, self.slots))
         self.bytes = len(self._mmap)
@@ -126,7 +126,11 @@ class Segment:
 
     def add(self, kind: int, shard: int, number: int) -> None:
         """Count `number` more of `kind` in `shard`."""
-        self.counters[(kind * self.shards + shard) * STRIPES + self.stripe] += number
+        place = (kind * self.shards + shard) * STRIPES + self.stripe
+        try:
+            self.counters[place] += number
+        except ValueError:  # no sum of ours: somebody wrote there
+            self.counters[place] = number
 
     def total(self, kind: int, shard: int) -> int:
         """The sum over all processes since the last `rebase`."""
@@ -137,7 +141,12 @@ class Segment:
     def rebase(self, kind: int, shard: int, value: int = 0) -> None:
         """Let `total` be `value` from now on."""
         base = ((BASE + kind) * self.shards + shard) * STRIPES
-        self.counters[base] += self.total(kind, shard) - value
+        try:
+            self.counters[base] += self.total(kind, shard) - value
+        except ValueError:  # no sums of ours: somebody wrote there
+            start = (kind * self.shards + shard) * STRIPES
+            self.counters[start : start + STRIPES] = memoryview(bytes(8 * STRIPES)).cast("q")
+            self.counters[base] = -value
 
     def hand(self, shard: int) -> int:
         """Index into `counters` of the place that the sweep of `shard` has reached."""
@@ -166,7 +175,7 @@ def _size(shards: int, slots: int) -> int:
 def _slots_of(path: str, shards: int) -> int | None:
     """The slots of a good segment for so many shards, or None."""
     try:
-        with open(path, "rb") as file:
+        with _opened(path, "rb") as file:
             magic, version, has_shards, slots = HEADER.unpack(file.read(HEADER.size))
             size = os.fstat(file.fileno()).st_size
     except (OSError, struct.error):
@@ -176,11 +185,20 @@ def _slots_of(path: str, shards: int) -> int | None:
     return slots if known and sane and size == _size(shards, slots) else None
 
 
+def _opened(path: str, mode: str) -> IO[Any]:
+    """The file, unless it is a link; opening a pipe does not wait."""
+    hard = os.O_NOFOLLOW | os.O_NONBLOCK
+    return open(path, mode, opener=lambda name, flags: os.open(name, flags | hard))
+
+
 def _create(path: str, shards: int, slots: int) -> None:
     """A complete file under another name first, so that nobody maps half of one."""
     temporary = f"{path}.new"  # of whoever holds the lock; perhaps left by one that was killed
-    descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(temporary)  # it may be a link
+    descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
     try:
+        os.fchmod(descriptor, 0o600)  # whatever the umask
         size = _size(shards, slots)
         try:
             os.posix_fallocate(descriptor, 0, size)
