@@ -455,6 +455,17 @@ def test_a_planted_link(
     assert not (directory / name).is_symlink()
 
 
+def test_a_link_to_the_segment_of_another_cache(make_cache: MakeCache, tmp_path: Path) -> None:
+    other = make_cache("other")
+    (tmp_path / "cache").mkdir()
+    path = tmp_path / "cache" / "segment"
+    path.symlink_to(Path(other.directory, "segment"))
+    cache = make_cache()
+    cache["key"] = 1
+    assert not path.is_symlink()
+    assert cache.engine.segment.inode != other.engine.segment.inode
+
+
 def test_a_pipe_as_segment(make_cache: MakeCache, tmp_path: Path) -> None:
     (tmp_path / "cache").mkdir()
     os.mkfifo(tmp_path / "cache" / "segment")
