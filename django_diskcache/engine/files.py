@@ -22,13 +22,17 @@ import stat
 from collections.abc import Iterable
 from typing import IO, Any
 
+from .faults import named
+
 DATABASE = "cache.sqlite3"
+QUARANTINE = "quarantine"  # the directory of damaged databases, see `healing`
 # What else there is in a directory of a cache.
 OWN = frozenset(
     {
         "lock",
         "segment",
         "segment.new",
+        "reserve",
         *(DATABASE + s for s in ("", "-wal", "-shm", "-journal")),
     }
 )
@@ -92,7 +96,7 @@ def remove_links(*paths: str) -> None:
                 os.unlink(path)
 
 
-def _create_value(path: str) -> int:
+def _create_in(path: str) -> int:
     """A descriptor of the new file.
 
     Its directory is one of ours by its name, and no link to one of somebody else.
@@ -106,10 +110,39 @@ def _create_value(path: str) -> int:
         os.close(directory)
 
 
+def names(directory: str) -> list[str]:
+    """Of all value files in the directory of a shard, whether a row has them or not."""
+    found = []
+    for part in filter(DIRECTORY.fullmatch, os.listdir(directory)):
+        with contextlib.suppress(OSError):
+            found += [os.path.join(part, name) for name in os.listdir(f"{directory}/{part}")]
+    return found
+
+
 def write(path: str, chunks: Iterable[bytes]) -> int:
-    """Write a new file and return its size in bytes; a failure leaves none behind."""
-    try:
+    """Write a new file and return its size in bytes; a failure leaves none behind.
+
+    :raises Fault: when it cannot be made or written; what `chunks` raises stays what it is
+    """
+    with named(path):
         descriptor = _create_value(path)
+    try:
+        os.fchmod(descriptor, ONLY_OURS)
+        size = 0
+        with open(descriptor, "wb", buffering=0) as file:
+            for chunk in chunks:
+                with named(path):
+                    size += _write_all(file, chunk)
+        return size
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.remove(path)
+        raise
+
+
+def _create_value(path: str) -> int:
+    try:
+        return _create_in(path)
     except OSError as error:
         above = os.path.dirname(path)
         if error.errno in NOT_OURS and DIRECTORY.fullmatch(os.path.basename(above)):
@@ -117,15 +150,14 @@ def write(path: str, chunks: Iterable[bytes]) -> int:
         elif error.errno != errno.ENOENT:
             raise
         make_directory(above)
-        descriptor = _create_value(path)
-    try:
-        os.fchmod(descriptor, ONLY_OURS)
-        with open(descriptor, "wb") as file:
-            return sum(file.write(chunk) for chunk in chunks)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.remove(path)
-        raise
+        return _create_in(path)
+
+
+def _write_all(file: IO[bytes], chunk: bytes) -> int:
+    left = memoryview(chunk)
+    while left:
+        left = left[file.write(left) :]  # on a full disk a part may still have gone in
+    return len(chunk)
 
 
 def _parts(name: Any) -> list[str]:

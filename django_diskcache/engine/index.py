@@ -24,6 +24,7 @@ from . import ordering
 from .cache import Cache, part_of
 from .disk import Disk
 from .errors import ENOVAL
+from .guard import raising
 from .memoize import Decorator
 from .signing import refuse_pickling
 
@@ -75,14 +76,18 @@ class Index(MutableMapping[Any, Any]):
         directory = None
         if args and (args[0] is None or isinstance(args[0], (str, bytes)) or _is_path(args[0])):
             directory, *args = args  # type: ignore[assignment]
-        self._cache: Any = Cache(directory, eviction_policy="none")
+        self._begin(Cache(directory, eviction_policy="none"))
         self.update(*args, **kwargs)
+
+    def _begin(self, cache: Any) -> None:
+        self._given = cache
+        self._cache = raising(cache)  # what it acknowledges must not be lost unnoticed
 
     @classmethod
     def fromcache(cls: type[Self], cache: Any, *args: Any, **kwargs: Any) -> Self:
         """An index of an existing cache, which should evict nothing; the rest updates it."""
         self = cls.__new__(cls)
-        self._cache = cache
+        self._begin(cache)
         self.update(*args, **kwargs)
         return self
 
@@ -94,7 +99,7 @@ class Index(MutableMapping[Any, Any]):
     @property
     def cache(self) -> Any:
         """The cache that holds the items."""
-        return self._cache
+        return self._given
 
     @property
     def directory(self) -> str:

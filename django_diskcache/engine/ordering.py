@@ -13,8 +13,8 @@ from typing import Any
 from . import schema
 from .connection import Wait
 from .disk import INT64_MAX, INT64_MIN, Place
-from .errors import Foreign, Timeout
-from .sqlite import sqlite3
+from .errors import Foreign
+from .faults import FAULTS
 from .store import Store
 from .trust import Broken
 
@@ -51,7 +51,7 @@ def _known(store: Store, rows: Iterable[Sequence[Any]]) -> Iterator[Any]:
         try:
             known = store.trust.key(key, raw, signature)
         except Foreign as why:
-            with suppress(Timeout, sqlite3.OperationalError):  # or else the next time
+            with suppress(*FAULTS):  # or else the next time
                 store.refuse_key(key, raw, signature, 0, why)
         else:
             yield known

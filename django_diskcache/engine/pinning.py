@@ -14,16 +14,8 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from .disk import Pinned
+from .guard import raising
 from .keyed import KeyedCache
-
-
-def strict(cache: Any) -> Any:
-    """The cache, with calls that raise where it would answer a fault with a default."""
-    if not isinstance(cache, KeyedCache):
-        return cache
-    twin: Any = object.__new__(type(cache))
-    twin.__dict__.update(cache.__dict__, absorbs=())
-    return twin
 
 
 class Pinning:
@@ -35,7 +27,7 @@ class Pinning:
     def __init__(
         self, cache: Any, key: Any, expire: float | None = None, tag: Any = None
     ) -> None:
-        self.cache = strict(cache)
+        self.cache = raising(cache)
         self.key = key
         self.expire = expire
         self.tag = tag
@@ -74,4 +66,5 @@ class Pinning:
             context: AbstractContextManager[Any] = self.cache.transact(retry=True)
             return context
         store, _ = self.cache.engine.place(self.key)
-        return store.transact(None)  # type: ignore[no-any-return]
+        guarded: AbstractContextManager[Any] = self.cache.guarding(store.transact(None))
+        return guarded
