@@ -180,6 +180,20 @@ class Database:
         finally:
             self._give_back(connection)
 
+    def script(self, sql: str, wait: Wait = None) -> bool:
+        """Run one statement to its end that gives rows without columns; always True.
+
+        Of such a statement `run` would do the first step only. Not inside a transaction.
+
+        :raises Timeout: when the database is locked for more than `wait` seconds
+        """
+        connection = self._borrow(wait)
+        try:
+            patiently(lambda: connection.executescript(sql), wait)
+        finally:
+            self._give_back(connection)
+        return True
+
     def current(self) -> Transaction | None:
         """The transaction that this thread is in, if any."""
         return self._transactions.get(get_ident()) if self._transactions else None

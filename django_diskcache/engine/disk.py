@@ -30,6 +30,8 @@ MODE_TEXT = 3
 MODE_PICKLE = 4
 MODE_SIGNED = 5  # a signature and a pickle: the store's, no Disk is asked for it
 
+PINNED = 1 << 8  # a bit of a mode: the entry is never evicted
+
 INT64_MIN = -(2**63)
 INT64_MAX = 2**63 - 1
 
@@ -95,6 +97,11 @@ class Disk:
     # Where the store looks for the pickle that was just put into a file: it signs that, and
     # not what a file in the directory says a moment later.
     filed: threading.local | None = None
+
+    # Set by the store and the limits: what is told of each part of a value file before it is
+    # written, and how many directories files are spread over.
+    admit: Callable[[int], object] | None = None
+    directories = 256
 
     def __init__(
         self, directory: str, min_file_size: int = 0, pickle_protocol: int = 0, **kwargs: Any
@@ -163,7 +170,15 @@ class Disk:
 
     def _store_file(self, mode: int, chunks: Iterator[bytes], key: Any, value: Any) -> Stored:
         filename, path = self.filename(key, value)
+        if self.admit is not None:
+            chunks = self._admitted(self.admit, chunks)
         return files.write(path, chunks), mode, filename, None
+
+    @staticmethod
+    def _admitted(admit: Callable[[int], object], chunks: Iterator[bytes]) -> Iterator[bytes]:
+        for chunk in chunks:
+            admit(len(chunk))
+            yield chunk
 
     def fetch(self, mode: int, filename: str | None, value: Any, read: bool) -> Any:
         """The value that `store` put away.
@@ -191,7 +206,7 @@ class Disk:
 
     def filename(self, key: Any = UNKNOWN, value: Any = UNKNOWN) -> tuple[str, str]:
         """A new name for a value file, relative to the directory, and its full path."""
-        name = files.new_name()
+        name = files.new_name(self.directories)
         return name, os.path.join(self._directory, name)
 
     def remove(self, file_path: str) -> None:

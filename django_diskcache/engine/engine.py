@@ -26,16 +26,17 @@ from .clock import Clock
 from .connection import Wait
 from .disk import Disk, Place, portable_hash
 from .errors import ENOVAL
-from .eviction import EVICTION_POLICY
+from .eviction import REASONS, Queue, policy_type
 from .limits import Limits
 from .nearcache import NearCache
 from .options import DEFAULT_SETTINGS, OPTIONS, did_you_mean, read_settings
-from .segment import HITS, MISSES, Segment, slots_for
+from .segment import HITS, MISSES, POLICY, Segment, slots_for
 from .signing import NO_SECRETS, Secrets
 from .store import Store
 
 STORABLE = (int, float, str, bytes, type(None))  # an argument of a Disk may be anything else
 LOOK_EVERY = 1.0  # seconds between two looks at whether the directory is still there
+LEAST_SHARD = 10**6  # bytes of the size limit for each shard; below that there are fewer
 SHARD_NAME = re.compile(r"[0-9]{3,}")
 
 
@@ -68,7 +69,7 @@ class Engine:
         self._segment_path = os.path.join(directory, "segment")
         with directory_lock(directory):
             if sharded:
-                shards = _shards_in(directory) or shards
+                shards = _shards_in(directory) or self._fewer(shards)
             slots = self._slots(shards)
             self.segment = Segment(self._segment_path, shards, slots)
             self.near = NearCache(self.segment, self.settings["near_cache_size"], clock)
@@ -84,6 +85,7 @@ class Engine:
             ]
             self._create_stores()
         self.limits = Limits(self.stores, self.settings, clock)
+        self._set_policy()
         weakref.finalize(self, self.near.flush)  # at exit as well
         if stored:
             known = self._load()
@@ -102,8 +104,15 @@ class Engine:
             store.create()
 
     def _slots(self, shards: int) -> int:
-        evicts = EVICTION_POLICY[self.settings["eviction_policy"]].evicts
+        evicts = policy_type(self.settings["eviction_policy"]).evicts
         return slots_for(self.settings["size_limit"], shards, evicts)
+
+    def _fewer(self, shards: int) -> int:
+        """As many shards as the limit has room for."""
+        if not policy_type(self.settings["eviction_policy"]).evicts:
+            return shards
+        room: int = self.settings["size_limit"] // LEAST_SHARD
+        return max(1, min(shards, room))
 
     def _make_disk(self, path: str, settings: Mapping[str, Any]) -> Disk:
         prefix = "disk_"
@@ -148,19 +157,31 @@ class Engine:
         if any(name.startswith("sqlite_") for name in changed):
             self.close()  # pragmas are set when a connection is opened
         if "eviction_policy" in changed:
-            self.segment.forget_access()
+            self._set_policy()
         if "near_cache_size" in changed:
             self.near.resize(self.settings["near_cache_size"])
-        policy = self.stores[0].policy
         self.near.flush()
         self.near.counting = bool(self.settings["statistics"])
-        self.near.note = policy.hit if policy.tracks else None
-        if "max_entries" in changed:
+        if {"max_entries", "size_limit"} & changed:
             self.limits.begin()
         if save:
             self._save(settings)
         if settings.get("tag_index"):
             self.index_tags(True)
+
+    def _set_policy(self) -> None:
+        """Let the policy of the settings begin, on what another has left or anew."""
+        policy = policy_type(self.settings["eviction_policy"])(self.segment)
+        self.limits.policy = policy
+        for store in self.stores:
+            store.policy = policy
+        self.near.note = policy.hit if policy.tracks else None
+        cells, place = self.segment.cells, self.segment.cell(POLICY, 0)
+        mark = crc32(f"{type(policy).__module__}.{type(policy).__qualname__}".encode())
+        if policy.evicts and cells[place] != mark:
+            cells[place] = mark
+            self.segment.forget_access()
+            policy.begin([Queue(store, (), self.clock()) for store in self.stores])
 
     def _apply_disk_settings(self) -> None:
         for name, value in self.settings.items():
@@ -236,6 +257,14 @@ class Engine:
             self.configure({"statistics": int(enable)})
         return result[0], result[1]
 
+    def evictions(self) -> list[dict[str, int]]:
+        """What each shard has evicted since its segment was made, by reason: see `REASONS`."""
+        total = self.segment.total
+        return [
+            {name: total(kind, store.number) for name, kind in REASONS.items()}
+            for store in self.stores
+        ]
+
     # Transactions, life
 
     @contextmanager
@@ -280,6 +309,7 @@ class Engine:
             for store in self.stores:
                 store.attach(self.segment)
             self._create_stores()
+        self._set_policy()
         self.limits.begin()
 
 

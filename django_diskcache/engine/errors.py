@@ -16,6 +16,10 @@ class Timeout(Exception):
         return self.args[0] if self.args and type(self.args[0]) is int else 0
 
 
+class TooLarge(ValueError):
+    """A value that cannot fit into the cache, however much is evicted for it."""
+
+
 class Foreign(Exception):
     """A row's pickle has no signature of ours; it is a miss, so callers never see this."""
 

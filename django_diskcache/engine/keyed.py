@@ -17,7 +17,7 @@ from .clock import Clock, wall_clock
 from .connection import Wait
 from .disk import Disk, Place
 from .engine import Engine, open_engine
-from .errors import ENOVAL, UNKNOWN
+from .errors import ENOVAL, UNKNOWN, TooLarge
 from .memoize import Decorator, memoizer
 from .signing import NO_SECRETS, Secrets
 from .store import Store, near_name
@@ -148,11 +148,13 @@ class KeyedCache:
         :param read: `value` is a binary file to copy, or bytes, and is kept in a file
         :param tag: str, bytes, int, float or None, to find the entry by
         :param retry: wait for a lock as long as it takes
-        :return: whether it was stored
+        :return: whether it was stored; a value that cannot fit into the cache is not
         """
         store, place = self._engine.place(key)
         try:
             return store.set(place, key, value, expire, read, tag, self._wait(retry))
+        except TooLarge:
+            return False
         except self.absorbs:
             return False
 
@@ -262,6 +264,8 @@ class KeyedCache:
         store, place = self._engine.place(key)
         try:
             return store.add(place, key, value, expire, read, tag, self._wait(retry))
+        except TooLarge:
+            return False
         except self.absorbs:
             return False
 
@@ -392,12 +396,18 @@ class KeyedCache:
 
         :raises Timeout: with the number removed so far
         """
-        return maintenance.clear_everywhere(self._engine.stores, self._removal_wait(retry))
+        removed = maintenance.clear_everywhere(self._engine.stores, self._removal_wait(retry))
+        self._engine.limits.give_back()
+        return removed
 
     def _expire(self, now: float | None, wait: Wait) -> int:
         engine = self._engine
         when = engine.clock() if now is None else now
-        return maintenance.remove_everywhere(engine.stores, schema.REMOVE_EXPIRED, when, wait)
+        removed = maintenance.remove_everywhere(
+            engine.stores, schema.REMOVE_EXPIRED, when, wait
+        )
+        engine.limits.give_back()
+        return removed
 
     def evict(self, tag: Any, retry: bool = False) -> int:
         """Remove the entries with this tag; how many. `create_tag_index` makes it fast.
@@ -444,6 +454,16 @@ class KeyedCache:
         :param reset: begin again at zero
         """
         return self._engine.stats(enable, reset)
+
+    def evictions(self) -> dict[str, int]:
+        """What has been evicted, by all processes since the segment was made.
+
+        :return: entries that are gone, by the reason: 'size', 'entries', 'expired'; values
+            that were 'refused'; the bytes 'freed' by all that; 'ghost_hits', which are
+            entries that were stored again soon after they were evicted
+        """
+        shards = self._engine.evictions()
+        return {name: sum(shard[name] for shard in shards) for name in shards[0]}
 
     def volume(self) -> int:
         """Bytes that the cache takes on disk, estimated from SQLite's page counts."""

@@ -82,7 +82,7 @@ class NearCache:
         self._flushed = 0.0  # when the counts moved to the segment
         self.counting = True
         # The policy's: told of a hit, it returns until when others make no difference to it.
-        self.note: Callable[[Any, int, float], float] | None = None
+        self.note: Callable[[int, float], float] | None = None
         self.transacting: dict[int, int] = {}  # threads inside a transaction of this engine
         self.attach(segment)
         _caches.add(self)
@@ -155,7 +155,7 @@ class NearCache:
             return False
         until = end
         if self.note is not None and entry[VALUE] is not ENOVAL:
-            until = min(end, self.note(self._segment.access, entry[SLOT], now))
+            until = min(end, self.note(entry[SLOT], now))
         if entry[COPY] is pickle.loads and entry[WARMTH] < WARM:
             entry[WARMTH] += 1
             if entry[WARMTH] < WARM:
