@@ -148,11 +148,10 @@ class Limits:
         settings = self._settings
         self._unswept += len(slots)
         if self._unswept >= SWEEP_EVERY and settings["cull_limit"]:
+            self._unswept = 0
             found = maintenance.sweep(store)
-            # Where much has expired, the next step follows soon.
-            self._unswept = (
-                SWEEP_EVERY - SWEEP_SOON if found * DIRTY > maintenance.WINDOW else 0
-            )
+            if found * DIRTY > maintenance.WINDOW:  # the next step follows soon
+                self._unswept = SWEEP_EVERY - SWEEP_SOON
             self._give_back(store)
         if new and settings["max_entries"] is not None:
             self._keep_entries(store, slots)

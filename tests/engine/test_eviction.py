@@ -100,7 +100,9 @@ def test_policies_have_their_names() -> None:
 
 @pytest.mark.parametrize("frequency", [0, 1, 2, 3, 1000])
 def test_max_entries(make: Make, clock: FakeClock, frequency: int) -> None:
-    cache = make(max_entries=30, cull_frequency=frequency)
+    cache = make(
+        max_entries=30, cull_frequency=frequency, eviction_policy="least-recently-stored"
+    )
     for number in range(30):
         cache[number] = number
         clock.advance(1)
