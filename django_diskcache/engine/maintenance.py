@@ -22,6 +22,7 @@ from .segment import COUNTED, ENTRIES, EXPIRED, FILES, SWEEP
 from .store import Store
 
 BATCH = 1000  # rows removed under one write lock
+SMALL_BATCH = 16  # on a full disk
 WINDOW = 128  # rows that the sweep looks at in one go
 FRONT = 32  # and among the oldest, where expired ones gather when all live equally long
 EMPTY = 2**15  # bytes of the database of an empty shard, about
@@ -35,14 +36,22 @@ def remove(store: Store, sql: str, value: Any, wait: Wait) -> int:
     """
     removed = 0
     last = INT64_MIN
+    batch = BATCH
     transaction = store.database.current()
     if transaction is not None:
         transaction.whole = True
     try:
         while True:
-            with store.database.transact(wait):  # for the count, see Store.count
-                rows = store.database.run(sql, (last, value, BATCH))
-                store.removed(rows, EXPIRED if sql is schema.REMOVE_EXPIRED else None)
+            try:
+                with store.database.transact(wait):  # for the count, see Store.count
+                    rows = store.database.run(sql, (last, value, batch))
+                    store.removed(rows, EXPIRED if sql is schema.REMOVE_EXPIRED else None)
+            except Fault as fault:
+                if fault.kind != "full" or batch == SMALL_BATCH or transaction is not None:
+                    raise
+                batch = SMALL_BATCH  # the log of a smaller one may find room
+                checkpoint(store)
+                continue
             if not rows:
                 break
             last = max(row[0] for row in rows)

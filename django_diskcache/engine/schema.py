@@ -63,7 +63,7 @@ LOAD_SETTINGS = f"SELECT key, value FROM settings WHERE key <> '{IDENTITY}'"
 SAVE_SETTING = "INSERT OR REPLACE INTO settings (key, value) VALUES (?, ?)"
 
 # One entry, by key. The order of the columns is that of `store.Row`.
-ROW = "id, expire, tag, mode, filename, value"
+ROW = "id, expire, tag, mode, filename, value, size"
 SELECT = f"SELECT {ROW} FROM cache WHERE key = ? AND raw = ?"
 
 
@@ -219,7 +219,7 @@ EVICTABLE = (
 # Bounded: a row that others wrote may hold anything, and a sum may overflow.
 BYTES = "MAX(0, MIN(CAST(size AS INTEGER), 1 << 48))"
 WINDOW = f"""
-    SELECT id, {KEY}, store_time + 0.0, expire, {BYTES} FROM cache
+    SELECT id, {KEY}, store_time + 0.0, expire + 0.0, {BYTES} FROM cache
     WHERE id > ? AND {EVICTABLE} ORDER BY id LIMIT ?
 """
 

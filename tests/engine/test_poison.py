@@ -205,7 +205,7 @@ def test_nothing_else_raises(row: str, cache: Cache, clock: FakeClock) -> None:
         fill()
         cache.cull()
         cache.reset("size_limit", 0)
-        cache["third"] = "x" * 1000
+        cache.set("third", "x" * 1000)
         cache.cull()
         assert rows(cache) == (2 if row == "pinned nonsense" else 0)
     assert cache.set("key", ["new"])
