@@ -23,6 +23,7 @@ from .asynchronous import AsyncMethods
 from .engine import ENOVAL, UNKNOWN, Cache, Deque, Index, ordering
 from .engine.disk import pickle_key
 from .engine.memoize import Decorator, Function, Results, refuse_bare, wrapper_of
+from .engine.statistics import Statistics
 from .opened import opened
 
 _SENTINEL = "\x00key\x00"
@@ -331,6 +332,16 @@ class DjangoCache(AsyncMethods, BaseCache):  # type: ignore[misc]
         :param reset: begin again at zero
         """
         return self._cache.stats(enable, reset)
+
+    def figures(self, reset: bool = False) -> Statistics:
+        """What the cache has done and holds, per shard and in all; it costs no scan.
+
+        Of more than a few thousand entries in a shard their number is an estimate; `len`
+        counts. The near cache is that of this process.
+
+        :param reset: let all counters begin again at zero
+        """
+        return self._cache.figures(reset)
 
     def volume(self) -> int:
         """Bytes that the cache takes on disk."""
