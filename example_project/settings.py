@@ -56,6 +56,7 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "django_diskcache",
     "example_project.magazine",
 ]
 MIDDLEWARE = [
