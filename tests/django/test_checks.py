@@ -427,8 +427,14 @@ def test_a_process_of_manage_py(tmp_path: Path) -> None:
     entry = {"LOCATION": str(tmp_path / "cache"), "OPTIONS": {"size_limt": 1}}
     (tmp_path / "website.py").write_text(
         f"SECRET_KEY = 'x'\n"
-        f"INSTALLED_APPS = ['django_diskcache']\n"
+        f"INSTALLED_APPS = ['django_diskcache', 'pages']\n"
         f"CACHES = {caches(default=entry)!r}\n"
+    )
+    # An app that uses the cache when it is imported.
+    (tmp_path / "pages").mkdir()
+    (tmp_path / "pages" / "__init__.py").touch()
+    (tmp_path / "pages" / "models.py").write_text(
+        "from django.core.cache import cache\n@cache.memoize(timeout=5)\ndef f(): ...\n"
     )
     done = subprocess.run(
         [sys.executable, "-m", "django", "check", "--settings=website"],
