@@ -184,6 +184,20 @@ REMOVE_TAGGED = """
         SELECT id FROM cache WHERE id > ? AND tag = ? ORDER BY id LIMIT ?
     ) RETURNING id, filename
 """
+# Removal in two steps: what a condition selects is found first, and removed if it still holds.
+BYTES = "size + LENGTH(CAST(key AS BLOB)) + IFNULL(LENGTH(CAST(value AS BLOB)), 0)"
+AMOUNT = f"SELECT COUNT(*), COALESCE(SUM({BYTES}), 0) FROM cache WHERE {{}}"
+FIND_SELECTED = "SELECT id FROM cache WHERE id > ? AND id <= ? AND {} ORDER BY id LIMIT ?"
+
+
+def delete_selected(condition: str, count: int) -> str:
+    """Of `count` ids, remove those whose rows fulfil a condition: (filename, bytes) of each."""
+    marks = ", ".join("?" * count)
+    return (
+        f"DELETE FROM cache WHERE id IN ({marks}) AND {condition} RETURNING filename, {BYTES}"
+    )
+
+
 # The sweep looks at a window of rows and takes the write lock only when one has expired.
 SWEEP_WINDOW = """
     SELECT MAX(id), SUM(expire <= ?) FROM (
