@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from . import schema
-from .connection import Wait
+from .connection import Rows, Wait
 from .disk import INT64_MIN
 from .engine import Engine
 from .ordering import after_prefix
@@ -80,10 +80,11 @@ def remove(engine: Engine, selection: Selection, wait: Wait = None) -> Iterator[
     """Remove what is selected.
 
     :raises Timeout: when a write lock is not free in time
+    :raises Fault: when a shard cannot be read or written
     """
     shards = len(engine.stores)
     for store in engine.stores:
-        for step in _remove(store, selection, wait):
+        for step in _remove(engine, store, selection, wait):
             yield step._replace(done=(store.number + step.done) / shards)
 
 
@@ -92,13 +93,13 @@ def remove_expired(engine: Engine, wait: Wait = None) -> Iterator[Step]:
     shards = len(engine.stores)
     selection = expired(engine.clock())
     for store in engine.stores:
-        for step in _remove(store, selection, wait):
+        for step in _remove(engine, store, selection, wait):
             engine.segment.add(EXPIRED, store.number, step.entries)
             engine.segment.add(FREED, store.number, step.bytes)
             yield step._replace(done=(store.number + step.done) / shards)
 
 
-def _remove(store: Store, selection: Selection, wait: Wait) -> Iterator[Step]:
+def _remove(engine: Engine, store: Store, selection: Selection, wait: Wait) -> Iterator[Step]:
     find = schema.FIND_SELECTED.format(selection.finds)
     delete = schema.delete_selected(selection.holds, BATCH)
     ((first, end),) = store.database.run(schema.ID_BOUNDS)
@@ -111,10 +112,8 @@ def _remove(store: Store, selection: Selection, wait: Wait) -> Iterator[Step]:
             ids = [each for (each,) in found]
             last = ids[-1]
             ids += ids[-1:] * (BATCH - len(ids))  # so that one statement is compiled
-            with store.database.transact(wait):
-                rows = store.database.run(delete, (*ids, *selection.parameters))
-                store.count(-len(rows))
-                store.discard(filename for filename, _ in rows)
+            parameters = (*ids, *selection.parameters)
+            rows = engine.removing(store, _batch, store, delete, parameters, wait)
             removed += len(rows)
             done = (last - first + 1) / (end - first + 1)
             yield Step(len(rows), sum(size for _, size in rows), min(1.0, done))
@@ -123,16 +122,27 @@ def _remove(store: Store, selection: Selection, wait: Wait) -> Iterator[Step]:
             store.segment.stamp_shard(store.number)
 
 
+def _batch(store: Store, sql: str, parameters: tuple[Any, ...], wait: Wait) -> Rows:
+    with store.database.transact(wait):
+        rows = store.database.run(sql, parameters)
+        store.count(-len(rows))
+        store.discard(filename for filename, _ in rows)
+    return rows
+
+
 def cull(engine: Engine, target: int, wait: Wait = None) -> Iterator[Step]:
     """Remove the expired, then evict until the volume is `target` bytes or less.
 
     :raises Timeout: when a write lock is not free in time
+    :raises Fault: when a shard cannot be read or written
     """
     yield from (step._replace(done=0.0) for step in remove_expired(engine, wait))
     begin = volume = engine.limits.volume()
     step = max(1, (begin - target) // CULL_STEPS)
     while volume > target:
-        removed = engine.limits.cull(wait, max(target, volume - step))
+        next_target = max(target, volume - step)
+        store = engine.stores[0]
+        removed = engine.removing(store, engine.limits.cull, wait, next_target)
         before, volume = volume, engine.limits.volume()
         if not removed and volume >= before:
             return  # the policy evicts nothing, or there is nothing left

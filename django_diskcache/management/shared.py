@@ -15,7 +15,7 @@ import json
 import os
 from argparse import ArgumentParser
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from time import monotonic
 from typing import Any, NamedTuple
 
@@ -26,6 +26,7 @@ from django.core.management.base import BaseCommand, CommandError, OutputWrapper
 
 from ..backend import DjangoCache
 from ..engine.engine import Engine
+from ..engine.faults import FAULTS
 from ..engine.selection import Step
 from ..entries import is_ours
 
@@ -43,6 +44,10 @@ class Target(NamedTuple):
     @property
     def engine(self) -> Engine:
         return self.cache._cache.engine
+
+    def care_for(self, error: Exception) -> None:
+        """Have a fault counted, and mended if that can be done."""
+        self.cache._cache._absorbed(error)
 
 
 class CacheCommand(BaseCommand):
@@ -89,12 +94,15 @@ class CacheCommand(BaseCommand):
         directory = location(alias)
         if not os.path.isdir(directory):
             return {"skipped": f"{directory} is not there yet"}
-        if not self.tidies:
-            return self.work(Target(alias, opened(alias)), options)
-        with held(directory) as free:
+        target = Target(alias, opened(alias))
+        with held(directory) if self.tidies else nullcontext(True) as free:
             if not free:
                 return {"skipped": "another run is at it"}
-            return self.work(Target(alias, opened(alias)), options)
+            try:
+                return self.work(target, options)
+            except FAULTS as error:
+                target.care_for(error)
+                return {"error": str(error)}
 
     def work(self, target: Target, options: dict[str, Any]) -> dict[str, Any]:
         """Do it for one cache; the figures that are printed as JSON."""
@@ -106,13 +114,16 @@ class CacheCommand(BaseCommand):
 
     def tell(self, alias: str, result: dict[str, Any], options: dict[str, Any]) -> None:
         """Print what happened to one cache for people."""
-        if "skipped" not in result:
+        if not {"skipped", "error"} & set(result):
             self.say(alias, result, options)
-        elif options["verbosity"] > 0:
+        elif "skipped" in result and options["verbosity"] > 0:
             self.stdout.write(f"{alias}: skipped, {result['skipped']}")
 
     def conclude(self, results: dict[str, dict[str, Any]], options: dict[str, Any]) -> None:
         """The end: raise CommandError when something is wrong."""
+        errors = [f"{alias}: {r['error']}" for alias, r in results.items() if "error" in r]
+        if errors:
+            raise CommandError("; ".join(errors))
 
     def count(
         self, steps: Iterable[Step], label: str, options: dict[str, Any]

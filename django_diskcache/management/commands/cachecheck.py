@@ -7,8 +7,7 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from ...engine import Timeout
-from ...engine.sqlite import sqlite3
+from ...engine.faults import FAULTS
 from ..shared import CacheCommand, Target
 
 
@@ -36,7 +35,9 @@ class Command(CacheCommand):
     def problems(self, target: Target, fix: bool) -> list[dict[str, str]]:
         try:
             found = target.cache.check(fix)
-        except (sqlite3.DatabaseError, Timeout, OSError) as error:
+        except (OSError, *FAULTS) as error:
+            if fix and isinstance(error, FAULTS):
+                target.care_for(error)
             return [{"kind": type(error).__name__, "text": str(error)}]
         return [{"kind": each.category.__name__, "text": str(each.message)} for each in found]
 
