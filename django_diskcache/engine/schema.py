@@ -197,8 +197,10 @@ REMOVE_TAGGED = """
     ) RETURNING id, filename
 """
 # Removal in two steps: what a condition selects is found first, and removed if it still holds.
-BYTES = "size + LENGTH(CAST(key AS BLOB)) + IFNULL(LENGTH(CAST(value AS BLOB)), 0)"
-AMOUNT = f"SELECT COUNT(*), COALESCE(SUM({BYTES}), 0) FROM cache WHERE {{}}"
+# A size is bounded as in FILE_BYTES.
+BYTES = "MAX(0, MIN(size, 1 << 48)) + LENGTH(CAST(key AS BLOB))"
+BYTES += " + IFNULL(LENGTH(CAST(value AS BLOB)), 0)"
+AMOUNT = f"SELECT COUNT(*), TOTAL({BYTES}) FROM cache WHERE {{}}"
 FIND_SELECTED = "SELECT id FROM cache WHERE id > ? AND id <= ? AND {} ORDER BY id LIMIT ?"
 
 
