@@ -18,6 +18,7 @@ from django.core import checks
 from django.core.checks import CheckMessage, Error, Warning
 
 from .configuration import Mistake
+from .engine.engine import _shards_in
 from .engine.eviction import EVICTION_POLICY
 from .engine.segment import MIN_SLOTS
 from .engine.segment import _size as segment_bytes
@@ -74,6 +75,9 @@ def check_location(entry: Entry) -> Iterator[CheckMessage]:
         relation = related(Path(entry.path), path)
         if relation and not (relation == CONTAINS and setting.startswith(OF_AN_APP)):
             yield served_location(entry, relation, setting)
+    made = shards_in(entry.path)
+    if made and made != entry.configuration.shards:
+        yield shards_are_fixed(entry, made)
     existing = nearest(entry.path)
     if not os.path.isdir(existing):
         yield location_is_no_directory(entry, existing)
@@ -171,7 +175,24 @@ def nested_locations(inner: Entry, outer: Entry) -> Warning:
     )
 
 
+def shards_are_fixed(entry: Entry, made: int) -> Warning:
+    return Warning(
+        f"The directory of your {entry.alias!r} cache was made with {made} shards and keeps "
+        f"them: SHARDS of {entry.configuration.shards} makes no difference.",
+        hint=f"Set SHARDS to {made}, or stop the site and remove {entry.path!r}.",
+        id="django_diskcache.W007",
+    )
+
+
 # What they go by
+
+
+def shards_in(path: str) -> int:
+    """How many shards there are in a directory; 0 if it is not that of a cache."""
+    try:
+        return _shards_in(path)
+    except OSError:
+        return 0
 
 
 def least_size(entry: Entry) -> int:

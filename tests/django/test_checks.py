@@ -105,6 +105,22 @@ MISTAKES: list[tuple[dict[str, Any], Any]] = [
         ),
     ),
     (
+        {"KEY_FUNCTION": "no.such.function"},
+        Error(
+            "Your 'x' cache has KEY_FUNCTION='no.such.function'.",
+            hint="It takes the dotted path of a callable (No module named 'no').",
+            id="django_diskcache.E002",
+        ),
+    ),
+    (
+        {"KEY_FUNCTION": "os.sep"},
+        Error(
+            "Your 'x' cache has KEY_FUNCTION='os.sep'.",
+            hint=("It takes a callable of a key, KEY_PREFIX and VERSION, or its dotted path."),
+            id="django_diskcache.E002",
+        ),
+    ),
+    (
         {"OPTIONS": {"disk": dict}},
         Error(
             "Your 'x' cache has disk=<class 'dict'>.",
@@ -390,6 +406,23 @@ def test_one_location_in_another(tmp_path: Path, names: tuple[str, str]) -> None
     ]
 
 
+def test_another_number_of_shards_than_was_made(tmp_path: Path) -> None:
+    entry = {"LOCATION": tmp_path / "cache"}
+    made = DjangoCache(tmp_path / "cache", {"SHARDS": 3})
+    made.set("key", 1)
+    before = contents(tmp_path)
+    assert found(x=entry) == [
+        Warning(
+            "The directory of your 'x' cache was made with 3 shards and keeps them: SHARDS of "
+            "8 makes no difference.",
+            hint=f"Set SHARDS to 3, or stop the site and remove {str(tmp_path / 'cache')!r}.",
+            id="django_diskcache.W007",
+        )
+    ]
+    assert found(x={**entry, "SHARDS": 3}) == []
+    assert contents(tmp_path) == before
+
+
 def test_every_mistake_of_every_alias_at_once(tmp_path: Path) -> None:
     messages = found(
         a={"OPTIONS": {"size_limt": 1, "shards": "many"}, "TIMEOUT": []},
@@ -404,12 +437,14 @@ def test_every_mistake_of_every_alias_at_once(tmp_path: Path) -> None:
 def test_checks_of_django_open_nothing(tmp_path: Path) -> None:
     # Django's own make an object of every cache; with a mistake it would raise.
     wrong = {"LOCATION": tmp_path / "wrong", "OPTIONS": "size_limt=1", "SHARDS": "x"}
+    wrong["KEY_FUNCTION"] = "no.such.function"
     right = {"LOCATION": tmp_path / "right"}
     with override_settings(CACHES=caches(default=right, wrong=wrong)):
         messages = run_checks(tags=[Tags.caches], include_deployment_checks=True)
         assert [each.id for each in messages if each.is_serious()] == [
             "django_diskcache.E005",
             "django_diskcache.E004",
+            "django_diskcache.E002",
         ]
         assert contents(tmp_path) == []
         from django.core.cache import caches as objects
