@@ -300,11 +300,11 @@ def test_check(site: Path) -> None:
 def test_check_of_what_cannot_be_mended(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cache().set("key", 1)
 
-    def broken(self: DjangoCache, fix: bool = False) -> list[Any]:
+    def broken(*arguments: Any) -> list[Any]:
         raise PermissionError("no")
 
-    monkeypatch.setattr(DjangoCache, "check", broken)
-    with pytest.raises(CommandError, match=r"^Something is still wrong: 1 in default$"):
+    monkeypatch.setattr("django_diskcache.engine.maintenance.check_all", broken)
+    with pytest.raises(CommandError, match=r"^Something is still wrong: 2 in default$"):
         called("cachecheck", "default", "--fix")
 
 
