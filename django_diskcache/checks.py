@@ -20,6 +20,7 @@ from django.core.checks import CheckMessage, Error, Warning
 from .configuration import Mistake
 from .engine.engine import _shards_in
 from .engine.eviction import EVICTION_POLICY
+from .engine.files import DATABASE
 from .engine.segment import MIN_SLOTS
 from .engine.segment import _size as segment_bytes
 from .engine.sqlite import OLDEST, origin, sqlite3
@@ -81,8 +82,8 @@ def check_location(entry: Entry) -> Iterator[CheckMessage]:
     existing = nearest(entry.path)
     if not os.path.isdir(existing):
         yield location_is_no_directory(entry, existing)
-    elif not os.access(existing, os.R_OK | os.W_OK | os.X_OK):
-        yield location_is_not_writable(entry, existing)
+    elif refused := refusing(existing, made):
+        yield location_is_not_writable(entry, refused)
 
 
 # Messages
@@ -146,13 +147,13 @@ def served_location(entry: Entry, relation: str, setting: str) -> Warning:
     )
 
 
-def location_is_not_writable(entry: Entry, existing: str) -> Warning:
+def location_is_not_writable(entry: Entry, refused: str) -> Warning:
     return Warning(
         f"The LOCATION of your {entry.alias!r} cache cannot be used, because this user may not "
-        f"write in {existing!r}.",
+        f"write {refused!r}.",
         hint=(
-            "Give the directory to the user that the site runs as, with mode 0700, and run the "
-            "site and its commands as that user."
+            "Give the directory and all in it to the user that the site runs as, with chown "
+            "-R, and run the site and its commands as that user."
         ),
         id="django_diskcache.W004",
     )
@@ -204,6 +205,16 @@ def least_size(entry: Entry) -> int:
 def evicts(entry: Entry) -> bool:
     """Whether the cache's policy removes entries that have not expired."""
     return EVICTION_POLICY[entry.settings["eviction_policy"]].evicts
+
+
+def refusing(directory: str, shards: int) -> str:
+    """What this user may not write, in a directory with so many shards; '' if nothing."""
+    paths = {directory: os.R_OK | os.W_OK | os.X_OK}
+    for number in range(shards):
+        shard = os.path.join(directory, f"{number:03d}")
+        paths[shard] = paths[directory]
+        paths[os.path.join(shard, DATABASE)] = os.R_OK | os.W_OK
+    return next((p for p, mode in paths.items() if not os.access(p, mode)), "")
 
 
 def nearest(path: str) -> str:

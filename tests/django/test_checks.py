@@ -342,22 +342,26 @@ def test_a_link_into_what_is_served(tmp_path: Path) -> None:
     assert [each.id for each in messages] == ["django_diskcache.W003"]
 
 
+@pytest.mark.parametrize("refused", ["", "cache", "cache/002", "cache/001/cache.sqlite3"])
 def test_a_location_that_this_user_may_not_write(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: str
 ) -> None:
+    if refused:
+        DjangoCache(tmp_path / "cache", {}).set("key", 1)
+    path = str(tmp_path / refused)
     really = os.access
 
-    def access(path: Any, mode: int) -> bool:  # the tests may run as root, who may everything
-        return path != str(tmp_path) and really(path, mode)
+    def access(asked: Any, mode: int) -> bool:  # the tests may run as root, who may everything
+        return asked != path and really(asked, mode)
 
     monkeypatch.setattr("os.access", access)
-    assert found(x={"LOCATION": tmp_path / "a" / "b"}) == [
+    assert found(x={"LOCATION": tmp_path / "cache"}) == [
         Warning(
-            "The LOCATION of your 'x' cache cannot be used, because this user may not write in "
-            f"{str(tmp_path)!r}.",
+            "The LOCATION of your 'x' cache cannot be used, because this user may not write "
+            f"{path!r}.",
             hint=(
-                "Give the directory to the user that the site runs as, with mode 0700, and run "
-                "the site and its commands as that user."
+                "Give the directory and all in it to the user that the site runs as, with "
+                "chown -R, and run the site and its commands as that user."
             ),
             id="django_diskcache.W004",
         )

@@ -63,6 +63,7 @@ class Command(CacheCommand):
             self.stdout.write(f"{alias}: nothing is wrong")
 
     def conclude(self, results: dict[str, dict[str, Any]], options: dict[str, Any]) -> None:
+        super().conclude(results, options)
         wrong = {a: each["left"] for a, each in results.items() if each.get("left")}
         if wrong:
             listed = ", ".join(f"{number} in {alias}" for alias, number in wrong.items())
