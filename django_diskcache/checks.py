@@ -204,7 +204,8 @@ def least_size(entry: Entry) -> int:
 
 def evicts(entry: Entry) -> bool:
     """Whether the cache's policy removes entries that have not expired."""
-    return EVICTION_POLICY[entry.settings["eviction_policy"]].evicts
+    policy = entry.settings["eviction_policy"]
+    return bool(EVICTION_POLICY.get(policy, policy).evicts)  # it may be a class of one's own
 
 
 def refusing(directory: str, shards: int) -> str:
