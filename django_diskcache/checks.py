@@ -77,7 +77,7 @@ def check_location(entry: Entry) -> Iterator[CheckMessage]:
         if relation and not (relation == CONTAINS and setting.startswith(OF_AN_APP)):
             yield served_location(entry, relation, setting)
     made = shards_in(entry.path)
-    if made and made != entry.configuration.shards:
+    if made and made != entry.configuration.shards and not entry.mistakes:
         yield shards_are_fixed(entry, made)
     existing = nearest(entry.path)
     if not os.path.isdir(existing):
