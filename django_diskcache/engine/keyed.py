@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any, TypeVar
 
-from . import batches, maintenance, ordering, schema
+from . import batches, maintenance, ordering, schema, statistics
 from .clock import Clock, wall_clock
 from .connection import Wait
 from .disk import Disk, Place
@@ -440,6 +440,19 @@ class KeyedCache(Guarded):
         The kinds are ``locked``, ``full``, ``corrupt``, ``denied``, ``lost`` and ``other``.
         """
         return self._engine.triage.counts()
+
+    def figures(self, reset: bool = False) -> statistics.Statistics:
+        """What the cache has done and holds, per shard and in all; it costs no scan.
+
+        `statistics` is a setting, hence the name. Of more than a few thousand entries in a
+        shard their number is an estimate; `len` counts.
+
+        :param reset: let all counters begin again at zero
+        """
+        result = statistics.statistics(self._engine, self._safely)
+        if reset:
+            statistics.reset(self._engine)
+        return result
 
     def evictions(self) -> dict[str, int]:
         """What has been evicted, by all processes since the segment was made.

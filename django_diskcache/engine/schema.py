@@ -162,6 +162,12 @@ KEYS_BEFORE = f"""
 ITEM_FIRST = f"SELECT {KEY} FROM cache ORDER BY id LIMIT 1"
 ITEM_LAST = f"SELECT {KEY} FROM cache ORDER BY id DESC LIMIT 1"
 COUNT = "SELECT COUNT(*) FROM cache"
+# Of the first rows between two ids: how many there are, the last of them, how many expired.
+COUNT_RUN = """
+    SELECT COUNT(*), MAX(id), TOTAL(expire <= ?) FROM (
+        SELECT id, expire FROM cache WHERE id >= ? AND id <= ? ORDER BY id LIMIT ?
+    )
+"""
 
 # Live text keys that begin with a prefix (the range is computed by the caller), by key.
 LIVE_TEXT_KEYS = """
@@ -232,6 +238,20 @@ def evict(count: int) -> str:
         DELETE FROM cache WHERE id IN ({marks}) AND {EVICTABLE} AND store_time + 0.0 <= ?
         RETURNING id, filename, {BYTES}
     """
+
+
+# Removal in two steps: what a condition selects is found first, and removed if it still holds.
+AMOUNT = f"SELECT COUNT(*), TOTAL({BYTES}) FROM cache WHERE {{}}"
+FIND_SELECTED = "SELECT id FROM cache WHERE id > ? AND id <= ? AND {} ORDER BY id LIMIT ?"
+
+
+def delete_selected(condition: str, count: int) -> str:
+    """Of `count` ids, remove those whose rows fulfil a condition."""
+    marks = ", ".join("?" * count)
+    return (
+        f"DELETE FROM cache WHERE id IN ({marks}) AND {condition} "
+        f"RETURNING id, filename, {BYTES}"
+    )
 
 
 # Bytes.
