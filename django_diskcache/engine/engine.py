@@ -29,7 +29,7 @@ from .errors import ENOVAL
 from .eviction import REASONS, Queue, policy_type
 from .limits import Limits
 from .nearcache import NearCache
-from .options import DEFAULT_SETTINGS, OPTIONS, did_you_mean, read_settings
+from .options import DEFAULT_SETTINGS, OPTIONS, POLICIES, did_you_mean, read_settings
 from .segment import HITS, MISSES, POLICY, Segment, slots_for
 from .signing import NO_SECRETS, Secrets
 from .store import Store
@@ -192,6 +192,8 @@ class Engine:
     def _load(self) -> dict[str, Any]:
         known = {}
         for name, value in self.stores[0].database.run(schema.LOAD_SETTINGS):
+            if name == "eviction_policy" and value not in POLICIES:
+                continue  # a dotted path: what is written there is not to be imported
             try:
                 parsed = read_settings({name: value})
                 if name not in OPTIONS:

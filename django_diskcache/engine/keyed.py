@@ -363,6 +363,8 @@ class KeyedCache:
             entries = ((place, key, items[key]) for key, place in places)
             try:
                 batches.store_all(store, entries, expire, tag, self._wait(retry))
+            except TooLarge:  # each for itself, then
+                failed += [k for k, _ in places if not self.set(k, items[k], expire, tag=tag)]
             except self.absorbs:
                 failed += [key for key, _ in places]
         return failed
