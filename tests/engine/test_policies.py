@@ -201,7 +201,12 @@ def test_hits_are_counted_to_three_and_then_make_no_difference(
     looked = []
     note = cache.engine.near.note
     assert note is not None
-    cache.engine.near.note = lambda slot, now: looked.append(slot) or note(slot, now)
+
+    def noted(slot: int, now: float) -> float:
+        looked.append(slot)
+        return note(slot, now)
+
+    cache.engine.near.note = noted
     for _ in range(5):
         cache.get("key")
     assert looked == []  # a hit costs nothing more
@@ -246,7 +251,7 @@ def test_sizes_count_where_bytes_are_short(make_cache: Callable[..., Cache]) -> 
             cache[number] = b"x" * (20_000 if large else 100)
             cache.get(number)
         policy, store = fifo(cache), cache.engine.stores[0]
-        evict([store], policy, **({"size": 100_000} if weigh else {"entries": 5}))
+        evict([store], policy, size=100_000 * weigh, entries=0 if weigh else 5)
         return sum(number in cache for number in range(0, 300, 20))
 
     # One hit of a giant is not enough, where bytes are what is short.
