@@ -217,9 +217,9 @@ class Engine:
     def _load(self) -> dict[str, Any]:
         known = {}
         for name, value in self.stores[0].database.run(schema.LOAD_SETTINGS):
+            if name == "eviction_policy" and value not in POLICIES:
+                continue  # a dotted path: what is written there is not to be imported
             try:
-                if name == "eviction_policy" and value not in POLICIES:
-                    continue  # a path to import: settings of the code's own, not of a file's
                 parsed = read_settings({name: value})
                 if name not in OPTIONS:
                     # An argument of a Disk. Set on it unseen, it could be anything of it.

@@ -107,25 +107,29 @@ def sweep(store: Store) -> int:
     hand = store.segment.cell(SWEEP, store.number)
     start = cells[hand]
     last, removed = _sweep(store, start, WINDOW)
-    cells[hand] = INT64_MIN if last is None else last
-    if start != INT64_MIN and last is not None:
+    cells[hand] = last
+    if INT64_MIN not in (start, last):
         removed += _sweep(store, INT64_MIN, FRONT)[1]
     return removed
 
 
-def _sweep(store: Store, start: int, count: int) -> tuple[int | None, int]:
-    """The last id of those looked at, if there are any, and how many had expired."""
+def _sweep(store: Store, start: int, count: int) -> tuple[int, int]:
+    """Where to go on, and how many had expired: at the beginning, when it has come to the end.
+
+    Not when nothing is left: where others write, something always is.
+    """
     now = store.clock()
-    ((last, expired),) = store.database.run(schema.SWEEP_WINDOW, (now, start, count))
+    ((last, expired, seen),) = store.database.run(schema.SWEEP_WINDOW, (now, start, count))
+    following = last if seen == count else INT64_MIN
     if not expired:
-        return last, 0
+        return following, 0
     try:
         with store.database.transact(0):
             rows = store.database.run(schema.SWEEP, (start, last, now))
             store.removed(rows, EXPIRED)
     except Timeout:
         return start, 0  # somebody is writing: the next call looks again
-    return last, len(rows)
+    return following, len(rows)
 
 
 def volume(store: Store) -> int:

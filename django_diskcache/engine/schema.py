@@ -205,7 +205,7 @@ REMOVE_TAGGED = """
 """
 # The sweep looks at a window of rows and takes the write lock only when one has expired.
 SWEEP_WINDOW = """
-    SELECT MAX(id), SUM(expire <= ?) FROM (
+    SELECT MAX(id), SUM(expire <= ?), COUNT(*) FROM (
         SELECT id, expire FROM cache WHERE id > ? ORDER BY id LIMIT ?
     )
 """
