@@ -27,6 +27,7 @@ from .connection import Wait
 from .disk import Disk, Place, portable_hash
 from .errors import ENOVAL
 from .eviction import EVICTION_POLICY
+from .history import History
 from .limits import Limits
 from .nearcache import NearCache
 from .options import DEFAULT_SETTINGS, OPTIONS, did_you_mean, read_settings
@@ -84,6 +85,7 @@ class Engine:
             ]
             self._create_stores()
         self.limits = Limits(self.stores, self.settings, clock)
+        self.history = History(self.stores, clock)
         weakref.finalize(self, self.near.flush)  # at exit as well
         if stored:
             known = self._load()
@@ -258,6 +260,7 @@ class Engine:
         Not every time: a look at a file lets go of the interpreter's lock, and among busy
         threads it takes long to get that back.
         """
+        self.history.note()  # before this request's counts: they belong to what begins now
         self.near.flush()
         self.look()
 
