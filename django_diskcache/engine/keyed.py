@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any, ClassVar, TypeVar
 
-from . import batches, maintenance, ordering, schema
+from . import batches, maintenance, ordering, schema, statistics
 from .clock import Clock, wall_clock
 from .connection import Wait
 from .disk import Disk, Place
@@ -444,6 +444,19 @@ class KeyedCache:
         :param reset: begin again at zero
         """
         return self._engine.stats(enable, reset)
+
+    def figures(self, reset: bool = False) -> statistics.Statistics:
+        """What the cache has done and holds, per shard and in all; it costs no scan.
+
+        `statistics` is a setting, hence the name. Of more than a few thousand entries in a
+        shard their number is an estimate; `len` counts.
+
+        :param reset: let all counters begin again at zero
+        """
+        result = statistics.statistics(self._engine)
+        if reset:
+            statistics.reset(self._engine)
+        return result
 
     def volume(self) -> int:
         """Bytes that the cache takes on disk, estimated from SQLite's page counts."""

@@ -114,6 +114,16 @@ def choice(*values: str) -> Parser:
     return parse
 
 
+class _Nothing:
+    """A value that no option takes."""
+
+    def __str__(self) -> str:
+        return ""  # like no word that an option knows
+
+
+_NOTHING = _Nothing()
+
+
 @dataclass(frozen=True)
 class Option:
     """One setting: its name, its default, how a value is read, and what it is for."""
@@ -130,6 +140,15 @@ class Option:
             return self.parse(value)
         except Refused as error:
             raise ValueError(f"{self.name}={value!r}: expected {error}") from None
+
+    @property
+    def takes(self) -> str:
+        """What values it takes, and in which range, in its parser's words."""
+        try:
+            self.parse(_NOTHING)
+        except Refused as refusal:
+            return str(refusal)
+        raise AssertionError(f"{self.name} takes anything")
 
 
 POLICIES = ("least-recently-stored", "least-recently-used", "least-frequently-used", "none")

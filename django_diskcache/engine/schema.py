@@ -143,6 +143,12 @@ KEYS_BEFORE = f"""
 ITEM_FIRST = f"SELECT {KEY} FROM cache ORDER BY id LIMIT 1"
 ITEM_LAST = f"SELECT {KEY} FROM cache ORDER BY id DESC LIMIT 1"
 COUNT = "SELECT COUNT(*) FROM cache"
+# Of the first rows between two ids: how many there are, the last of them, how many expired.
+COUNT_RUN = """
+    SELECT COUNT(*), MAX(id), TOTAL(expire <= ?) FROM (
+        SELECT id, expire FROM cache WHERE id >= ? AND id <= ? ORDER BY id LIMIT ?
+    )
+"""
 
 # Live text keys that begin with a prefix (the range is computed by the caller), by key.
 LIVE_TEXT_KEYS = """
