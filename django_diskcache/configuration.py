@@ -182,7 +182,8 @@ def _unknown(name: str) -> Mistake:
     known = [*FACE_OPTIONS, *OPTIONS]
     hint = did_you_mean(name, known)
     fault = f"{name!r} is not an option of DjangoCache"
-    remedy = hint.removeprefix("; ").capitalize() or f"Options are {', '.join(known)}."
+    remedy = "It is not one of DjangoCache"
+    remedy += f". D{hint[3:]}" if hint else f", which are {', '.join(known)}."
     return Mistake("unknown", fault + hint, f"has the option {name!r}", remedy)
 
 
@@ -190,7 +191,8 @@ def _wrong(option: Option, value: Any, text: str) -> Mistake:
     kind = option.name if option.name in ("eviction_policy", "shards") else "value"
     fault = f"has {option.name}={value!r}"
     # What the parser said of this value: it may know which was meant.
-    remedy = f"It takes {text.partition(': expected ')[2]}."
+    taken = text.partition(": expected ")[2]
+    remedy = f"It takes {taken}" + ("" if taken.endswith("?") else ".")
     return Mistake(kind, text, fault, remedy)
 
 

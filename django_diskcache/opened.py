@@ -10,8 +10,9 @@ anew. So:
   of a thread must not take it along.
 - `close` is housekeeping (`Engine.tidy`): the counts of hits go to the segment, and once in a
   second there is a look whether the directory is still the one that was opened.
-- While Django's system checks run, which make an object of every cache, nothing is opened or
-  refused: checks change nothing on the disk, and ours tell what is wrong with an entry.
+- While apps are loaded and while Django's system checks run, which make an object of every
+  cache, nothing is opened or refused: checks change nothing on the disk, and ours tell what is
+  wrong with an entry. What is left is done at the first use.
 - A fork closes the connections before it happens, and both sides open new ones when they need
   them (see `engine.connection`).
 - The hard close is `shutdown` for connections, and `forget` for tests that are done with a
@@ -59,18 +60,19 @@ def opened(location: Any, params: Mapping[str, Any]) -> Opened:
     return entry
 
 
-def checks_are_running() -> bool:
-    """Whether Django's system checks call this, ours among them."""
-    if not (apps.ready and apps.is_installed(__package__ or "")):
+def checks_are_to_tell() -> bool:
+    """Whether this is before or in a run of system checks, ours among them."""
+    if all(app.name != __package__ for app in apps.app_configs.values()):
         return False
-    frames = (frame for frame, _ in walk_stack(None))
-    return any(frame.f_code is run_checks.__code__ for frame in frames)
+    if not apps.ready:  # modules are imported, with `cache.memoize` in some of them
+        return True
+    return any(frame.f_code is run_checks.__code__ for frame, _ in walk_stack(None))
 
 
 def opened_unless_checked(
     location: Any,
     params: Mapping[str, Any],
-    checked: Callable[[], bool] = checks_are_running,
+    checked: Callable[[], bool] = checks_are_to_tell,
 ) -> Opened | None:
     """The open cache of an entry, or None if that is not to be opened now.
 
