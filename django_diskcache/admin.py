@@ -96,7 +96,7 @@ class CacheAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         """All caches."""
-        context = pages.overview(aliases()) | (extra_context or {})
+        context = pages.overview() | (extra_context or {})
         return self._page(request, "overview", gettext("Caches"), None, context)
 
     @method_decorator(require_GET)

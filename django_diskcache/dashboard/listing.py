@@ -7,13 +7,13 @@ from typing import NamedTuple
 from django.conf import settings
 from django.core.cache import caches
 from django.core.exceptions import ImproperlyConfigured
-from django.utils.module_loading import import_string
 
 from ..backend import DjangoCache
 from ..engine.engine import Engine
 from ..engine.errors import Timeout
 from ..engine.fanout import FanoutCache
 from ..engine.sqlite import sqlite3
+from ..entries import is_ours
 
 # What a cache that is in trouble may raise. A page shows it as a text.
 TROUBLE = (ImproperlyConfigured, Timeout, OSError, sqlite3.Error)
@@ -38,15 +38,7 @@ class Listed(NamedTuple):
 
 def aliases() -> list[str]:
     """The aliases whose backend is ours or a subclass of it, in the order of the settings."""
-    return [alias for alias, entry in settings.CACHES.items() if _is_ours(entry)]
-
-
-def _is_ours(entry: dict[str, object]) -> bool:
-    try:
-        backend = import_string(str(entry.get("BACKEND", "")))
-    except ImportError:
-        return False  # another one's trouble
-    return isinstance(backend, type) and issubclass(backend, DjangoCache)
+    return [alias for alias, entry in settings.CACHES.items() if is_ours(entry)]
 
 
 def listed(alias: str) -> Listed:

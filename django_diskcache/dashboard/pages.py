@@ -6,10 +6,13 @@ keys come by their index.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
+from django.conf import settings
 from django.core import checks
 from django.http import QueryDict
 from django.utils.translation import gettext, gettext_lazy
@@ -20,11 +23,12 @@ from ..engine.inspection import Entry, Ranking
 from ..engine.options import DEFAULT_SETTINGS
 from . import charts
 from .forms import BrowseForm, KeyForm, TagForm
-from .listing import TROUBLE, Listed, listed
+from .listing import TROUBLE, Listed, aliases, listed
 
 LISTED = 10  # entries in each ranking
 TAGS = 20
 PAGE = 50  # keys on a page
+CHECKED_FOR = 60.0  # seconds that the result of the system checks is shown
 
 
 @dataclass(frozen=True)
@@ -104,17 +108,21 @@ REASONS = {
 
 def complaints(alias: str) -> list[checks.CheckMessage]:
     """What Django's checks of the cache settings say of this alias."""
+    entries = repr(settings.CACHES)
+    asked = time.monotonic() // CHECKED_FOR
+    return [each for each in _checked(entries, asked) if _concerns(each, alias)]
+
+
+@lru_cache(1)  # they look at thousands of files
+def _checked(entries: str, asked: float) -> list[checks.CheckMessage]:
     found = checks.run_checks(tags=[checks.Tags.caches], include_deployment_checks=True)
-    return [
-        each
-        for each in found
-        if str(each.id).startswith("django_diskcache.") and _concerns(each, alias)
-    ]
+    return [each for each in found if str(each.id).startswith("django_diskcache.")]
 
 
 def _concerns(message: checks.CheckMessage, alias: str) -> bool:
-    quoted = (f"'{alias}'", f'"{alias}"')
-    return message.obj == alias or any(each in str(message.msg) for each in quoted)
+    """Whether a message names this alias, or none of ours at all."""
+    named = [each for each in aliases() if repr(each) in str(message.msg)]
+    return alias in named or not named
 
 
 def configuration(cache: Listed) -> list[tuple[str, Any, bool]]:
@@ -174,10 +182,10 @@ def rows(entries: Sequence[Entry], now: float) -> list[dict[str, Any]]:
 # Pages
 
 
-def overview(aliases: Sequence[str]) -> dict[str, Any]:
+def overview() -> dict[str, Any]:
     """Each cache with its figures and its day."""
     cards = []
-    for alias in aliases:
+    for alias in aliases():
         try:
             cache = listed(alias)
             chosen = RANGES[DEFAULT_RANGE]

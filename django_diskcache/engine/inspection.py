@@ -35,7 +35,7 @@ from .signing import LENGTH
 from .store import Store
 
 FEW = 3000  # entries that are looked at one and all
-SAMPLE = 1600  # entries that stand for the others, of all shards together
+SAMPLE = 1000  # entries that stand for the others, of all shards together
 RUN = 4  # neighbours at each random place
 BEGINNING = 4096  # bytes of a value that are read for a preview
 SHOWN = 1000  # characters of them that are shown
