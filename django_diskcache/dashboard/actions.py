@@ -11,18 +11,8 @@ from django.utils.translation import gettext, gettext_lazy, ngettext
 
 from ..engine import statistics
 from ..templatetags.cachefigures import text
-from .forms import TagForm
+from .forms import StoredKeyForm, TagForm
 from .listing import Listed
-
-
-class StoredKeyForm(forms.Form):
-    """A key as it is stored."""
-
-    stored = forms.CharField(strip=False, max_length=100_000)
-
-    def clean(self) -> dict[str, Any]:
-        data: dict[str, Any] = super().clean() or {}
-        return {**data, "value": data.get("stored")}
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -39,11 +40,29 @@ class BrowseForm(KeyForm):
     )
 
 
+def quoted(text: str) -> str:
+    """A text as a JSON string of ASCII: a form would change line ends and the like."""
+    return json.dumps(text)
+
+
+def unquoted(given: str) -> str:
+    """What `quoted` was given.
+
+    :raises ValueError: when it was not
+    """
+    text = json.loads(given)
+    if not isinstance(text, str):
+        raise ValueError(f"{given:.80} is not a string")
+    text.encode()  # a lone surrogate is no text
+    return text
+
+
 READERS: dict[str, Callable[[str], Any]] = {
     "text": str,
     "integer": int,
     "float": float,
     "bytes": bytes.fromhex,
+    "quoted": unquoted,
 }
 
 
@@ -55,6 +74,7 @@ class TagForm(forms.Form):
         ("integer", _("whole number")),
         ("float", _("decimal number")),
         ("bytes", _("bytes, as hexadecimal digits")),
+        ("quoted", _("text, as a JSON string")),
     )
 
     tag = forms.CharField(label=_("Tag"), strip=False, required=False, max_length=100_000)
@@ -75,5 +95,24 @@ class TagForm(forms.Form):
         """The data that stands for this tag."""
         if isinstance(tag, bytes):
             return {"tag": tag.hex(), "kind": "bytes"}
-        kind = {int: "integer", float: "float"}.get(type(tag), "text")
-        return {"tag": repr(tag) if kind != "text" else str(tag), "kind": kind}
+        if isinstance(tag, str):
+            if tag.isprintable():
+                return {"tag": tag, "kind": "text"}
+            return {"tag": quoted(tag), "kind": "quoted"}
+        return {"tag": repr(tag), "kind": "integer" if isinstance(tag, int) else "float"}
+
+
+class StoredKeyForm(forms.Form):
+    """A key as it is stored, `quoted`."""
+
+    stored = forms.CharField(max_length=100_000)
+
+    def clean_stored(self) -> str:
+        try:
+            return unquoted(self.cleaned_data["stored"])
+        except ValueError:
+            raise ValidationError(_("This is no key.")) from None
+
+    def clean(self) -> dict[str, Any]:
+        data: dict[str, Any] = super().clean() or {}
+        return {**data, "value": data.get("stored")}

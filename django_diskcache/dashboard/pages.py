@@ -13,16 +13,17 @@ from functools import lru_cache
 from typing import Any
 
 from django.conf import settings
-from django.core import checks
+from django.core.checks import CheckMessage
 from django.http import QueryDict
 from django.utils.translation import gettext, gettext_lazy
 
+from .. import checks, deployment
 from ..engine import inspection, statistics
 from ..engine.history import DAY, HOUR, MINUTE, Traffic
 from ..engine.inspection import Entry, Ranking
 from ..engine.options import DEFAULT_SETTINGS
 from . import charts
-from .forms import BrowseForm, KeyForm, TagForm
+from .forms import BrowseForm, KeyForm, TagForm, quoted
 from .listing import TROUBLE, Listed, aliases, listed
 
 LISTED = 10  # entries in each ranking
@@ -106,20 +107,20 @@ REASONS = {
 }
 
 
-def complaints(alias: str) -> list[checks.CheckMessage]:
-    """What Django's checks of the cache settings say of this alias."""
+def complaints(alias: str) -> list[CheckMessage]:
+    """What our system checks say of this alias, those of ``check --deploy`` too."""
     entries = repr(settings.CACHES)
     asked = time.monotonic() // CHECKED_FOR
     return [each for each in _checked(entries, asked) if _concerns(each, alias)]
 
 
 @lru_cache(1)  # they look at thousands of files
-def _checked(entries: str, asked: float) -> list[checks.CheckMessage]:
-    found = checks.run_checks(tags=[checks.Tags.caches], include_deployment_checks=True)
-    return [each for each in found if str(each.id).startswith("django_diskcache.")]
+def _checked(entries: str, asked: float) -> list[CheckMessage]:
+    found = [*checks.check_settings(), *deployment.check_deployment()]
+    return [each for each in found if not each.is_silenced()]
 
 
-def _concerns(message: checks.CheckMessage, alias: str) -> bool:
+def _concerns(message: CheckMessage, alias: str) -> bool:
     """Whether a message names this alias, or none of ours at all."""
     named = [each for each in aliases() if repr(each) in str(message.msg)]
     return alias in named or not named
@@ -283,6 +284,7 @@ def entry_page(cache: Listed, query: QueryDict) -> dict[str, Any]:
             "preview": inspection.preview(store, entry),
             "access": inspection.access(store, entry),
             "path": inspection.path_of(store, entry),
+            "quoted": quoted(str(key)),
             "tag_fields": None if entry.tag is None else TagForm.fields_of(entry.tag),
         }
     return context
