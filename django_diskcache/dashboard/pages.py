@@ -22,6 +22,7 @@ from ..engine import inspection, statistics
 from ..engine.history import DAY, HOUR, MINUTE, Traffic
 from ..engine.inspection import Entry, Ranking
 from ..engine.options import DEFAULT_SETTINGS
+from ..templatetags.cachefigures import number, percent
 from . import charts
 from .forms import BrowseForm, KeyForm, TagForm, quoted
 from .listing import TROUBLE, Listed, aliases, listed
@@ -60,9 +61,15 @@ def plots(alias: str, traffic: Sequence[Traffic], label: str) -> dict[str, Any]:
     """The two charts of a cache, and the labels around them."""
     hits = sum(part.hits for part in traffic)
     reads = sum(part.reads for part in traffic)
-    ratio = gettext("no reads") if not reads else f"{100 * hits / reads:.1f} %"
+    ratio = hits / reads if reads else None
     top = max((part.reads for part in traffic), default=0)
-    about = {"alias": alias, "range": label, "ratio": ratio, "reads": reads, "top": top}
+    about = {
+        "alias": alias,
+        "range": label,
+        "ratio": percent(ratio) if reads else gettext("no reads"),
+        "reads": number(reads),
+        "top": number(top),
+    }
     return {
         "ratio": charts.ratio_plot(
             traffic,
@@ -76,7 +83,7 @@ def plots(alias: str, traffic: Sequence[Traffic], label: str) -> dict[str, Any]:
         ),
         "top": top,
         "reads": reads,
-        "span_ratio": hits / reads if reads else None,
+        "span_ratio": ratio,
         "start": traffic[0].start,
         "middle": traffic[len(traffic) // 2].start,
         "end": traffic[-1].start + traffic[-1].seconds,

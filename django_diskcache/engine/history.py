@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from . import schema
 from .clock import Clock
+from .connection import Rows
 from .errors import Timeout
 from .segment import (
     BASE,
@@ -38,7 +39,8 @@ MINUTE = 60
 HOUR = 3600
 DAY = 24 * HOUR
 KEPT = {MINUTE: DAY, HOUR: 31 * DAY}  # seconds between two rows: seconds that a row is kept
-PATIENCE = 0.002  # seconds that a row waits for the write lock
+PATIENCE = 0.002  # seconds that it waits for a lock
+READING = 1.0  # seconds that somebody who wants to see it waits
 AGAIN = 1.0  # seconds until this process tries again
 # The counters of a row, each as the first of its kinds and the one after the last.
 COUNTED = (
@@ -110,27 +112,29 @@ class History:
         return True
 
     def _noted(self, now: int) -> bool:
-        try:
-            row = (MINUTE, now - now % MINUTE)
-            return bool(self._stores[0].database.run(schema.HAS_HISTORY, row, PATIENCE))
-        except sqlite3.OperationalError as error:
-            if "no such table" in str(error):
-                return False
-            raise
+        row = (MINUTE, now - now % MINUTE)
+        return self._begun() and bool(self._look(schema.HAS_HISTORY, row))
+
+    def _begun(self, wait: float = PATIENCE) -> bool:
+        """Whether there is a table, which the first row makes."""
+        return bool(self._look(schema.HAS_HISTORY_TABLE, (), wait))
+
+    def _look(self, sql: str, parameters: Sequence[int], wait: float = PATIENCE) -> Rows:
+        return self._stores[0].database.run(sql, parameters, wait)
 
     def traffic(self, span: int, step: int) -> list[Traffic]:
         """What happened in the last `span` seconds, in parts of `step` seconds, oldest first.
 
         :param step: a multiple of an hour looks at the rows of hours, any other of a minute at
             those of minutes; the last part is the one that has begun
+        :raises Timeout: when the shard stays locked
         """
         now = int(self._clock())
         start = now - now % step - span + step
         unit = MINUTE if step % HOUR else HOUR
-        try:
-            rows = self._stores[0].database.run(schema.HISTORY, (unit, start, now))
-        except (Timeout, sqlite3.Error):
-            rows = []  # most likely nothing was written yet
+        rows = []
+        if self._begun(READING):
+            rows = self._look(schema.HISTORY, (unit, start, now), READING)
         ends = [row[1:] for row in rows[1:]]
         if rows:
             ends.append(_counted(self._stores[0].segment))

@@ -218,6 +218,7 @@ CREATE_HISTORY = """
         PRIMARY KEY (step, at)
     ) WITHOUT ROWID
 """
+HAS_HISTORY_TABLE = "SELECT 1 FROM sqlite_master WHERE name = 'history'"
 HAS_HISTORY = "SELECT 1 FROM history WHERE step = ? AND at = ?"
 ADD_HISTORY = "INSERT OR IGNORE INTO history VALUES (?, ?, ?, ?, ?, ?, ?)"
 FORGET_HISTORY = "DELETE FROM history WHERE step = ? AND at < ?"

@@ -38,8 +38,8 @@ def test_the_overview_has_each_of_our_caches(viewer: Client, cache: DjangoCache)
         cache.get("key")
     cache.get("missing")
     text = told(page(viewer, BASE))
-    assert "default Hit ratio 75.0 % 3 hits, 1 misses Entries 1 " in text
-    assert f" other Hit ratio {DASH} 0 hits, 0 misses Entries 0 " in text
+    assert "default Hit ratio 75.0 % 3 of 4 reads Entries 1 " in text
+    assert f" other Hit ratio {DASH} 0 of 0 reads Entries 0 " in text
     assert "memory" not in text
     assert "broken" not in text
 
