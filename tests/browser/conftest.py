@@ -126,7 +126,7 @@ class Browser:
 
     def button(self, text: str) -> Any:
         """The first button with this text."""
-        return next(each for each in self.all("button") if each.text.strip() == text)
+        return next(each for each in self.all("button") if " ".join(each.text.split()) == text)
 
     def text(self) -> str:
         return str(self.one("body").text)
@@ -179,8 +179,9 @@ class Browser:
         return int(self.driver.execute_script(script))
 
     def console(self) -> list[str]:
-        """What the console has said since it was asked last."""
-        return [str(entry["message"]) for entry in self.driver.get_log("browser")]
+        """What the console has said since it was asked last, but of the icon that it misses."""
+        said = [str(entry["message"]) for entry in self.driver.get_log("browser")]
+        return [each for each in said if "/favicon.ico" not in each]
 
     def photograph(self, name: str) -> None:
         """Keep a picture of the whole page."""
