@@ -155,11 +155,13 @@ class CacheAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
                 self.message_user(request, " ".join(problems), messages.ERROR)
                 return HttpResponseRedirect(address)
             target = form.cleaned_data["value"]
-        if todo.question and "confirmed" not in request.POST:
-            given = [(name, request.POST.get(name, "")) for name in form.fields] if form else []
-            context = {"action": todo, "target": target, "given": given}
-            return self._page(request, "confirm", str(todo.label), alias, context)
         try:
+            if todo.question and "confirmed" not in request.POST:
+                names = form.fields if form else ()
+                given = [(name, request.POST.get(name, "")) for name in names]
+                context = {"action": todo, "target": target, "given": given}
+                context |= pages.concerned(cache, action, target)
+                return self._page(request, "confirm", str(todo.label), alias, context)
             done = todo.run(cache, target)
         except TROUBLE as error:
             self.message_user(request, str(error), messages.ERROR)

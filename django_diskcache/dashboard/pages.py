@@ -21,7 +21,7 @@ from .. import checks, deployment
 from ..engine import inspection, statistics
 from ..engine.history import DAY, HOUR, MINUTE, Traffic
 from ..engine.inspection import Entry, Ranking
-from ..engine.options import DEFAULT_SETTINGS
+from ..engine.options import OPTIONS
 from ..templatetags.cachefigures import number, percent
 from . import charts
 from .forms import BrowseForm, KeyForm, TagForm, quoted
@@ -30,6 +30,7 @@ from .listing import TROUBLE, Listed, aliases, listed
 LISTED = 10  # entries in each ranking
 TAGS = 20
 PAGE = 50  # keys on a page
+MOST_COUNTED = 10_000  # entries of a tag; more are not worth the time
 CHECKED_FOR = 60.0  # seconds that the result of the system checks is shown
 
 
@@ -133,22 +134,28 @@ def _concerns(message: CheckMessage, alias: str) -> bool:
     return alias in named or not named
 
 
-def configuration(cache: Listed) -> list[tuple[str, Any, bool]]:
-    """Name and value of each setting in force, and whether it is not the engine's default."""
+def configuration(cache: Listed) -> list[dict[str, Any]]:
+    """Each setting in force, whether it is in bytes, and whether it is not the default."""
     engine = cache.engine
     backend = cache.cache
-    about = [
-        ("LOCATION", engine.directory, False),
-        ("TIMEOUT", backend.default_timeout, False),
-        ("KEY_PREFIX", backend.key_prefix, False),
-        ("VERSION", backend.version, False),
-        ("shards", len(engine.stores), False),
-        ("disk", f"{engine.disk_type.__module__}.{engine.disk_type.__qualname__}", False),
-        ("signing", bool(engine.secrets), False),
-    ]
-    return about + [
-        (name, value, DEFAULT_SETTINGS.get(name) != value)
-        for name, value in engine.settings.items()
+    values = {
+        "LOCATION": engine.directory,
+        "TIMEOUT": backend.default_timeout,
+        "KEY_PREFIX": backend.key_prefix,
+        "VERSION": backend.version,
+        "shards": len(engine.stores),
+        "disk": f"{engine.disk_type.__module__}.{engine.disk_type.__qualname__}",
+        "signing": bool(engine.secrets),
+        **engine.settings,
+    }
+    return [
+        {
+            "name": name,
+            "value": value,
+            "bytes": name in OPTIONS and OPTIONS[name].unit == "bytes" and value is not None,
+            "changed": name in OPTIONS and OPTIONS[name].default != value,
+        }
+        for name, value in values.items()
     ]
 
 
@@ -270,6 +277,18 @@ def _whole(cache: Listed, query: QueryDict) -> QueryDict:
         whole["version"] = str(cache.cache.version)
     whole.setdefault("key_prefix", cache.cache.key_prefix)
     return whole
+
+
+def concerned(cache: Listed, action: str, target: Any) -> dict[str, Any]:
+    """How many entries an action would remove, as far as that is known at little cost."""
+    count = None
+    estimated = False
+    if action == "clear":
+        found = statistics.statistics(cache.engine)
+        count, estimated = found.entries, found.estimated
+    elif action == "evict" and cache.engine.settings["tag_index"]:
+        count = inspection.tagged(cache.engine.stores, target, MOST_COUNTED)
+    return {"count": count, "estimated": estimated, "most": MOST_COUNTED}
 
 
 def entry_page(cache: Listed, query: QueryDict) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from django.test import Client
 from django.utils.html import escape
 
 from django_diskcache import DjangoCache
+from django_diskcache.dashboard import pages
 from django_diskcache.engine import statistics
 from tests.django.conftest import FakeClock
 from tests.django.dashboard.conftest import DEFAULT, page, told
@@ -181,6 +182,21 @@ def test_what_cannot_be_undone_is_asked_first(
         assert f'<input type="hidden" name="{name}" value="{escape(value)}">' in html
     assert cache.get("key") == 1
     assert logged() == []
+
+
+def test_how_many_entries_it_concerns(
+    manager: Client, cache: DjangoCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def asked(action: str, **data: str) -> str:
+        return told(manager.post(f"{DEFAULT}{action}/", data).content.decode())
+
+    cache.set_many(dict.fromkeys("abcd", 1), tag="t")
+    assert "Entries 4 This" in asked("clear")
+    assert "Entries" not in asked("evict", tag="t", kind="text")  # a scan would have to count
+    cache.create_tag_index()
+    assert "Tag t Entries 4 This" in asked("evict", tag="t", kind="text")
+    monkeypatch.setattr(pages, "MOST_COUNTED", 3)
+    assert "Entries 3 or more This" in asked("evict", tag="t", kind="text")
 
 
 def test_hostile_targets_are_escaped(manager: Client) -> None:
