@@ -57,8 +57,8 @@ def store_all(
     expire: float | None,
     tag: Any,
     wait: Wait,
-) -> None:
-    """Store (place, key, value) items in one transaction: all or, on an error, none."""
+) -> bool:
+    """Store (place, key, value) items in one transaction: True, or on an error none."""
     places: list[Place] = []
     encoded: list[Stored] = []
     rows: list[list[Any]] = []
@@ -75,6 +75,7 @@ def store_all(
             store.drop(stored)
         raise
     store.after_commit(lambda: store.note(places, encoded, new))
+    return True
 
 
 def _upsert(store: Store, rows: list[list[Any]], places: list[Place], wait: Wait) -> int:
@@ -82,7 +83,7 @@ def _upsert(store: Store, rows: list[list[Any]], places: list[Place], wait: Wait
     with store.transact(wait) as transaction:
         transaction.slots.update(store.segment.slot(place[2]) for place in places)
         if store.settings["max_entries"] is None:
-            stored = transaction.connection.executemany(schema.SET, rows).rowcount
+            stored = store.database.run_many(schema.SET, rows)
             if stored == len(rows):  # else some had their value in a file
                 return 0
         pairs = zip(rows, places, strict=True)
@@ -95,7 +96,7 @@ def delete(store: Store, places: Sequence[Place], wait: Wait) -> int:
     with store.transact(wait) as transaction:
         transaction.slots.update(store.segment.slot(place[2]) for place in places)
         values = [(*place[:2], now) for place in places]
-        removed = transaction.connection.executemany(schema.DELETE_PLAIN, values).rowcount
+        removed = store.database.run_many(schema.DELETE_PLAIN, values)
         store.count(-removed)
         if removed < len(places):  # the others are not there, have expired, or have a file
             removed += sum(store.remove(place, wait) is not None for place in places)

@@ -105,24 +105,25 @@ class Limits:
                 continue  # a busy shard is left to the next writer
         return removed
 
-    def cull(self, wait: Wait) -> int:
+    def cull(self, wait: Wait, target: int | None = None) -> int:
         """Remove the expired, then evict until the volume is within the limit; how many.
 
+        :param target: bytes to get to instead of `size_limit`
         :raises Timeout: with the number removed so far
         """
         removed = maintenance.remove_everywhere(
             self._stores, schema.REMOVE_EXPIRED, self._clock(), wait
         )
         self._shorten_logs()
-        while self._stores[0].policy.evicts and self._too_large():
+        while self._stores[0].policy.evicts and self._too_large(target):
             gone = self._evict(max(10, self._settings["cull_limit"]), None)
             if not gone:
                 break
             removed += gone
         return removed
 
-    def _too_large(self) -> bool:
-        return self.volume() > int(self._settings["size_limit"])
+    def _too_large(self, target: int | None = None) -> bool:
+        return self.volume() > int(self._settings["size_limit"] if target is None else target)
 
     def volume(self) -> int:
         """Bytes on disk: the shards' pages in use, value files, logs, and the segment."""

@@ -44,6 +44,9 @@ CREATE = (
     """,
 )
 
+TABLES = "SELECT name FROM sqlite_master"
+WHOSE = "SELECT application_id, user_version FROM pragma_application_id, pragma_user_version"
+
 CREATE_TAG_INDEX = "CREATE INDEX IF NOT EXISTS cache_tag ON cache (tag) WHERE tag IS NOT NULL"
 HAS_TAG_INDEX = "SELECT 1 FROM sqlite_master WHERE name = 'cache_tag'"
 DROP_TAG_INDEX = "DROP INDEX IF EXISTS cache_tag"
@@ -184,6 +187,20 @@ REMOVE_TAGGED = """
         SELECT id FROM cache WHERE id > ? AND tag = ? ORDER BY id LIMIT ?
     ) RETURNING id, filename
 """
+# Removal in two steps: what a condition selects is found first, and removed if it still holds.
+BYTES = "size + LENGTH(CAST(key AS BLOB)) + IFNULL(LENGTH(CAST(value AS BLOB)), 0)"
+AMOUNT = f"SELECT COUNT(*), COALESCE(SUM({BYTES}), 0) FROM cache WHERE {{}}"
+FIND_SELECTED = "SELECT id FROM cache WHERE id > ? AND id <= ? AND {} ORDER BY id LIMIT ?"
+
+
+def delete_selected(condition: str, count: int) -> str:
+    """Of `count` ids, remove those whose rows fulfil a condition: (filename, bytes) of each."""
+    marks = ", ".join("?" * count)
+    return (
+        f"DELETE FROM cache WHERE id IN ({marks}) AND {condition} RETURNING filename, {BYTES}"
+    )
+
+
 # The sweep looks at a window of rows and takes the write lock only when one has expired.
 SWEEP_WINDOW = """
     SELECT MAX(id), SUM(expire <= ?) FROM (

@@ -9,12 +9,13 @@ of each equal part of the ids, whose density stands for that part.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from . import maintenance, schema
 from .engine import Engine
+from .faults import KINDS as FAULT_KINDS
 from .segment import (
     EVICTED_ENTRIES,
     EVICTED_SIZE,
@@ -27,11 +28,6 @@ from .segment import (
     REFUSED,
 )
 from .store import Store
-
-try:
-    from .faults import KINDS as FAULT_KINDS  # type: ignore[import-not-found, unused-ignore]
-except ImportError:
-    FAULT_KINDS = ()
 
 EXACT: Final = 4096  # ids of a shard that are all looked at
 RUNS: Final = 32  # looked at where there are more
@@ -110,10 +106,25 @@ class Statistics(Figures):
     near: NearFigures
 
 
-def statistics(engine: Engine) -> Statistics:
-    """The figures of a cache, as they are now."""
+class Contents(NamedTuple):
+    """What a shard holds; see `Figures`."""
+
+    entries: int
+    expired: int
+    estimated: bool
+    volume: int
+
+
+NOTHING = Contents(0, 0, False, 0)  # of a shard with a fault
+
+
+def statistics(engine: Engine, safely: Callable[..., Contents]) -> Statistics:
+    """The figures of a cache, as they are now.
+
+    :param safely: what takes care of a shard with a fault, as `KeyedCache` does
+    """
     engine.near.flush()
-    shards = tuple(_shard(store) for store in engine.stores)
+    shards = tuple(_shard(store, safely(NOTHING, contents, store)) for store in engine.stores)
 
     def added(name: str) -> int:
         return sum(getattr(shard, name) for shard in shards)
@@ -147,24 +158,27 @@ def reset(engine: Engine) -> None:
             engine.segment.rebase(kind, store.number)
 
 
-def _shard(store: Store) -> ShardFigures:
-    entries, expired, estimated = count(store)
+def contents(store: Store) -> Contents:
+    """What has to be asked of the shard's database."""
+    return Contents(*count(store), maintenance.volume(store))
 
+
+def _shard(store: Store, found: Contents) -> ShardFigures:
     def total(kind: int) -> int:
         return store.segment.total(kind, store.number)
 
     return ShardFigures(
-        entries=entries,
-        volume=maintenance.volume(store),
+        entries=found.entries,
+        volume=found.volume,
         size_limit=store.settings["size_limit"] // store.segment.shards,
         hits=total(HITS),
         misses=total(MISSES),
         evictions={name: total(kind) for name, kind in REASONS.items()},
         freed=total(FREED),
         ghost_hits=total(GHOST_HITS),
-        expired_pending=expired,
+        expired_pending=found.expired,
         errors={kind: total(FAULTS + index) for index, kind in enumerate(FAULT_KINDS)},
-        estimated=estimated,
+        estimated=found.estimated,
         number=store.number,
     )
 
