@@ -9,7 +9,6 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext, gettext_lazy, ngettext
 
-from ..engine import statistics
 from ..templatetags.cachefigures import text
 from .forms import StoredKeyForm, TagForm
 from .listing import Listed
@@ -62,7 +61,7 @@ def _delete(listed: Listed, key: Any) -> str:
 
 
 def _reset(listed: Listed, target: Any) -> str:
-    statistics.reset(listed.engine)
+    listed.cache.figures(reset=True)
     return gettext("The statistics begin again at zero.")
 
 

@@ -10,13 +10,12 @@ from django.core.exceptions import ImproperlyConfigured
 
 from ..backend import DjangoCache
 from ..engine.engine import Engine
-from ..engine.errors import Timeout
 from ..engine.fanout import FanoutCache
-from ..engine.sqlite import sqlite3
+from ..engine.faults import FAULTS
 from ..entries import is_ours
 
 # What a cache that is in trouble may raise. A page shows it as a text.
-TROUBLE = (ImproperlyConfigured, Timeout, OSError, sqlite3.Error)
+TROUBLE = (ImproperlyConfigured, OSError, *FAULTS)
 
 
 class Listed(NamedTuple):

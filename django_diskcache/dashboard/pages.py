@@ -93,7 +93,7 @@ def plots(alias: str, traffic: Sequence[Traffic], label: str) -> dict[str, Any]:
 
 def figures(cache: Listed) -> dict[str, Any]:
     """What a cache has done and holds."""
-    found = statistics.statistics(cache.engine)
+    found = cache.cache.figures()
     evicted = {name: n for name, n in found.evictions.items() if name != "expired"}
     limit = found.size_limit
     return {
@@ -284,7 +284,7 @@ def concerned(cache: Listed, action: str, target: Any) -> dict[str, Any]:
     count = None
     estimated = False
     if action == "clear":
-        found = statistics.statistics(cache.engine)
+        found = cache.cache.figures()
         count, estimated = found.entries, found.estimated
     elif action == "evict" and cache.engine.settings["tag_index"]:
         count = inspection.tagged(cache.engine.stores, target, MOST_COUNTED)

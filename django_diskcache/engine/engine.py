@@ -99,7 +99,7 @@ class Engine:
         self.triage = Triage(this)
 
         def chores() -> None:
-            this.tidy()
+            this.report()
 
         self.near.chores = chores
         if stored:
@@ -275,12 +275,19 @@ class Engine:
             store.database.close()
 
     def tidy(self) -> None:
-        """The end of a request: report what was counted, and `refresh` once a second.
+        """The end of a request: `report`, and once a minute a row of history.
+
+        Never in a read, which writes nothing.
+        """
+        self.history.note()  # before this request's counts: they belong to what begins now
+        self.report()
+
+    def report(self) -> None:
+        """Report what was counted, and `refresh` once a second.
 
         Not every time: a look at a file lets go of the interpreter's lock, and among busy
         threads it takes long to get that back.
         """
-        self.history.note()  # before this request's counts: they belong to what begins now
         self.near.flush()
         self.look()
 

@@ -15,10 +15,9 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from . import schema
+from . import faults, schema
 from .clock import Clock
 from .connection import Rows
-from .errors import Timeout
 from .segment import (
     BASE,
     EVICTED_ENTRIES,
@@ -30,7 +29,6 @@ from .segment import (
     STRIPES,
     Segment,
 )
-from .sqlite import sqlite3
 
 if TYPE_CHECKING:
     from .store import Store
@@ -92,7 +90,7 @@ class History:
         self._due = now + AGAIN
         if not any(store.database.opened for store in self._stores):
             return  # the connections were closed: not to be opened again for this
-        with suppress(Timeout, sqlite3.Error, OSError):
+        with suppress(*faults.FAULTS):
             if self._write(int(now)):
                 self._due = now - now % MINUTE + MINUTE
 

@@ -16,7 +16,6 @@ from django.utils.html import escape
 
 from django_diskcache import DjangoCache
 from django_diskcache.dashboard import pages
-from django_diskcache.engine import statistics
 from tests.django.conftest import FakeClock
 from tests.django.dashboard.conftest import DEFAULT, page, told
 
@@ -137,7 +136,7 @@ def test_keys_and_tags_with_control_characters(manager: Client, cache: DjangoCac
 def test_reset(manager: Client, cache: DjangoCache) -> None:
     cache.get("missing")
     do(manager, "reset", **CONFIRMED)
-    found = statistics.statistics(cache._cache.engine)
+    found = cache.figures()
     assert (found.hits, found.misses) == (0, 0)
 
 
