@@ -31,6 +31,7 @@ from .disk import (
     Place,
 )
 from .ordering import after_prefix
+from .serializers import MODE_JSON, MODE_MSGPACK
 from .signing import LENGTH
 from .store import Store
 
@@ -43,6 +44,14 @@ MOST_STEPS = 60  # opcodes of a pickle that are shown
 # Opcodes that say nothing of what is in a pickle.
 PLUMBING = {"PROTO", "FRAME", "MEMOIZE", "BINPUT", "LONG_BINPUT", "PUT"}
 PLUMBING |= {"BINGET", "LONG_BINGET", "GET"}
+# What a value of these modes is shown as; None is what it is in the database.
+KINDS = {
+    MODE_RAW: None,
+    MODE_BINARY: None,
+    MODE_TEXT: None,
+    MODE_JSON: "json",
+    MODE_MSGPACK: "msgpack",
+}
 
 
 class Entry(NamedTuple):
@@ -64,7 +73,7 @@ class Entry(NamedTuple):
 class Preview(NamedTuple):
     """The beginning of a value: what `kind` it is, and `text` to show.
 
-    Kinds are text, number, bytes, json, pickle, lost (its file is gone) and unknown.
+    Kinds are text, number, bytes, json, msgpack, pickle, lost (its file is gone) and unknown.
     """
 
     kind: str
@@ -159,16 +168,17 @@ def preview(store: Store, entry: Entry) -> Preview:
         if entry.mode == MODE_SIGNED and entry.filename is None:
             beginning = beginning[LENGTH:]
         return _outline(beginning, entry.size <= length)
-    if entry.mode == MODE_TEXT and isinstance(beginning, bytes):
+    if entry.mode in (MODE_TEXT, MODE_JSON) and isinstance(beginning, bytes):
         beginning = beginning.decode(errors="replace")
-    if entry.mode not in (MODE_RAW, MODE_TEXT, MODE_BINARY):
+    if entry.mode not in KINDS:
         return Preview("unknown", repr(beginning)[:SHOWN], False)
     if isinstance(beginning, str):
         whole = len(beginning) <= SHOWN and entry.size <= length
-        return Preview("text", beginning[:SHOWN], whole)
+        return Preview(KINDS[entry.mode] or "text", beginning[:SHOWN], whole)
     if isinstance(beginning, bytes):
         shown = beginning[: SHOWN // 4]
-        return Preview("bytes", shown.hex(" "), len(shown) == entry.size)
+        whole = len(shown) == entry.size
+        return Preview(KINDS[entry.mode] or "bytes", shown.hex(" "), whole)
     return Preview("number", repr(beginning), True)
 
 

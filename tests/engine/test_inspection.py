@@ -170,6 +170,18 @@ def test_json_is_unpacked_within_bounds(make_cache: Callable[..., Cache]) -> Non
     assert (shown.kind, len(shown.text), shown.whole) == ("json", inspection.SHOWN, False)
 
 
+def test_serialized_values(make_cache: Callable[..., Cache]) -> None:
+    cache = make_cache("json", serializer="json")
+    cache["key"] = {"a": 1}
+    cache["long"] = ["x" * 50_000]
+    assert preview(cache, "key") == Preview("json", '{"a":1}', True)
+    assert preview(cache, "long") == Preview("json", '["' + "x" * 998, False)
+    pytest.importorskip("msgspec")
+    cache = make_cache("msgpack", serializer="msgpack")
+    cache["key"] = {"a": 1}
+    assert preview(cache, "key") == Preview("msgpack", "81 a1 61 01", True)
+
+
 def test_an_unknown_mode(cache: Cache) -> None:
     cache["key"] = "value"
     stores_of(cache)[0].database.run("UPDATE cache SET mode = 77")
