@@ -165,3 +165,17 @@ def test_a_big_shard_is_not_scanned(cache: Cache) -> None:
         assert len(cache) == 33_334
         transaction.connection.set_progress_handler(None, 0)
     assert sampled < 100  # thousands of SQLite's steps, by a few for each of 4096 rows
+
+
+def test_a_damaged_shard_has_no_contents_and_is_mended(fanout: FanoutCache) -> None:
+    for number in range(40):
+        fanout[number] = number
+    broken = fanout.engine.stores[2]
+    fanout.close()
+    with open(broken.path, "r+b") as file:
+        file.write(b"damage" * 1000)
+    figures = fanout.figures()
+    assert figures.shards[2].entries == figures.shards[2].volume == 0
+    assert figures.entries == sum(each.entries for each in figures.shards) > 0
+    assert fanout.figures().errors["corrupt"] == 1
+    assert fanout.figures().shards[2].volume > 0
