@@ -102,7 +102,7 @@ def figures(cache: Listed) -> dict[str, Any]:
         "evicted": sum(evicted.values()),
         "evictions": [(REASONS.get(name, name), n) for name, n in found.evictions.items() if n],
         "error_count": sum(found.errors.values()),
-        "errors": [(name, n) for name, n in found.errors.items() if n],
+        "errors": [(ERRORS.get(name, name), n) for name, n in found.errors.items() if n],
         "filled": found.volume / limit if limit else 0.0,
     }
 
@@ -112,6 +112,14 @@ REASONS = {
     "entries": gettext_lazy("by the limit on entries"),
     "expired": gettext_lazy("expired and removed"),
     "refused": gettext_lazy("refused, being too large"),
+}
+ERRORS = {
+    "locked": gettext_lazy("locked for too long"),
+    "full": gettext_lazy("disk full"),
+    "corrupt": gettext_lazy("damaged"),
+    "denied": gettext_lazy("access denied"),
+    "lost": gettext_lazy("lost"),
+    "other": gettext_lazy("of another kind"),
 }
 
 

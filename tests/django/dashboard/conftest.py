@@ -92,5 +92,5 @@ def page(client: Client, path: str, **query: Any) -> str:
 def told(html: str) -> str:
     """The text of a page's content, its white space made one."""
     content = html.partition('id="diskcache-page"')[2]
-    apart = re.sub(r"<(?!/?(?:a|b|abbr|time)\b)", " <", f"<p {content}")
+    apart = re.sub(r"<(?!/?(?:a|b|abbr|span|time)\b)", " <", f"<p {content}")
     return re.sub(r"\s+", " ", unescape(strip_tags(apart)))

@@ -17,8 +17,10 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from django_diskcache import DjangoCache
-from django_diskcache.engine import inspection
+from django_diskcache.dashboard import pages
+from django_diskcache.engine import faults, inspection
 from django_diskcache.engine.connection import Database
+from django_diskcache.engine.segment import EVICTED_SIZE, FAULTS
 from tests.django.conftest import FakeClock
 from tests.django.dashboard.conftest import BASE, DEFAULT, page, told
 
@@ -107,6 +109,17 @@ def test_traffic_is_drawn_and_told(
     assert "Last hour. 4 reads; at most 4 in one part." in html
     assert re.search(r'<path class="dc-line" d="M\d+ 25.0H\d+"/>', html)
     assert re.search(r"<td[^>]*>75.0 %</td><td[^>]*>3</td><td[^>]*>1</td>", html)
+
+
+def test_errors_and_evictions_by_their_kinds(viewer: Client, cache: DjangoCache) -> None:
+    segment = cache._cache.engine.segment
+    for index, kind in enumerate(faults.KINDS):
+        segment.add(FAULTS + index, 1, index)
+        assert kind in pages.ERRORS
+    segment.add(EVICTED_SIZE, 0, 1234)
+    text = told(page(viewer, CACHE))
+    assert "Errors 15 1 disk full, 2 damaged, 3 access denied, 4 lost, 5 of another" in text
+    assert "Evictions 1,234 1,234 by the size limit" in text
 
 
 def test_complaints_of_the_checks(viewer: Client, settings: Any) -> None:
