@@ -86,5 +86,6 @@ CACHES = {
 SESSION_ENGINE = "django.contrib.sessions.backends.cache"
 SESSION_CACHE_ALIAS = "sessions"
 LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
 USE_TZ = True
 STATIC_URL = "static/"
