@@ -19,7 +19,6 @@ from . import faults, schema
 from .clock import Clock
 from .connection import Rows
 from .segment import (
-    BASE,
     EVICTED_ENTRIES,
     EVICTED_SIZE,
     EXPIRED,
@@ -46,7 +45,7 @@ COUNTED = (
     ((MISSES, MISSES + 1),),
     ((EVICTED_SIZE, EVICTED_SIZE + 1), (EVICTED_ENTRIES, EVICTED_ENTRIES + 1)),
     ((EXPIRED, EXPIRED + 1),),
-    ((FAULTS, BASE),),
+    ((FAULTS, FAULTS + len(faults.KINDS)),),
 )
 
 

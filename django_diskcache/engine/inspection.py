@@ -26,6 +26,7 @@ from .disk import (
     MODE_RAW,
     MODE_SIGNED,
     MODE_TEXT,
+    PINNED,
     Disk,
     JSONDisk,
     Place,
@@ -68,6 +69,16 @@ class Entry(NamedTuple):
     updates: int  # how often it was overwritten
     filename: str | None  # of its value, relative to the directory of the shard
     size: int
+
+    @property
+    def pinned(self) -> bool:
+        """Whether it is not evicted."""
+        return bool(self.mode & PINNED)
+
+    @property
+    def form(self) -> int:
+        """The mode without the mark of what is pinned."""
+        return self.mode & ~PINNED
 
 
 class Preview(NamedTuple):
@@ -133,7 +144,7 @@ def path_of(store: Store, entry: Entry) -> str:
     """Where the value lies: the path of its file, or of the database."""
     if entry.filename is None:
         return store.path
-    return os.path.join(store.directory, entry.filename)
+    return os.path.join(store.directory, str(entry.filename))
 
 
 def access(store: Store, entry: Entry) -> Access:
@@ -164,21 +175,21 @@ def preview(store: Store, entry: Entry) -> Preview:
         return Preview("lost", "", True)
     if isinstance(store.disk, JSONDisk) and isinstance(beginning, bytes):
         return _unpacked(beginning)
-    if entry.mode in (MODE_PICKLE, MODE_SIGNED) and isinstance(beginning, bytes):
-        if entry.mode == MODE_SIGNED and entry.filename is None:
+    if entry.form in (MODE_PICKLE, MODE_SIGNED) and isinstance(beginning, bytes):
+        if entry.form == MODE_SIGNED and entry.filename is None:
             beginning = beginning[LENGTH:]
         return _outline(beginning, entry.size <= length)
-    if entry.mode in (MODE_TEXT, MODE_JSON) and isinstance(beginning, bytes):
+    if entry.form in (MODE_TEXT, MODE_JSON) and isinstance(beginning, bytes):
         beginning = beginning.decode(errors="replace")
-    if entry.mode not in KINDS:
+    if entry.form not in KINDS:
         return Preview("unknown", repr(beginning)[:SHOWN], False)
     if isinstance(beginning, str):
         whole = len(beginning) <= SHOWN and entry.size <= length
-        return Preview(KINDS[entry.mode] or "text", beginning[:SHOWN], whole)
+        return Preview(KINDS[entry.form] or "text", beginning[:SHOWN], whole)
     if isinstance(beginning, bytes):
         shown = beginning[: SHOWN // 4]
         whole = len(shown) == entry.size
-        return Preview(KINDS[entry.mode] or "bytes", shown.hex(" "), whole)
+        return Preview(KINDS[entry.form] or "bytes", shown.hex(" "), whole)
     return Preview("number", repr(beginning), True)
 
 
@@ -219,11 +230,10 @@ def keys(stores: Sequence[Store], head: str, after: str, count: int) -> list[Ent
     """
     first = max(head, f"{after}\0") if after else head
     bounds = (first, after_prefix(head), count)
-    pages = [
-        [Entry(s.number, *row) for row in s.database.run(schema.DETAILS_BY_KEY, bounds)]
-        for s in stores
-    ]
-    merged = heapq.merge(*pages, key=lambda entry: entry.key)
+    pages = [_from(store, schema.DETAILS_BY_KEY, *bounds) for store in stores]
+    # A text that is no UTF-8 comes as bytes, and is no key of ours.
+    texts = ([entry for entry in page if type(entry.key) is str] for page in pages)
+    merged = heapq.merge(*texts, key=lambda entry: entry.key)
     return [entry for entry, _ in zip(merged, range(count), strict=False)]
 
 

@@ -262,11 +262,14 @@ HISTORY = """
 """
 
 # Looks at entries, see `inspection`: all of an entry but its value, and the bytes of that.
-# SQLite knows the length of a blob without reading it.
+# SQLite knows the length of a blob without reading it. Whoever wrote a row, these are of the
+# types that they should be.
 DETAILS = """
-    id, key, raw, expire, store_time, tag, mode, updates, filename,
-    CASE WHEN filename IS NOT NULL THEN size WHEN typeof(value) = 'blob' THEN length(value)
-        ELSE length(CAST(value AS BLOB)) END
+    id, key, raw + 0, expire + 0.0, store_time + 0.0, tag, CAST(mode AS INTEGER),
+    CAST(updates AS INTEGER), CAST(filename AS TEXT),
+    CASE WHEN filename IS NOT NULL THEN CAST(size AS INTEGER)
+        WHEN typeof(value) = 'blob' THEN length(value)
+        ELSE IFNULL(length(CAST(value AS BLOB)), 0) END
 """
 DETAILS_OF = f"SELECT {DETAILS} FROM cache WHERE key = ? AND raw = ?"
 DETAILS_BY_ID = f"SELECT {DETAILS} FROM cache WHERE id = ?"
@@ -275,7 +278,7 @@ DETAILS_BY_KEY = f"""
     SELECT {DETAILS} FROM cache WHERE key >= ? AND key < ? AND raw = 1 ORDER BY key LIMIT ?
 """
 FILES_FROM = """
-    SELECT id, size FROM cache WHERE filename >= ? AND filename IS NOT NULL
+    SELECT id, CAST(size AS INTEGER) FROM cache WHERE filename >= ? AND filename IS NOT NULL
     ORDER BY filename LIMIT ?
 """
 TAGGED = "SELECT COUNT(*) FROM (SELECT 1 FROM cache WHERE tag = ? LIMIT ?)"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from django_diskcache.engine import Cache, FanoutCache, JSONDisk, inspection, schema
+from django_diskcache.engine import Cache, FanoutCache, JSONDisk, Lock, inspection, schema
 from django_diskcache.engine.inspection import Access, Entry, Preview
 from django_diskcache.engine.store import Store
 from tests.conftest import FakeClock
@@ -201,6 +202,48 @@ def test_access_by_policy(make_cache: Callable[..., Cache], clock: FakeClock) ->
             cache.get("key")
         store = stores_of(cache)[0]
         assert inspection.access(store, entry_of(cache, "key")) == access
+
+
+def test_pinned_entries(cache: Cache) -> None:
+    lock = Lock(cache, "lock")
+    cache["key"] = 1
+    with lock:
+        assert entry_of(cache, "lock").pinned
+        assert preview(cache, "lock").kind != "unknown"
+    assert not entry_of(cache, "key").pinned
+
+
+GARBAGE = ["'text'", "x'ff00'", "NULL", "1.5", "-7", "9e999", "1 << 62"]
+
+
+@pytest.mark.parametrize("garbage", GARBAGE)
+def test_rows_that_are_none_of_ours(
+    fanout: FanoutCache, clock: FakeClock, garbage: str
+) -> None:
+    store = stores_of(fanout)[0]
+    columns = ("raw", "expire", "tag", "mode", "size", "updates", "filename", "value")
+    for column in columns:
+        names = (f"{column}-{number}" for number in range(99))
+        name = next(name for name in names if fanout._engine.place(name)[0] is store)
+        fanout[name] = "value"
+        sql = f"UPDATE cache SET {column} = {garbage} WHERE key = ?"
+        with contextlib.suppress(Exception):  # what no row can have
+            store.database.run(sql, (name,))
+    looked_at = sample(fanout)
+    assert len(looked_at.entries) == len(columns)
+    stores = stores_of(fanout)
+    for entry in looked_at.entries:
+        inspection.preview(store, entry)
+        inspection.access(store, entry)
+        inspection.path_of(store, entry)
+        hash(entry.tag)
+    inspection.largest(stores, looked_at, 5)
+    inspection.oldest(stores, 5)
+    inspection.soonest(looked_at, clock.now, 5)
+    inspection.expired(looked_at, clock.now)
+    inspection.tags(looked_at, 5)
+    store.database.run("UPDATE cache SET key = CAST(x'61ff' AS TEXT) WHERE key LIKE 'tag-%'")
+    inspection.keys(stores, "", "", 50)
 
 
 def test_a_look_is_no_access(make_fanout: MakeFanout) -> None:
