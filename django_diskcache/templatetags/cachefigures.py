@@ -41,7 +41,7 @@ def size(count: float) -> str:
         amount /= UNIT
         if amount < UNIT - 0.05 or unit == UNITS[-1]:  # else it would be rounded up to 1000
             break
-    return f"{number_format(amount, decimal_pos=1)} {unit}"
+    return f"{_decimal(amount)} {unit}"
 
 
 @register.filter
@@ -49,7 +49,7 @@ def percent(part: float | None) -> str:
     """A part of 1 in per cent, with one decimal; a dash for None."""
     if part is None:
         return NOTHING
-    return gettext("%(number)s %%") % {"number": number_format(100 * part, decimal_pos=1)}
+    return gettext("%(number)s %%") % {"number": _decimal(100 * part)}
 
 
 @register.filter
@@ -99,6 +99,10 @@ def nonce(context: Any) -> SafeString | str:
 def clock(seconds: int) -> str:
     """Seconds since the epoch as date and time."""
     return date_format(localtime(_moment(seconds)), "SHORT_DATETIME_FORMAT")
+
+
+def _decimal(value: float) -> str:
+    return number_format(round(value, 1), decimal_pos=1)  # which itself cuts off
 
 
 def _moment(seconds: float) -> datetime:
