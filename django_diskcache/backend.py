@@ -48,11 +48,17 @@ class DjangoCache(AsyncMethods, BaseCache):  # type: ignore[misc]
 
     def __init__(self, directory: Any, params: dict[str, Any]) -> None:
         self._entry = directory, params
-        self._use(opened_unless_checked(directory, params))
+        entry = opened_unless_checked(directory, params)
+        self._use(entry)
         options = params.get("OPTIONS")
         if not isinstance(options, Mapping):  # a mistake that waits for the first use
             options = {}
-        super().__init__({**params, "OPTIONS": options})
+        try:
+            super().__init__({**params, "OPTIONS": options})
+        except ImportError:  # another one
+            if entry is not None:
+                raise
+            super().__init__({**params, "OPTIONS": options, "KEY_FUNCTION": None})
 
     def _use(self, entry: Opened | None) -> None:
         if entry is not None:

@@ -18,7 +18,9 @@ from django.core import checks
 from django.core.checks import CheckMessage, Error, Warning
 
 from .configuration import Mistake
+from .engine.engine import _shards_in
 from .engine.eviction import EVICTION_POLICY
+from .engine.files import DATABASE
 from .engine.segment import MIN_SLOTS
 from .engine.segment import _size as segment_bytes
 from .engine.sqlite import OLDEST, origin, sqlite3
@@ -74,11 +76,14 @@ def check_location(entry: Entry) -> Iterator[CheckMessage]:
         relation = related(Path(entry.path), path)
         if relation and not (relation == CONTAINS and setting.startswith(OF_AN_APP)):
             yield served_location(entry, relation, setting)
+    made = shards_in(entry.path)
+    if made and made != entry.configuration.shards and not entry.mistakes:
+        yield shards_are_fixed(entry, made)
     existing = nearest(entry.path)
     if not os.path.isdir(existing):
         yield location_is_no_directory(entry, existing)
-    elif not os.access(existing, os.R_OK | os.W_OK | os.X_OK):
-        yield location_is_not_writable(entry, existing)
+    elif refused := refusing(existing, made):
+        yield location_is_not_writable(entry, refused)
 
 
 # Messages
@@ -142,13 +147,13 @@ def served_location(entry: Entry, relation: str, setting: str) -> Warning:
     )
 
 
-def location_is_not_writable(entry: Entry, existing: str) -> Warning:
+def location_is_not_writable(entry: Entry, refused: str) -> Warning:
     return Warning(
         f"The LOCATION of your {entry.alias!r} cache cannot be used, because this user may not "
-        f"write in {existing!r}.",
+        f"write {refused!r}.",
         hint=(
-            "Give the directory to the user that the site runs as, with mode 0700, and run the "
-            "site and its commands as that user."
+            "Give the directory and all in it to the user that the site runs as, with chown "
+            "-R, and run the site and its commands as that user."
         ),
         id="django_diskcache.W004",
     )
@@ -171,7 +176,24 @@ def nested_locations(inner: Entry, outer: Entry) -> Warning:
     )
 
 
+def shards_are_fixed(entry: Entry, made: int) -> Warning:
+    return Warning(
+        f"The directory of your {entry.alias!r} cache was made with {made} shards and keeps "
+        f"them: SHARDS of {entry.configuration.shards} makes no difference.",
+        hint=f"Set SHARDS to {made}, or stop the site and remove {entry.path!r}.",
+        id="django_diskcache.W007",
+    )
+
+
 # What they go by
+
+
+def shards_in(path: str) -> int:
+    """How many shards there are in a directory; 0 if it is not that of a cache."""
+    try:
+        return _shards_in(path)
+    except OSError:
+        return 0
 
 
 def least_size(entry: Entry) -> int:
@@ -182,7 +204,18 @@ def least_size(entry: Entry) -> int:
 
 def evicts(entry: Entry) -> bool:
     """Whether the cache's policy removes entries that have not expired."""
-    return EVICTION_POLICY[entry.settings["eviction_policy"]].evicts
+    policy = entry.settings["eviction_policy"]
+    return bool(EVICTION_POLICY.get(policy, policy).evicts)  # it may be a class of one's own
+
+
+def refusing(directory: str, shards: int) -> str:
+    """What this user may not write, in a directory with so many shards; '' if nothing."""
+    paths = {directory: os.R_OK | os.W_OK | os.X_OK}
+    for number in range(shards):
+        shard = os.path.join(directory, f"{number:03d}")
+        paths[shard] = paths[directory]
+        paths[os.path.join(shard, DATABASE)] = os.R_OK | os.W_OK
+    return next((p for p, mode in paths.items() if not os.access(p, mode)), "")
 
 
 def nearest(path: str) -> str:

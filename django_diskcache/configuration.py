@@ -22,13 +22,19 @@ from .engine.options import OPTIONS, Option, Refused, did_you_mean, flag, intege
 from .engine.signing import NO_SECRETS, Secrets
 
 
+def imported(value: Any, expected: str) -> Any:
+    """What a dotted path leads to; anything else is that itself."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return import_string(value)
+    except (ImportError, TypeError, ValueError) as error:
+        raise Refused(f"the dotted path of {expected} ({error})") from None
+
+
 def disk_class(value: Any) -> type[Disk]:
     """A `Disk` class, from itself or its dotted path."""
-    if isinstance(value, str):
-        try:
-            value = import_string(value)
-        except (ImportError, TypeError, ValueError) as error:
-            raise Refused(f"the dotted path of a Disk class ({error})") from None
+    value = imported(value, "a Disk class")
     if isinstance(value, type) and issubclass(value, Disk):
         return value
     raise Refused("Disk or a subclass of it, or its dotted path")
@@ -36,11 +42,7 @@ def disk_class(value: Any) -> type[Disk]:
 
 def error_handler(value: Any) -> Callable[[Exception], object] | None:
     """A callable, from itself or its dotted path, or None."""
-    if isinstance(value, str):
-        try:
-            value = import_string(value)
-        except (ImportError, TypeError, ValueError) as error:
-            raise Refused(f"the dotted path of a callable ({error})") from None
+    value = imported(value, "a callable")
     if value is None or callable(value):
         return value  # type: ignore[no-any-return]
     raise Refused("a callable that takes an exception, or its dotted path")
@@ -54,7 +56,18 @@ def default_timeout(value: Any) -> int | None:
         raise Refused("a number of seconds, or None for ever") from None
 
 
+def key_function(value: Any) -> Any:
+    """A callable or its dotted path, or None."""
+    found = imported(value, "a callable")
+    if found is None or callable(found):
+        return value
+    raise Refused("a callable of a key, KEY_PREFIX and VERSION, or its dotted path")
+
+
+# Those of Django's own settings, beside OPTIONS, that can be wrong.
 TIMEOUT = Option("TIMEOUT", 300, default_timeout, "seconds", "How long an entry lives.")
+KEY_FUNCTION = Option("KEY_FUNCTION", None, key_function, "", "Makes a key of the store.")
+BESIDE = {TIMEOUT.name: TIMEOUT, KEY_FUNCTION.name: KEY_FUNCTION}
 
 FACE_OPTIONS = {
     option.name: option
@@ -175,12 +188,12 @@ def examine(
         )
     given, repeated = _given(params)
     mistakes += repeated
-    given.setdefault(TIMEOUT.name, params.get("timeout", params.get(TIMEOUT.name, 300)))
+    given[TIMEOUT.name] = params.get("timeout", params.get(TIMEOUT.name, 300))
+    given[KEY_FUNCTION.name] = params.get(KEY_FUNCTION.name)
     face = {name: option.default for name, option in FACE_OPTIONS.items()}
     settings: dict[str, Any] = dict(DEFAULTS)
     for name, value in given.items():
-        option = FACE_OPTIONS.get(name) or OPTIONS.get(name)
-        option = TIMEOUT if name == TIMEOUT.name else option
+        option = BESIDE.get(name) or FACE_OPTIONS.get(name) or OPTIONS.get(name)
         if option is None and name.startswith("disk_"):
             settings[name] = value  # an argument of a Disk subclass, which checks it
         elif option is None:

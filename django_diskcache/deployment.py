@@ -141,8 +141,8 @@ def insecure_secret() -> Warning:
     return Warning(
         "Your caches sign what they pickle with SECRET_KEY, which is easy to guess.",
         hint=(
-            f"Set SECRET_KEY to {KEY_LENGTH} or more random characters; "
-            "SECRET_KEY_FALLBACKS keeps what is cached readable."
+            f"Set SECRET_KEY to {KEY_LENGTH} or more random characters, without a fallback; "
+            "what is cached becomes a miss."
         ),
         id="django_diskcache.W107",
     )

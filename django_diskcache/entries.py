@@ -34,9 +34,13 @@ class Entry(NamedTuple):
 
     @property
     def expanded(self) -> str:
-        """LOCATION with ``~`` and ``$VARIABLES`` replaced, as the engine does."""
-        directory = self.configuration.directory
-        return os.path.expanduser(os.path.expandvars(directory))
+        """LOCATION with ``~`` and ``$VARIABLES`` replaced."""
+        return expanded(self.configuration.directory)
+
+
+def expanded(location: str) -> str:
+    """A LOCATION with ``~`` and ``$VARIABLES`` replaced, as the engine does."""
+    return os.path.expanduser(os.path.expandvars(location))
 
 
 def is_ours(entry: Any) -> bool:

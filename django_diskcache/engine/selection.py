@@ -73,7 +73,7 @@ def amount(stores: Iterable[Store], selection: Selection) -> Amount:
     """How much there is to remove; nothing is changed."""
     sql = schema.AMOUNT.format(selection.finds)
     rows = [store.database.run(sql, selection.parameters)[0] for store in stores]
-    return Amount(sum(row[0] for row in rows), sum(row[1] for row in rows))
+    return Amount(sum(row[0] for row in rows), int(sum(row[1] for row in rows)))
 
 
 def remove(engine: Engine, selection: Selection, wait: Wait = None) -> Iterator[Step]:

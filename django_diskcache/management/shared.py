@@ -28,7 +28,7 @@ from ..backend import DjangoCache
 from ..engine.engine import Engine
 from ..engine.faults import FAULTS
 from ..engine.selection import Step
-from ..entries import is_ours
+from ..entries import expanded, is_ours
 
 BAR = 30  # characters
 DRAW_EVERY = 0.1  # seconds
@@ -125,14 +125,19 @@ class CacheCommand(BaseCommand):
         if errors:
             raise CommandError("; ".join(errors))
 
+    def watched(
+        self, steps: Iterable[Step], label: str, options: dict[str, Any]
+    ) -> Iterator[Step]:
+        """The steps, with a progress bar while they last."""
+        wanted = not options["json"] and options["verbosity"] > 0
+        return progress(steps, label, self.stdout, wanted)
+
     def count(
         self, steps: Iterable[Step], label: str, options: dict[str, Any]
     ) -> dict[str, int]:
         """The sum of the steps, with a progress bar while they last."""
         entries = size = 0
-        for step in progress(
-            steps, label, self.stdout, not options["json"] and options["verbosity"] > 0
-        ):
+        for step in self.watched(steps, label, options):
             entries += step.entries
             size += step.bytes
         return {"removed": entries, "freed": size}
@@ -166,7 +171,7 @@ def location(alias: str) -> str:
     path = os.fspath(given) if isinstance(given, (str, os.PathLike)) else ""
     if not path:
         opened(alias)  # which says what is wrong
-    return os.path.abspath(os.path.expanduser(os.path.expandvars(str(path))))
+    return os.path.abspath(expanded(str(path)))
 
 
 def opened(alias: str) -> DjangoCache:

@@ -105,6 +105,22 @@ MISTAKES: list[tuple[dict[str, Any], Any]] = [
         ),
     ),
     (
+        {"KEY_FUNCTION": "no.such.function"},
+        Error(
+            "Your 'x' cache has KEY_FUNCTION='no.such.function'.",
+            hint="It takes the dotted path of a callable (No module named 'no').",
+            id="django_diskcache.E002",
+        ),
+    ),
+    (
+        {"KEY_FUNCTION": "os.sep"},
+        Error(
+            "Your 'x' cache has KEY_FUNCTION='os.sep'.",
+            hint=("It takes a callable of a key, KEY_PREFIX and VERSION, or its dotted path."),
+            id="django_diskcache.E002",
+        ),
+    ),
+    (
         {"OPTIONS": {"disk": dict}},
         Error(
             "Your 'x' cache has disk=<class 'dict'>.",
@@ -326,22 +342,26 @@ def test_a_link_into_what_is_served(tmp_path: Path) -> None:
     assert [each.id for each in messages] == ["django_diskcache.W003"]
 
 
+@pytest.mark.parametrize("refused", ["", "cache", "cache/002", "cache/001/cache.sqlite3"])
 def test_a_location_that_this_user_may_not_write(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: str
 ) -> None:
+    if refused:
+        DjangoCache(tmp_path / "cache", {}).set("key", 1)
+    path = str(tmp_path / refused)
     really = os.access
 
-    def access(path: Any, mode: int) -> bool:  # the tests may run as root, who may everything
-        return path != str(tmp_path) and really(path, mode)
+    def access(asked: Any, mode: int) -> bool:  # the tests may run as root, who may everything
+        return asked != path and really(asked, mode)
 
     monkeypatch.setattr("os.access", access)
-    assert found(x={"LOCATION": tmp_path / "a" / "b"}) == [
+    assert found(x={"LOCATION": tmp_path / "cache"}) == [
         Warning(
-            "The LOCATION of your 'x' cache cannot be used, because this user may not write in "
-            f"{str(tmp_path)!r}.",
+            "The LOCATION of your 'x' cache cannot be used, because this user may not write "
+            f"{path!r}.",
             hint=(
-                "Give the directory to the user that the site runs as, with mode 0700, and run "
-                "the site and its commands as that user."
+                "Give the directory and all in it to the user that the site runs as, with "
+                "chown -R, and run the site and its commands as that user."
             ),
             id="django_diskcache.W004",
         )
@@ -390,6 +410,23 @@ def test_one_location_in_another(tmp_path: Path, names: tuple[str, str]) -> None
     ]
 
 
+def test_another_number_of_shards_than_was_made(tmp_path: Path) -> None:
+    entry = {"LOCATION": tmp_path / "cache"}
+    made = DjangoCache(tmp_path / "cache", {"SHARDS": 3})
+    made.set("key", 1)
+    before = contents(tmp_path)
+    assert found(x=entry) == [
+        Warning(
+            "The directory of your 'x' cache was made with 3 shards and keeps them: SHARDS of "
+            "8 makes no difference.",
+            hint=f"Set SHARDS to 3, or stop the site and remove {str(tmp_path / 'cache')!r}.",
+            id="django_diskcache.W007",
+        )
+    ]
+    assert found(x={**entry, "SHARDS": 3}) == []
+    assert contents(tmp_path) == before
+
+
 def test_every_mistake_of_every_alias_at_once(tmp_path: Path) -> None:
     messages = found(
         a={"OPTIONS": {"size_limt": 1, "shards": "many"}, "TIMEOUT": []},
@@ -404,12 +441,14 @@ def test_every_mistake_of_every_alias_at_once(tmp_path: Path) -> None:
 def test_checks_of_django_open_nothing(tmp_path: Path) -> None:
     # Django's own make an object of every cache; with a mistake it would raise.
     wrong = {"LOCATION": tmp_path / "wrong", "OPTIONS": "size_limt=1", "SHARDS": "x"}
+    wrong["KEY_FUNCTION"] = "no.such.function"
     right = {"LOCATION": tmp_path / "right"}
     with override_settings(CACHES=caches(default=right, wrong=wrong)):
         messages = run_checks(tags=[Tags.caches], include_deployment_checks=True)
         assert [each.id for each in messages if each.is_serious()] == [
             "django_diskcache.E005",
             "django_diskcache.E004",
+            "django_diskcache.E002",
         ]
         assert contents(tmp_path) == []
         from django.core.cache import caches as objects

@@ -53,9 +53,9 @@ while not os.path.exists({stop!r}):
     key = f"key-{{number % 500}}"
     timeout = -1 if number % 3 == 0 else 60
     tag = "a" if number % 2 else "b"
-    if not cache.set(key, [number] * 20, timeout=timeout, tag=tag, retry=False):
+    if not cache.set(key, [number] * 20, timeout=timeout, tag=tag):
         lost += 1
-    if cache.get(key, [number])[0] != number:
+    elif cache.get(key, [number])[0] != number:
         wrong += 1
 print(number, lost, wrong, flush=True)
 """
@@ -204,8 +204,7 @@ def test_beside_a_site_that_writes(site: Site, writer: subprocess.Popen[str]) ->
     assert "Traceback" not in err
     written, lost, wrong = map(int, out.split())
     assert written > 100
-    assert wrong == 0
-    assert lost <= written / 100  # with 10 ms of patience, while others have the lock
+    assert (lost, wrong) == (0, 0)
     assert site.cron("manage.py cachecheck -v 0") == Done(0, "", "")
 
 

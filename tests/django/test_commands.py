@@ -16,6 +16,9 @@ from django.core.management import CommandError, call_command
 from django.test import override_settings
 
 from django_diskcache import DjangoCache
+from django_diskcache.engine import selection
+from django_diskcache.engine.engine import Engine
+from django_diskcache.engine.errors import Fault
 from django_diskcache.engine.segment import EVICTED_SIZE, EXPIRED, FREED, GHOST_HITS, REFUSED
 from django_diskcache.engine.selection import Step
 from django_diskcache.management.commands import cachestats
@@ -170,6 +173,29 @@ def test_a_second_run_leaves_it_to_the_first(site: Path, name: str, clock: FakeC
     assert "skipped" not in document(name)["default"]
 
 
+def test_a_fault_is_told_and_does_not_keep_others_from_their_turn(
+    site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for alias in ("default", "second"):
+        cache(alias).set("key", 1)
+    really = selection.remove_expired
+
+    def broken(engine: Engine) -> Iterator[Step]:
+        if engine.directory == str(site / "default"):
+            raise Fault("full", engine.stores[0].path, "the disk is full")
+        return really(engine)
+
+    monkeypatch.setattr(selection, "remove_expired", broken)
+    out = io.StringIO()
+    with pytest.raises(CommandError, match=r"^default: .*the disk is full") as caught:
+        call_command("cacheexpire", "--json", stdout=out)
+    assert caught.value.returncode == 1
+    found = json.loads(out.getvalue())
+    assert "the disk is full" in found["default"]["error"]
+    assert found["second"] == {"removed": 0, "freed": 0}
+    assert cache().faults()["full"] == 1
+
+
 # cacheexpire
 
 
@@ -300,11 +326,11 @@ def test_check(site: Path) -> None:
 def test_check_of_what_cannot_be_mended(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cache().set("key", 1)
 
-    def broken(self: DjangoCache, fix: bool = False) -> list[Any]:
+    def broken(*arguments: Any) -> list[Any]:
         raise PermissionError("no")
 
-    monkeypatch.setattr(DjangoCache, "check", broken)
-    with pytest.raises(CommandError, match=r"^Something is still wrong: 1 in default$"):
+    monkeypatch.setattr("django_diskcache.engine.maintenance.check_all", broken)
+    with pytest.raises(CommandError, match=r"^Something is still wrong: 2 in default$"):
         called("cachecheck", "default", "--fix")
 
 
@@ -439,7 +465,7 @@ def test_stats_for_people(site: Path) -> None:
     )
     assert lines[1] == (
         "  evicted: 1 by size, 0 by number; 2 expired, 3 refused as too large; 4 bytes freed, "
-        "5 written again soon"
+        "5 evicted keys written again"
     )
     assert lines[5].split()[:3] == ["shard", "entries", "volume"]
     assert [line.split()[0] for line in lines[6:8]] == ["000", "001"]

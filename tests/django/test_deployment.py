@@ -176,8 +176,8 @@ def test_an_insecure_key(tmp_path: Path, key: str | bytes) -> None:
             Warning(
                 "Your caches sign what they pickle with SECRET_KEY, which is easy to guess.",
                 hint=(
-                    "Set SECRET_KEY to 50 or more random characters; SECRET_KEY_FALLBACKS "
-                    "keeps what is cached readable."
+                    "Set SECRET_KEY to 50 or more random characters, without a fallback; what "
+                    "is cached becomes a miss."
                 ),
                 id="django_diskcache.W107",
             )

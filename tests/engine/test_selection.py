@@ -161,3 +161,13 @@ def test_cull_where_nothing_is_evicted(
     clock.advance(10)
     assert sum(step.entries for step in selection.cull(cache.engine, 1000)) == 50
     assert len(cache) == 50
+
+
+@pytest.mark.parametrize("size", [2**63 - 1, -(2**63), "text", b"bytes", 1e300])
+def test_a_row_that_others_wrote_is_removed_like_any(cache: Cache, size: Any) -> None:
+    for number in range(3):
+        cache.set(number, "x", tag="t")
+    cache.engine.stores[0].database.run("UPDATE cache SET size = ?", (size,))
+    assert selection.amount(cache.engine.stores, tagged("t")).entries == 3
+    assert removed(cache, tagged("t"))[0] == 3
+    assert list(cache) == []

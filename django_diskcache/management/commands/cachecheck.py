@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser
+from collections.abc import Iterator
 from typing import Any
 
 from django.core.management.base import CommandError
 
+from ...engine import maintenance
 from ...engine.faults import FAULTS
+from ...engine.selection import Step
 from ..shared import CacheCommand, Target
 
 
@@ -28,18 +31,30 @@ class Command(CacheCommand):
         )
 
     def work(self, target: Target, options: dict[str, Any]) -> dict[str, Any]:
-        found = self.problems(target, options["fix"])
-        left = self.problems(target, False) if found and options["fix"] else found
+        found = self.problems(target, options["fix"], options)
+        left = self.problems(target, False, options) if found and options["fix"] else found
         return {"problems": found, "fixed": options["fix"], "left": len(left)}
 
-    def problems(self, target: Target, fix: bool) -> list[dict[str, str]]:
-        try:
-            found = target.cache.check(fix)
-        except (OSError, *FAULTS) as error:
-            if fix and isinstance(error, FAULTS):
-                target.care_for(error)
-            return [{"kind": type(error).__name__, "text": str(error)}]
-        return [{"kind": each.category.__name__, "text": str(each.message)} for each in found]
+    def problems(
+        self, target: Target, fix: bool, options: dict[str, Any]
+    ) -> list[dict[str, str]]:
+        found: list[dict[str, str]] = []
+        for _ in self.watched(self.steps(target, fix, found), target.alias, options):
+            pass
+        return found
+
+    def steps(self, target: Target, fix: bool, found: list[dict[str, str]]) -> Iterator[Step]:
+        """Look at one shard after the other, and add to `found` what is wrong."""
+        stores = target.engine.stores
+        for store in stores:
+            yield Step(0, 0, store.number / len(stores))
+            try:
+                for each in maintenance.check_all([store], fix, None):
+                    found.append(problem(each.category, each.message))
+            except (OSError, *FAULTS) as error:
+                if fix and isinstance(error, FAULTS):
+                    target.care_for(error)
+                found.append(problem(type(error), error))
 
     def say(self, alias: str, result: dict[str, Any], options: dict[str, Any]) -> None:
         for each in result["problems"]:
@@ -48,8 +63,14 @@ class Command(CacheCommand):
             self.stdout.write(f"{alias}: nothing is wrong")
 
     def conclude(self, results: dict[str, dict[str, Any]], options: dict[str, Any]) -> None:
+        super().conclude(results, options)
         wrong = {a: each["left"] for a, each in results.items() if each.get("left")}
         if wrong:
             listed = ", ".join(f"{number} in {alias}" for alias, number in wrong.items())
             still = "still " if options["fix"] else ""
             raise CommandError(f"Something is {still}wrong: {listed}", returncode=1)
+
+
+def problem(kind: type, text: object) -> dict[str, str]:
+    """Something that is wrong, as JSON has it."""
+    return {"kind": kind.__name__, "text": str(text)}

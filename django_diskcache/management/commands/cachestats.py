@@ -126,7 +126,8 @@ class Command(CacheCommand):
         self.stdout.write(
             f"  evicted: {gone['size']:,} by size, {gone['entries']:,} by number; "
             f"{gone['expired']:,} expired, {gone['refused']:,} refused as too large; "
-            f"{bytes_text(figures.freed)} freed, {figures.ghost_hits:,} written again soon"
+            f"{bytes_text(figures.freed)} freed, {figures.ghost_hits:,} evicted keys written "
+            "again"
         )
         self.stdout.write(f"  expired and still on disk: {about}{figures.expired_pending:,}")
         errors = ", ".join(f"{n:,} {kind}" for kind, n in figures.errors.items() if n)
