@@ -31,6 +31,7 @@ from .disk import (
     JSONDisk,
     Place,
 )
+from .integrity import MODES
 from .ordering import after_prefix
 from .serializers import MODE_JSON, MODE_MSGPACK
 from .signing import LENGTH
@@ -77,8 +78,8 @@ class Entry(NamedTuple):
 
     @property
     def form(self) -> int:
-        """The mode without the mark of what is pinned."""
-        return self.mode & ~PINNED
+        """The mode without the seal, and without the mark of what is pinned."""
+        return self.mode & MODES & ~PINNED
 
 
 class Preview(NamedTuple):
