@@ -241,7 +241,6 @@ def cache_page(cache: Listed, chosen: Range) -> dict[str, Any]:
         "tags": [(tag, TagForm.fields_of(tag.tag)) for tag in inspection.tags(looked_at, TAGS)],
         "rankings": rankings(cache, looked_at, now),
         "configuration": configuration(cache),
-        "policy": cache.engine.settings["eviction_policy"],
         "key_form": KeyForm(cache.cache),
         "tag_form": TagForm(),
     }
@@ -249,16 +248,12 @@ def cache_page(cache: Listed, chosen: Range) -> dict[str, Any]:
 
 def keys_page(cache: Listed, query: QueryDict) -> dict[str, Any]:
     """Keys by their beginning, a page of them."""
-    given = bool({"key", "version", "key_prefix"} & set(query))
-    form = BrowseForm(cache.cache, _whole(cache, query) if given else None)
+    form = BrowseForm(cache.cache, _whole(cache, query))
     everything = "all" in query
     entries: list[Entry] = []
     head = ""
-    if everything or not given or form.is_valid():
-        if not everything:
-            blank = {"key": "", "version": None, "key_prefix": cache.cache.key_prefix}
-            form.cleaned_data = form.cleaned_data if given else blank
-            head = str(form.stored())
+    if everything or form.is_valid():
+        head = "" if everything else str(form.stored())
         after = query.get("after", "")
         entries = inspection.keys(cache.engine.stores, head, after, PAGE + 1)
     more = query.copy()
