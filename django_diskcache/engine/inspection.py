@@ -37,6 +37,11 @@ from .serializers import MODE_JSON, MODE_MSGPACK
 from .signing import LENGTH
 from .store import Store
 
+try:
+    from .policies import LAP, TICKS  # type: ignore[import-not-found, unused-ignore]
+except ImportError:
+    LAP, TICKS = 2**32, 1  # of a time in an access field: seconds
+
 FEW = 3000  # entries that are looked at one and all
 SAMPLE = 1000  # entries that stand for the others, of all shards together
 RUN = 4  # neighbours at each random place
@@ -156,7 +161,9 @@ def access(store: Store, entry: Entry) -> Access:
     slot = store.slot(entry.key, entry.raw, None)
     field = store.segment.access[slot]
     if policy.name == "least-recently-used":
-        return Access(last=float(field)) if field else Access()
+        now = store.clock()
+        ago = (int(now * TICKS) - field) % LAP / TICKS
+        return Access(last=now - ago) if field else Access()
     return Access(hits=field)
 
 
