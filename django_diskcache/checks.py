@@ -19,8 +19,9 @@ from django.core.checks import CheckMessage, Error, Warning
 
 from .configuration import Mistake
 from .engine.engine import _shards_in
-from .engine.eviction import EVICTION_POLICY
+from .engine.eviction import policy_type
 from .engine.files import DATABASE
+from .engine.relief import FEWEST as RESERVE_BYTES
 from .engine.segment import MIN_SLOTS
 from .engine.segment import _size as segment_bytes
 from .engine.sqlite import OLDEST, origin, sqlite3
@@ -199,13 +200,13 @@ def shards_in(path: str) -> int:
 def least_size(entry: Entry) -> int:
     """Bytes that a cache takes with a few entries in it."""
     shards = entry.configuration.shards
-    return segment_bytes(shards, MIN_SLOTS) + shards * SHARD_BYTES
+    empty = segment_bytes(shards, MIN_SLOTS) + RESERVE_BYTES + shards * SHARD_BYTES
+    return empty * 3 // 2  # a part of the limit is for what nobody has looked at yet
 
 
 def evicts(entry: Entry) -> bool:
     """Whether the cache's policy removes entries that have not expired."""
-    policy = entry.settings["eviction_policy"]
-    return bool(EVICTION_POLICY.get(policy, policy).evicts)  # it may be a class of one's own
+    return policy_type(entry.settings["eviction_policy"]).evicts
 
 
 def refusing(directory: str, shards: int) -> str:

@@ -33,14 +33,10 @@ from .disk import (
 )
 from .integrity import MODES
 from .ordering import after_prefix
+from .policies import LAP, TICKS
 from .serializers import MODE_JSON, MODE_MSGPACK
 from .signing import LENGTH
 from .store import Store
-
-try:
-    from .policies import LAP, TICKS  # type: ignore[import-not-found, unused-ignore]
-except ImportError:
-    LAP, TICKS = 2**32, 1  # of a time in an access field: seconds
 
 FEW = 3000  # entries that are looked at one and all
 SAMPLE = 1000  # entries that stand for the others, of all shards together

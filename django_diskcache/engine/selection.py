@@ -15,10 +15,10 @@ from .connection import Rows, Wait
 from .disk import INT64_MIN
 from .engine import Engine
 from .ordering import after_prefix
-from .segment import EXPIRED, FREED
+from .segment import EXPIRED
 from .store import Store
 
-BATCH = 256  # entries removed under one write lock
+BATCH = 128  # entries removed under one write lock
 CULL_STEPS = 50  # in which a cache is culled, to tell how far it is
 
 
@@ -55,7 +55,7 @@ def beginning(head: str, tail: str = "") -> Selection:
 
 
 class Amount(NamedTuple):
-    """Entries, and the bytes of their keys and values."""
+    """Entries, and the bytes of their values."""
 
     entries: int
     bytes: int
@@ -76,30 +76,33 @@ def amount(stores: Iterable[Store], selection: Selection) -> Amount:
     return Amount(sum(row[0] for row in rows), int(sum(row[1] for row in rows)))
 
 
-def remove(engine: Engine, selection: Selection, wait: Wait = None) -> Iterator[Step]:
-    """Remove what is selected.
+def remove(
+    engine: Engine, selection: Selection, wait: Wait = None, reason: int | None = None
+) -> Iterator[Step]:
+    """Remove what is selected, and give the space back that is free then.
 
+    :param reason: the kind of counter for it, if it is one that is counted
     :raises Timeout: when a write lock is not free in time
     :raises Fault: when a shard cannot be read or written
     """
     shards = len(engine.stores)
+    removed = 0
     for store in engine.stores:
-        for step in _remove(engine, store, selection, wait):
+        for step in _remove(engine, store, selection, wait, reason):
+            removed += step.entries
             yield step._replace(done=(store.number + step.done) / shards)
+    if removed:
+        engine.limits.give_back()
 
 
 def remove_expired(engine: Engine, wait: Wait = None) -> Iterator[Step]:
     """Remove what has expired by now, and count it as such; otherwise like `remove`."""
-    shards = len(engine.stores)
-    selection = expired(engine.clock())
-    for store in engine.stores:
-        for step in _remove(engine, store, selection, wait):
-            engine.segment.add(EXPIRED, store.number, step.entries)
-            engine.segment.add(FREED, store.number, step.bytes)
-            yield step._replace(done=(store.number + step.done) / shards)
+    return remove(engine, expired(engine.clock()), wait, EXPIRED)
 
 
-def _remove(engine: Engine, store: Store, selection: Selection, wait: Wait) -> Iterator[Step]:
+def _remove(
+    engine: Engine, store: Store, selection: Selection, wait: Wait, reason: int | None
+) -> Iterator[Step]:
     find = schema.FIND_SELECTED.format(selection.finds)
     delete = schema.delete_selected(selection.holds, BATCH)
     ((first, end),) = store.database.run(schema.ID_BOUNDS)
@@ -113,20 +116,21 @@ def _remove(engine: Engine, store: Store, selection: Selection, wait: Wait) -> I
             last = ids[-1]
             ids += ids[-1:] * (BATCH - len(ids))  # so that one statement is compiled
             parameters = (*ids, *selection.parameters)
-            rows = engine.removing(store, _batch, store, delete, parameters, wait)
+            rows = engine.removing(store, _batch, store, delete, parameters, wait, reason)
             removed += len(rows)
             done = (last - first + 1) / (end - first + 1)
-            yield Step(len(rows), sum(size for _, size in rows), min(1.0, done))
+            yield Step(len(rows), sum(size for _, _, size in rows), min(1.0, done))
     finally:
         if removed:
             store.segment.stamp_shard(store.number)
 
 
-def _batch(store: Store, sql: str, parameters: tuple[Any, ...], wait: Wait) -> Rows:
+def _batch(
+    store: Store, sql: str, parameters: tuple[Any, ...], wait: Wait, reason: int | None
+) -> Rows:
     with store.database.transact(wait):
         rows = store.database.run(sql, parameters)
-        store.count(-len(rows))
-        store.discard(filename for filename, _ in rows)
+        store.removed(rows, reason)
     return rows
 
 

@@ -13,32 +13,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from . import maintenance, schema
+from . import eviction, maintenance, schema
 from .engine import Engine
 from .faults import KINDS as FAULT_KINDS
-from .segment import (
-    EVICTED_ENTRIES,
-    EVICTED_SIZE,
-    EXPIRED,
-    FAULTS,
-    FREED,
-    GHOST_HITS,
-    HITS,
-    MISSES,
-    REFUSED,
-)
+from .segment import FAULTS, FILES, HITS, MISSES
 from .store import Store
 
 EXACT: Final = 4096  # ids of a shard that are all looked at
 RUNS: Final = 32  # looked at where there are more
 RUN: Final = EXACT // RUNS  # rows in each
 
-REASONS: Final = {
-    "size": EVICTED_SIZE,
-    "entries": EVICTED_ENTRIES,
-    "expired": EXPIRED,
-    "refused": REFUSED,
-}
+REASONS: Final = ("size", "entries", "expired", "refused")
 
 
 @dataclass(frozen=True)
@@ -153,29 +138,31 @@ def reset(engine: Engine) -> None:
     """Let all counters begin again at zero, for all processes."""
     engine.near.flush()
     faults = range(FAULTS, FAULTS + len(FAULT_KINDS))
-    for kind in (HITS, MISSES, *REASONS.values(), FREED, GHOST_HITS, *faults):
+    for kind in (HITS, MISSES, *eviction.REASONS.values(), *faults):
         for store in engine.stores:
             engine.segment.rebase(kind, store.number)
 
 
 def contents(store: Store) -> Contents:
     """What has to be asked of the shard's database."""
-    return Contents(*count(store), maintenance.volume(store))
+    in_files = store.segment.total(FILES, store.number)
+    return Contents(*count(store), maintenance.volume(store) + in_files)
 
 
 def _shard(store: Store, found: Contents) -> ShardFigures:
     def total(kind: int) -> int:
         return store.segment.total(kind, store.number)
 
+    gone = {name: total(kind) for name, kind in eviction.REASONS.items()}
     return ShardFigures(
         entries=found.entries,
         volume=found.volume,
         size_limit=store.settings["size_limit"] // store.segment.shards,
         hits=total(HITS),
         misses=total(MISSES),
-        evictions={name: total(kind) for name, kind in REASONS.items()},
-        freed=total(FREED),
-        ghost_hits=total(GHOST_HITS),
+        evictions={name: gone[name] for name in REASONS},
+        freed=gone["freed"],
+        ghost_hits=gone["ghost_hits"],
         expired_pending=found.expired,
         errors={kind: total(FAULTS + index) for index, kind in enumerate(FAULT_KINDS)},
         estimated=found.estimated,

@@ -203,9 +203,7 @@ def test_expire(site: Path, clock: FakeClock) -> None:
     for number in range(10):
         cache().set(f"key-{number}", "x" * 100, timeout=5 if number < 6 else None)
     clock.advance(10)
-    assert document("cacheexpire", "default") == {
-        "default": {"removed": 6, "freed": 6 * (100 + len(":1:key-0"))}
-    }
+    assert document("cacheexpire", "default") == {"default": {"removed": 6, "freed": 6 * 100}}
     assert len(cache()) == 4
     assert called("cacheexpire", "default") == "default: 0 entries expired, 0 bytes freed\n"
 
@@ -270,7 +268,7 @@ def test_evict(site: Path) -> None:
         "no": 0,
     }
     assert found["default"]["removed"] == 6
-    assert found["default"]["freed"] > 6 * 50
+    assert found["default"]["freed"] == 6 * 50
     assert sorted(cache()) == ["4", "5", "none"]
     assert len(cache("second")) == 9
     assert len(called("cacheevict", "a", "b").splitlines()) == 4

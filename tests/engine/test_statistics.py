@@ -159,11 +159,11 @@ def test_a_big_shard_is_not_scanned(cache: Cache) -> None:
     database = cache.engine.stores[0].database
     database.close()
     with database.transact() as transaction:
-        transaction.connection.set_progress_handler(lambda: seen.append(1) or 0, 1000)  # type: ignore[func-returns-value]
+        transaction.connection.raw.set_progress_handler(lambda: seen.append(1) or 0, 1000)  # type: ignore[func-returns-value]
         assert statistics.count(cache.engine.stores[0])[2]
         sampled = len(seen)
         assert len(cache) == 33_334
-        transaction.connection.set_progress_handler(None, 0)
+        transaction.connection.raw.set_progress_handler(None, 0)
     assert sampled < 100  # thousands of SQLite's steps, by a few for each of 4096 rows
 
 
