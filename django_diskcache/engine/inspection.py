@@ -31,6 +31,7 @@ from .disk import (
     JSONDisk,
     Place,
 )
+from .fifo import MOST_HITS
 from .integrity import MODES
 from .ordering import after_prefix
 from .policies import LAP, TICKS
@@ -95,10 +96,11 @@ class Preview(NamedTuple):
 
 
 class Access(NamedTuple):
-    """What the eviction policy knows of an entry's use: one of the two, if anything."""
+    """What the eviction policy knows of an entry's use: the last one, their number, or nothing."""
 
     last: float | None = None  # when it was read or stored last
     hits: int | None = None  # about how often it was read
+    more: bool = False  # or more often: it is not counted further
 
 
 class Sample(NamedTuple):
@@ -160,7 +162,12 @@ def access(store: Store, entry: Entry) -> Access:
         now = store.clock()
         ago = (int(now * TICKS) - field) % LAP / TICKS
         return Access(last=now - ago) if field else Access()
-    return Access(hits=field)
+    if policy.name == "least-frequently-used":
+        return Access(hits=field)
+    if policy.name == "s3-fifo":
+        hits = field & MOST_HITS
+        return Access(hits=hits, more=hits == MOST_HITS)
+    return Access()  # what one of another's means only that knows
 
 
 def preview(store: Store, entry: Entry) -> Preview:

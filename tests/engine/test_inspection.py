@@ -198,6 +198,7 @@ def test_access_by_policy(make_cache: Callable[..., Cache], clock: FakeClock) ->
         "least-recently-stored": Access(),
         "least-recently-used": Access(last=clock.now),
         "least-frequently-used": Access(hits=3),
+        "s3-fifo": Access(hits=3, more=True),
     }
     for policy, access in expected.items():
         cache = make_cache(policy, eviction_policy=policy)
@@ -207,7 +208,7 @@ def test_access_by_policy(make_cache: Callable[..., Cache], clock: FakeClock) ->
         store = stores_of(cache)[0]
         clock.advance(10)
         found = inspection.access(store, entry_of(cache, "key"))
-        assert found.hits == access.hits
+        assert (found.hits, found.more) == (access.hits, access.more)
         assert found.last == pytest.approx(access.last, abs=1)
         clock.advance(-10)
 
