@@ -261,6 +261,54 @@ FILE_BYTES = f"""
     WHERE filename IS NOT NULL
 """
 
+# Traffic over time, see `history`: what had been counted when a minute or an hour began.
+CREATE_HISTORY = """
+    CREATE TABLE IF NOT EXISTS history (
+        step INTEGER NOT NULL,
+        at INTEGER NOT NULL,
+        hits INTEGER NOT NULL,
+        misses INTEGER NOT NULL,
+        evicted INTEGER NOT NULL,
+        expired INTEGER NOT NULL,
+        errors INTEGER NOT NULL,
+        PRIMARY KEY (step, at)
+    ) WITHOUT ROWID
+"""
+HAS_HISTORY_TABLE = "SELECT 1 FROM sqlite_master WHERE name = 'history'"
+HAS_HISTORY = "SELECT 1 FROM history WHERE step = ? AND at = ?"
+ADD_HISTORY = "INSERT OR IGNORE INTO history VALUES (?, ?, ?, ?, ?, ?, ?)"
+FORGET_HISTORY = "DELETE FROM history WHERE step = ? AND at < ?"
+HISTORY = """
+    SELECT at, hits, misses, evicted, expired, errors FROM history
+    WHERE step = ? AND at >= ? AND at <= ? ORDER BY at
+"""
+
+# Looks at entries, see `inspection`: all of an entry but its value, and the bytes of that.
+# SQLite knows the length of a blob without reading it. Whoever wrote a row, these are of the
+# types that they should be.
+DETAILS = """
+    id, key, raw + 0, expire + 0.0, store_time + 0.0, tag, CAST(mode AS INTEGER),
+    CAST(updates AS INTEGER), CAST(filename AS TEXT),
+    CASE WHEN filename IS NOT NULL THEN CAST(size AS INTEGER)
+        WHEN typeof(value) = 'blob' THEN length(value)
+        ELSE IFNULL(length(CAST(value AS BLOB)), 0) END
+"""
+DETAILS_OF = f"SELECT {DETAILS} FROM cache WHERE key = ? AND raw = ?"
+DETAILS_BY_ID = f"SELECT {DETAILS} FROM cache WHERE id = ?"
+DETAILS_FROM = f"SELECT {DETAILS} FROM cache WHERE id >= ? ORDER BY id LIMIT ?"
+DETAILS_BY_KEY = f"""
+    SELECT {DETAILS} FROM cache WHERE key >= ? AND key < ? AND raw = 1 ORDER BY key LIMIT ?
+"""
+FILES_FROM = """
+    SELECT id, CAST(size AS INTEGER) FROM cache WHERE filename >= ? AND filename IS NOT NULL
+    ORDER BY filename LIMIT ?
+"""
+TAGGED = "SELECT COUNT(*) FROM (SELECT 1 FROM cache WHERE tag = ? LIMIT ?)"
+BEGINNING = """
+    SELECT CASE WHEN typeof(value) IN ('blob', 'text') THEN substr(value, 1, ?) ELSE value END
+    FROM cache WHERE id = ?
+"""
+
 # Check.
 FILE_ROWS = "SELECT id, filename, size FROM cache WHERE filename IS NOT NULL"
 INTEGRITY = "PRAGMA integrity_check"

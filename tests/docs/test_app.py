@@ -100,7 +100,7 @@ def test_every_call_of_manage_py_is_understood(
     page: str, line: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     name, *arguments = shlex.split(line)
-    if name in ("demo", "migrate", "runserver"):
+    if name in ("createsuperuser", "demo", "migrate", "runserver"):
         pytest.skip("runs a site")
 
     def stop(self: Any, seconds: float) -> None:
