@@ -1,4 +1,4 @@
-"""The directive ``options``: all options of a table, from the tables that the code itself reads.
+"""The directive ``options``: all options of a table, from those that the code itself reads.
 
 Its argument is ``engine`` or ``backend``. It makes a table of them and then a heading for each.
 Its content is paragraphs ``name: text``, which say more about an option than its line of help.
