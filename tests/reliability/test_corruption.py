@@ -1,0 +1,144 @@
+"""Files that are damaged, before a start and under running processes.
+
+Each case is drawn from a seed, which is in the name of the test and in what it says when it
+fails. Of values that are pickled none may ever be wrong: they are signed. Texts, bytes and
+numbers are stored as they are.
+"""
+
+from __future__ import annotations
+
+import shutil
+from functools import partial
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+from .damage import DAMAGES, TARGETS, victim
+from .faces import (
+    KEYS,
+    Outcome,
+    Watch,
+    exercise,
+    fill_in,
+    open_django,
+    read_all,
+    signed_wrong,
+    works,
+)
+from .processes import Board, Child, Children, in_child, until
+
+SEEDS = [
+    *range(4),
+    *(pytest.param(seed, marks=pytest.mark.long) for seed in range(4, 100)),
+]
+
+
+def _prepare(top: Path) -> None:
+    """A filled cache as processes leave it that are killed: with its logs."""
+    cache = open_django(top / "open")
+    fill_in(cache)
+    shutil.copytree(top / "open", top / "killed", symlinks=True)
+    cache.shutdown()
+    shutil.copytree(top / "open", top / "closed", symlinks=True)
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    top = tmp_path_factory.mktemp("prepared")
+    in_child(_prepare, top)
+    return top
+
+
+def _copy(source: Path, target: Path) -> Path:
+    shutil.copytree(source, target, symlinks=True)
+    return target
+
+
+def _use(directory: Path) -> tuple[Any, list[str]]:
+    cache = open_django(directory)
+    return exercise(cache), works(cache)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("target", TARGETS)
+def test_damaged_before_the_start(
+    prepared: Path, tmp_path: Path, target: str, seed: int
+) -> None:
+    for name, damage in DAMAGES.items():
+        random = Random(f"{seed} {target} {name}")
+        state = random.choice(("killed", "closed"))
+        if target in ("log", "shared memory"):  # a closed cache has none
+            state = "killed"
+        case = f"{name}, {target}, {state}, seed {seed}"
+        directory = _copy(prepared / state, tmp_path / name)
+        path = victim(directory, target, random)
+        assert path is not None, case
+        damage(path, random)
+        outcome, broken = in_child(_use, directory)
+        assert outcome.raised == [], f"{case}: {outcome.raised[0]}"
+        assert signed_wrong(outcome) == [], case
+        assert broken == [], case
+        shutil.rmtree(directory)
+
+
+# While processes run
+
+STOP, FIRST = 0, 1  # on the board: whether to stop, and how often each child went around
+RUNNERS = 2
+ROUNDS = 3  # that each child goes around after the damage
+
+# What damages a mapping that a process is looking at kills it by SIGBUS, whoever the process
+# is: SQLite maps its -shm file, the cache its segment. These are only ever replaced here.
+MAPPED = {"segment": ("deleted", "bits_flipped", "zeroed"), "shared memory": ("deleted",)}
+
+
+def _run(directory: Path, board: Board, number: int) -> tuple[Outcome, list[str]]:
+    cache = open_django(directory)
+    total = Watch()
+    while not board[STOP]:
+        outcome = exercise(cache, 2 + board[FIRST + number])
+        total.wrong += outcome.wrong
+        total.raised += outcome.raised
+        board[FIRST + number] += 1
+    return total.outcome(), works(cache)
+
+
+def _all_went_around(running: list[Child], board: Board, case: str, rounds: int) -> bool:
+    for child in running:
+        assert child.exitcode is None, (case, child.exitcode, child.result())
+    return all(board[FIRST + number] >= rounds for number in range(len(running)))
+
+
+@pytest.mark.parametrize("seed", SEEDS[:1] + SEEDS[4:30])
+@pytest.mark.parametrize("target", TARGETS)
+def test_damaged_while_running(prepared: Path, tmp_path: Path, target: str, seed: int) -> None:
+    for name in MAPPED.get(target, DAMAGES):
+        random = Random(f"{seed} {target} {name}")
+        case = f"{name}, {target}, seed {seed}"
+        directory = _copy(prepared / "killed", tmp_path / name)
+        board = Board(FIRST + RUNNERS)
+        with Children() as children:
+            running = [children.start(_run, directory, board, n) for n in range(RUNNERS)]
+
+            all_are = partial(_all_went_around, running, board, case)
+            until(partial(all_are, 1), case)
+            path = until(partial(victim, directory, target, random), case)
+            try:
+                DAMAGES[name](path, random)
+            except FileNotFoundError:
+                continue  # a value file that was just overwritten
+            goal = max(board[FIRST + n] for n in range(RUNNERS)) + ROUNDS
+            until(partial(all_are, goal), case)
+            board[STOP] = 1
+            for child in running:
+                outcome, _ = child.result()
+                assert outcome.raised == [], f"{case}: {outcome.raised[0]}"
+                assert signed_wrong(outcome) == [], case
+        assert in_child(_works, directory) == [], case
+        shutil.rmtree(directory)
+
+
+def _works(directory: Path) -> list[str]:
+    return works(open_django(directory))
