@@ -82,7 +82,7 @@ def _upsert(store: Store, rows: list[list[Any]], places: list[Place], wait: Wait
     with store.transact(wait) as transaction:
         transaction.slots.update(store.segment.slot(place[2]) for place in places)
         if store.settings["max_entries"] is None:
-            stored = transaction.connection.executemany(schema.SET, rows).rowcount
+            stored = store.database.run_many(schema.SET, rows)
             if stored == len(rows):  # else some had their value in a file
                 return 0
         pairs = zip(rows, places, strict=True)
@@ -95,7 +95,7 @@ def delete(store: Store, places: Sequence[Place], wait: Wait) -> int:
     with store.transact(wait) as transaction:
         transaction.slots.update(store.segment.slot(place[2]) for place in places)
         values = [(*place[:2], now) for place in places]
-        removed = transaction.connection.executemany(schema.DELETE_PLAIN, values).rowcount
+        removed = store.database.run_many(schema.DELETE_PLAIN, values)
         store.count(-removed)
         if removed < len(places):  # the others are not there, have expired, or have a file
             removed += sum(store.remove(place, wait) is not None for place in places)

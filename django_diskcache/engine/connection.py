@@ -4,6 +4,11 @@ Any thread may borrow any connection, for one statement or for one transaction; 
 open files is therefore bounded by the pool, whatever the number of threads. SQLite's own busy
 handler is off: it sleeps in steps of milliseconds, where most locks are free again after tens
 of microseconds. `wait` is, everywhere, the seconds that a call may wait; None means for ever.
+Whatever else SQLite has to say leaves this module as a `Fault`.
+
+When a shard was made anew, the connections of all processes are to a file that is no longer
+there. So each look compares the shard's *generation*, a number on the segment, with that of
+the connections, and opens new ones if it is another.
 
 A child process must not inherit an open connection. SQLite keeps the locks of a process in its
 memory; the child would believe that it has the parent's, take none of its own, and somebody who
@@ -20,12 +25,13 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from operator import attrgetter
 from threading import get_ident
 from typing import Any, TypeAlias, TypeVar, overload
 
+from . import faults
 from .errors import Timeout
 from .sqlite import OLDEST, sqlite3
 
@@ -39,7 +45,7 @@ LONGEST_PAUSE = 2e-3  # seconds
 FORK_PATIENCE = 5.0  # seconds that a fork waits for the transactions of other threads
 
 
-def is_busy(error: sqlite3.OperationalError) -> bool:
+def is_busy(error: sqlite3.Error) -> bool:
     """Whether another connection's lock is all that is wrong."""
     # sqlite_errorcode exists from Python 3.11 on; the texts are SQLite's own and fixed. The
     # second one means that too many were beginning to read the log at the same moment.
@@ -129,6 +135,10 @@ class Database:
         self._leaving = 0  # those of earlier epochs that are still in use
         self._forking = False
         self._useless = False  # in a child that inherited a connection in use
+        self._generations: Sequence[int] = (0,)
+        self._place = 0  # of this shard's generation among them
+        self._generation = 0
+        self._reopened: Callable[[], Callable[[], object] | None] = lambda: None
         self._returned = threading.Condition(threading.Lock())
         self._finalizer = weakref.finalize(self, _close_all, self._idle)
         _databases.add(self)
@@ -137,6 +147,23 @@ class Database:
     def opened(self) -> int:
         """How many connections are open now."""
         return self._open
+
+    def watch(
+        self, generations: Sequence[int], place: int, reopened: Callable[[], object]
+    ) -> None:
+        """Open new connections whenever the number at this place changes.
+
+        :param reopened: a method, held weakly, that is called when it has
+        """
+        self._generations, self._place = generations, place
+        self._reopened = weakref.WeakMethod(reopened)
+        self._generation = generations[place]
+
+    def _renew(self) -> None:
+        self._generation = self._generations[self._place]
+        self.close()
+        if (reopened := self._reopened()) is not None:
+            reopened()
 
     @overload
     def run(self, sql: str, parameters: Sequence[Any] = (), wait: Wait = None) -> Rows: ...
@@ -161,24 +188,36 @@ class Database:
 
         :param outcome: what to return of the statement instead, such as `changed_rows`
         :raises Timeout: when the database is locked for more than `wait` seconds
+        :raises Fault: when something is wrong with it
         """
         if self._transactions:
             transaction = self._transactions.get(get_ident())
             if transaction is not None:
-                return outcome(transaction.connection.step(sql, parameters))
+                try:
+                    return outcome(transaction.connection.step(sql, parameters))
+                except sqlite3.Error as error:
+                    raise faults.fault(error, self.path) from error
+        if self._generations[self._place] != self._generation:
+            self._renew()
         try:
             connection = self._idle.pop()  # the common case of _borrow
         except IndexError:
             connection = self._borrow(wait)
         try:
-            try:
-                return outcome(connection.step(sql, parameters))
-            except sqlite3.OperationalError as error:
-                if not is_busy(error):
-                    raise
+            return outcome(connection.step(sql, parameters))
+        except sqlite3.Error as error:
+            if not is_busy(error):
+                raise faults.fault(error, self.path) from error
+            with faults.named(self.path):
                 return patiently(lambda: outcome(connection.step(sql, parameters)), wait)
         finally:
             self._give_back(connection)
+
+    def run_many(self, sql: str, rows: Iterable[Sequence[Any]]) -> int:
+        """How many rows the statement changed, run for each of these in the transaction."""
+        transaction = self._transactions[get_ident()]
+        with faults.named(self.path):
+            return transaction.connection.executemany(sql, rows).rowcount
 
     def current(self) -> Transaction | None:
         """The transaction that this thread is in, if any."""
@@ -192,21 +231,26 @@ class Database:
         commits at its end, and rolls back when an exception leaves it.
 
         :raises Timeout: when the write lock is not free within `wait` seconds
+        :raises Fault: when something is wrong with the database
         """
         outer = self.current()
         if outer is not None:
             yield outer
             return
+        if self._generations[self._place] != self._generation:
+            self._renew()
         connection = self._borrow(wait)
         thread = get_ident()
         actions: list[Callable[[], object]] = []
         try:
-            patiently(lambda: connection.execute("BEGIN IMMEDIATE"), wait)
+            with faults.named(self.path):
+                patiently(lambda: connection.execute("BEGIN IMMEDIATE"), wait)
             transaction = self._transactions[thread] = Transaction(connection)
             try:
                 yield transaction
                 if self._transactions.get(thread) is transaction:  # else: a forked child
-                    patiently(lambda: connection.execute("COMMIT"), wait)
+                    with faults.named(self.path):
+                        patiently(lambda: connection.execute("COMMIT"), wait)
             except BaseException:
                 actions = self._ended(thread, transaction, transaction.on_rollback)
                 raise
@@ -225,8 +269,7 @@ class Database:
         if self._transactions.get(thread) is not transaction:
             return []  # forked inside the transaction: it is the parent's to end
         del self._transactions[thread]
-        if transaction.connection.in_transaction:
-            transaction.connection.rollback()
+        _roll_back(transaction.connection)
         # They may refer to the transaction, and a cycle would keep the connections open.
         transaction.on_commit, transaction.on_rollback = [], []
         return actions
@@ -256,7 +299,8 @@ class Database:
                 # notification (see _give_back), hence the bound.
                 self._returned.wait(0.005 if left is None else min(left, 0.005))
         try:
-            return patiently(lambda: self._connect(epoch), wait)
+            with faults.named(self.path):
+                return patiently(lambda: self._connect(epoch), wait)
         except BaseException:
             with self._returned:
                 if epoch == self._epoch:
@@ -289,8 +333,7 @@ class Database:
                 with self._returned:
                     self._leaving -= 1
             return
-        if connection.in_transaction:  # an interrupt fell between BEGIN and its bookkeeping
-            connection.rollback()
+        _roll_back(connection)  # an interrupt fell between BEGIN and its bookkeeping
         self._idle.append(connection)  # atomic, without the lock: the common path
         if self._open >= self._limit:
             with self._returned:
@@ -341,6 +384,13 @@ class Database:
         self._forking = False
         self._epoch += 1
         self._open = self._leaving = 0
+
+
+def _roll_back(connection: Connection) -> None:
+    if connection.in_transaction:
+        # What cannot even be rolled back is seen by the next who uses the connection.
+        with suppress(sqlite3.Error):
+            connection.rollback()
 
 
 def _emptied(idle: list[Connection]) -> list[Connection]:

@@ -16,6 +16,22 @@ class Timeout(Exception):
         return self.args[0] if self.args and type(self.args[0]) is int else 0
 
 
+class Fault(Exception):
+    """Something is wrong with the store: with its disk, its permissions or its files.
+
+    Caches turn it into a miss or False. Collections, locks and `incr` raise it: what they were
+    asked to do was not done. The exception that it came from is its ``__cause__``.
+    """
+
+    def __init__(self, kind: str, path: str, error: object) -> None:
+        super().__init__(kind, path, str(error))
+        self.kind = kind  # one of `faults.KINDS`
+        self.path = path  # of the database or file it was met in
+
+    def __str__(self) -> str:
+        return f"{self.args[1]}: {self.kind}: {self.args[2]}"
+
+
 class Foreign(Exception):
     """A row's pickle has no signature of ours; it is a miss, so callers never see this."""
 

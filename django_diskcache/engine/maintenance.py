@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from . import files, schema
-from .connection import Wait
+from .connection import Wait, changed_rows
 from .disk import INT64_MIN
 from .errors import EmptyDirWarning, Timeout, UnknownFileWarning
 from .segment import ENTRIES
@@ -105,7 +105,7 @@ def clear(store: Store, wait: Wait) -> int:
     with store.transact(wait) as transaction:
         transaction.whole = True
         filenames = [name for (name,) in store.database.run(schema.FILENAMES)]
-        removed = transaction.connection.execute(schema.CLEAR).rowcount
+        removed = store.database.run(schema.CLEAR, (), wait, changed_rows)
         store.discard(filenames)
         store.count(-removed)
     return removed

@@ -185,7 +185,7 @@ OPTIONS = {
         ),
         Option("sqlite_cache_size", 2**10, integer(-(2**31), 2**31), "pages", "Page cache."),
         Option("sqlite_journal_mode", "wal", choice(*JOURNAL_MODES), "", "SQLite's journal."),
-        Option("sqlite_mmap_size", 2**26, size, "bytes", "What SQLite reads by memory map."),
+        Option("sqlite_mmap_size", 0, size, "bytes", "What SQLite reads by memory map."),
         Option(
             "sqlite_synchronous",
             1,

@@ -13,8 +13,7 @@ from typing import Any
 from . import schema
 from .connection import Wait
 from .disk import INT64_MAX, INT64_MIN, Place
-from .errors import Timeout
-from .sqlite import sqlite3
+from .faults import FAULTS
 from .store import Store
 
 
@@ -46,7 +45,7 @@ def _known(store: Store, rows: Iterable[Sequence[Any]]) -> Iterator[Any]:
         if store.trust.trusts_key(key, raw, signature):
             yield store.disk.get(key, bool(raw))
         else:
-            with suppress(Timeout, sqlite3.OperationalError):  # or else the next time
+            with suppress(*FAULTS):  # or else the next time
                 store.refuse_key(key, raw, signature, 0)
 
 

@@ -44,6 +44,9 @@ CREATE = (
     """,
 )
 
+TABLES = "SELECT name FROM sqlite_master"
+WHOSE = "SELECT application_id, user_version FROM pragma_application_id, pragma_user_version"
+
 CREATE_TAG_INDEX = "CREATE INDEX IF NOT EXISTS cache_tag ON cache (tag) WHERE tag IS NOT NULL"
 HAS_TAG_INDEX = "SELECT 1 FROM sqlite_master WHERE name = 'cache_tag'"
 DROP_TAG_INDEX = "DROP INDEX IF EXISTS cache_tag"

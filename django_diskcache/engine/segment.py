@@ -53,6 +53,7 @@ REFUSED: Final = 7
 FREED: Final = 8  # bytes of all that
 GHOST_HITS: Final = 9  # sets of a key that was evicted lately
 FAULTS: Final = 10  # the first of the kinds of faults, in the order of `faults.KINDS`
+GENERATION: Final = 20  # not a count: which file of the shard is in use, in stripe 0
 BASE: Final = 24
 KINDS: Final = 48
 
@@ -126,7 +127,11 @@ class Segment:
 
     def add(self, kind: int, shard: int, number: int) -> None:
         """Count `number` more of `kind` in `shard`."""
-        self.counters[(kind * self.shards + shard) * STRIPES + self.stripe] += number
+        place = (kind * self.shards + shard) * STRIPES + self.stripe
+        try:
+            self.counters[place] += number
+        except ValueError:  # more than 64 bits: the file was damaged
+            self.counters[place] = number
 
     def total(self, kind: int, shard: int) -> int:
         """The sum over all processes since the last `rebase`."""
@@ -137,7 +142,16 @@ class Segment:
     def rebase(self, kind: int, shard: int, value: int = 0) -> None:
         """Let `total` be `value` from now on."""
         base = ((BASE + kind) * self.shards + shard) * STRIPES
-        self.counters[base] += self.total(kind, shard) - value
+        try:
+            self.counters[base] += self.total(kind, shard) - value
+        except ValueError:  # more than 64 bits: the file was damaged
+            for stripe in range(STRIPES):
+                self.counters[(kind * self.shards + shard) * STRIPES + stripe] = 0
+            self.counters[base] = -value
+
+    def generation(self, shard: int) -> int:
+        """Index into `counters` of the number that changes when `shard` is made anew."""
+        return (GENERATION * self.shards + shard) * STRIPES
 
     def hand(self, shard: int) -> int:
         """Index into `counters` of the place that the sweep of `shard` has reached."""

@@ -30,8 +30,9 @@ from .disk import (
     Stored,
     portable_hash,
 )
-from .errors import ENOVAL, Foreign, Timeout
+from .errors import ENOVAL, Fault, Foreign, Timeout
 from .eviction import EVICTION_POLICY, Policy
+from .faults import FAULTS, named
 from .nearcache import NearCache
 from .segment import ENTRIES, Segment
 from .signing import NO_SECRETS, Secrets
@@ -71,6 +72,7 @@ class Store:
     """
 
     limits: Limits  # told of every write; set by the limits themselves
+    inode = 0  # of the file that was opened
 
     def __init__(
         self,
@@ -103,6 +105,7 @@ class Store:
     def attach(self, segment: Segment) -> None:
         """Use this segment from now on."""
         self.segment = segment
+        self.database.watch(segment.counters, segment.generation(self.number), self.trust.renew)
 
     @property
     def policy(self) -> Policy:
@@ -112,21 +115,37 @@ class Store:
     # The file
 
     def create(self) -> None:
-        """Make the file and its tables; the caller holds the directory's lock."""
+        """Make the file and its tables; the caller holds the directory's lock.
+
+        :raises Fault: when something is wrong with the file, or it is not one of ours
+        """
+        with named(self.path):
+            self._create()
+
+    def _create(self) -> None:
         files.make_directory(self.directory)
         # Made here, and not by SQLite, for its mode; the log and its index inherit it. Never
         # opened when it is there: closing it would drop the locks that SQLite has on it.
         with suppress(FileExistsError):
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
-        ((version,),) = self.database.run("PRAGMA user_version")
-        if version == 0:
-            with self.database.transact() as transaction:
+        if not self.database.run(schema.TABLES):
+            with self.database.transact():
                 for statement in schema.CREATE:
-                    transaction.connection.execute(statement)
-                transaction.connection.execute(f"PRAGMA application_id={schema.APPLICATION_ID}")
-                transaction.connection.execute(f"PRAGMA user_version={schema.VERSION}")
+                    self.database.run(statement)
+                self.database.run(f"PRAGMA application_id={schema.APPLICATION_ID}")
+                self.database.run(f"PRAGMA user_version={schema.VERSION}")
                 self.trust.make_identity()
+        elif self.database.run(schema.WHOSE) != [(schema.APPLICATION_ID, schema.VERSION)]:
+            raise Fault("corrupt", self.path, "a database of another kind or version")
         self.trust.begin()
+        self.inode = os.stat(self.path).st_ino
+
+    def lost(self) -> bool:
+        """Whether the file at the path is not the one that was opened."""
+        try:
+            return os.stat(self.path).st_ino != self.inode
+        except OSError:
+            return True
 
     def _configure(self, connection: sqlite3.Connection) -> None:
         settings = self.settings
@@ -302,7 +321,7 @@ class Store:
         """Say that a row is foreign, and remove it unless another has taken its place."""
         self.trust.warn(self.clock())
         seen = (*place[:2], row.mode, row.filename, row.value)
-        with suppress(Timeout, sqlite3.OperationalError):  # a read must not fail for it
+        with suppress(*FAULTS):  # a read must not fail for it
             self._remove_foreign(schema.DELETE_VALUE, seen, place[2], wait)
 
     def refuse_key(self, key: Any, raw: int, signature: Any, wait: Wait) -> None:

@@ -1,0 +1,94 @@
+"""What can go wrong with the store itself, as a closed list.
+
+Whatever SQLite or the file system raises becomes a `Fault` of one of these kinds where it
+happens, or it is somebody's mistake and stays what it is. Above, one place decides what a
+fault means: `KeyedCache.safely` for the caller, `Engine.met` for the store.
+
+- ``locked``: another held a lock for longer than the call was to wait (`Timeout`)
+- ``full``: the disk, a quota, or the address space of a file is used up
+- ``corrupt``: what is in a database is not what SQLite wrote there
+- ``denied``: permissions, a read-only file system, too many open files
+- ``lost``: the directory or a database is gone
+- ``other``: an input or output error, and what SQLite says of no known cause
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from .errors import Fault, Timeout
+from .sqlite import sqlite3
+
+KINDS = ("locked", "full", "corrupt", "denied", "lost", "other")
+FAULTS = (Timeout, Fault)
+
+# SQLite's texts, which are fixed; codes exist only from Python 3.11 on.
+_TEXTS = (
+    ("is full", "full"),
+    ("malformed", "corrupt"),
+    ("not a database", "corrupt"),
+    ("no such", "corrupt"),  # a table or a column: it is another's database, or was emptied
+    ("has no column", "corrupt"),
+    ("is locked", "locked"),
+    ("locking protocol", "locked"),
+    ("readonly", "denied"),
+    ("access permission denied", "denied"),
+    ("authorization denied", "denied"),
+)
+# Extended codes of "disk I/O error", known from Python 3.11 on: the log's index cannot grow;
+# there is less in a file than its header says.
+_CODES = {4874: "full", 522: "corrupt"}
+_ERRNO = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "full"),
+    **dict.fromkeys(
+        (errno.EACCES, errno.EPERM, errno.EROFS, errno.EMFILE, errno.ENFILE), "denied"
+    ),
+    **dict.fromkeys((errno.ENOENT, errno.ENOTDIR, errno.ESTALE), "lost"),
+}
+
+
+def kind_of(error: BaseException, path: str) -> str | None:
+    """The kind of fault that an exception is, or None: it is a mistake of a caller.
+
+    :param path: of the file that it is about
+    """
+    if isinstance(error, Fault):
+        return error.kind
+    if isinstance(error, Timeout):
+        return "locked"
+    if isinstance(error, OSError):
+        return _ERRNO.get(error.errno or 0, "other")
+    # An interface was misused, or a value is of a type that SQLite does not take.
+    if isinstance(error, (sqlite3.ProgrammingError, sqlite3.InterfaceError)):
+        return None
+    if isinstance(error, sqlite3.OperationalError):
+        text = str(error)
+        for part, kind in _TEXTS:
+            if part in text:
+                return kind
+        if "unable to open" in text:
+            return "denied" if os.path.exists(path) else "lost"
+        return _CODES.get(getattr(error, "sqlite_errorcode", 0), "other")
+    if isinstance(error, sqlite3.Error):
+        return "corrupt"  # a broken constraint, say: our statements keep all of them
+    return None
+
+
+def fault(error: BaseException, path: str) -> BaseException:
+    """The `Fault` that an exception is, or the exception itself if it is none."""
+    kind = kind_of(error, path)
+    if kind is None or isinstance(error, FAULTS):
+        return error
+    return Fault(kind, path, error)
+
+
+@contextmanager
+def named(path: str) -> Iterator[None]:
+    """A context that turns what is raised in it about the file at `path` into faults."""
+    try:
+        yield
+    except (OSError, sqlite3.Error) as error:
+        raise fault(error, path) from error
