@@ -179,11 +179,18 @@ class Ledger:
         os.close(self._descriptor)
 
 
-def noted(path: Path) -> list[list[Any]]:
-    """All that is in the ledger at `path`."""
+def noted(path: Path, last: int | None = None) -> list[list[Any]]:
+    """What is in the ledger at `path`.
+
+    :param last: only what is in so many bytes at its end
+    """
     if not path.exists():
         return []
-    return [json.loads(line) for line in path.read_text().splitlines()]
+    with path.open("rb") as file:
+        skipped = max(0, path.stat().st_size - last) if last is not None else 0
+        file.seek(skipped)
+        lines = file.read().splitlines()
+    return [json.loads(line) for line in (lines[1:] if skipped else lines)]
 
 
 class Board:
