@@ -20,7 +20,7 @@ from django.core.cache.backends.base import (
 )
 
 from .asynchronous import AsyncMethods
-from .engine import ENOVAL, UNKNOWN, Cache, Deque, Index, ordering
+from .engine import ENOVAL, UNKNOWN, Cache, Deque, Index
 from .engine.disk import pickle_key
 from .engine.memoize import Decorator, Function, Results, refuse_bare, wrapper_of
 from .opened import opened
@@ -332,6 +332,13 @@ class DjangoCache(AsyncMethods, BaseCache):  # type: ignore[misc]
         """
         return self._cache.stats(enable, reset)
 
+    def faults(self) -> dict[str, int]:
+        """How many faults all processes have met, by their kind, since statistics were reset.
+
+        The kinds are ``locked``, ``full``, ``corrupt``, ``denied``, ``lost`` and ``other``.
+        """
+        return self._cache.faults()
+
     def volume(self) -> int:
         """Bytes that the cache takes on disk."""
         return self._cache.volume()
@@ -353,10 +360,9 @@ class DjangoCache(AsyncMethods, BaseCache):  # type: ignore[misc]
             raise NotImplementedError(
                 "KEY_FUNCTION makes keys that the original is not part of"
             )
-        for store in self._cache.engine.stores:
-            for key in ordering.live_text_keys(store, head, 1000):
-                if key.endswith(tail):
-                    yield key[len(head) : len(key) - len(tail)]
+        for key in self._cache.live_text_keys(head):
+            if key.endswith(tail):
+                yield key[len(head) : len(key) - len(tail)]
 
     def close(self, **kwargs: Any) -> None:
         """The end of a request: notice that the directory was removed or replaced.

@@ -8,7 +8,7 @@ any case, because settings that come from the environment are upper-cased; value
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -32,6 +32,18 @@ def disk_class(value: Any) -> type[Disk]:
     if isinstance(value, type) and issubclass(value, Disk):
         return value
     raise Refused("Disk or a subclass of it, or its dotted path")
+
+
+def error_handler(value: Any) -> Callable[[Exception], object] | None:
+    """A callable, from itself or its dotted path, or None."""
+    if isinstance(value, str):
+        try:
+            value = import_string(value)
+        except (ImportError, TypeError, ValueError) as error:
+            raise Refused(f"the dotted path of a callable ({error})") from None
+    if value is None or callable(value):
+        return value  # type: ignore[no-any-return]
+    raise Refused("a callable that takes an exception, or its dotted path")
 
 
 def default_timeout(value: Any) -> int | None:
@@ -65,6 +77,20 @@ FACE_OPTIONS = {
             "",
             "Sign what is pickled with SECRET_KEY; what is not signed is a miss.",
         ),
+        Option(
+            "error_handler",
+            None,
+            error_handler,
+            "",
+            "A callable that is told each `Fault` and `Timeout` that a call has met.",
+        ),
+        Option(
+            "strict",
+            False,
+            flag,
+            "",
+            "Raise them instead of counting them as misses; for tests and debugging.",
+        ),
     )
 }
 
@@ -80,6 +106,8 @@ class Configuration(NamedTuple):
     timeout: float
     disk: type[Disk]
     secrets: Secrets
+    error_handler: Callable[[Exception], object] | None
+    strict: bool
     settings: dict[str, Any]
 
 
@@ -143,7 +171,14 @@ def read(location: Any, params: Mapping[str, Any], secrets: Secrets) -> Configur
             "with which anybody could sign; remove it"
         )
     return Configuration(
-        directory, face["shards"], face["database_timeout"], face["disk"], secrets, settings
+        directory,
+        face["shards"],
+        face["database_timeout"],
+        face["disk"],
+        secrets,
+        face["error_handler"],
+        bool(face["strict"]),
+        settings,
     )
 
 

@@ -27,6 +27,7 @@ from django.core.exceptions import ImproperlyConfigured
 from . import configuration
 from .engine import FanoutCache
 from .engine.engine import Engine
+from .engine.faults import FAULTS
 from .engine.impatient import impatient
 from .engine.signing import Secrets
 
@@ -83,10 +84,21 @@ def forget(engine: Engine) -> None:
 
 
 def _open(location: Any, params: Mapping[str, Any], site: Secrets) -> FanoutCache:
-    name, shards, timeout, disk, secret, settings = configuration.read(location, params, site)
+    read = configuration.read(location, params, site)
+    name = read.directory
     try:
-        return FanoutCache(name, shards, timeout, disk, stored=False, secret=secret, **settings)
-    except OSError as error:
+        return FanoutCache(
+            name,
+            read.shards,
+            read.timeout,
+            read.disk,
+            stored=False,
+            secret=read.secrets,
+            error_handler=read.error_handler,
+            strict=read.strict,
+            **read.settings,
+        )
+    except (OSError, *FAULTS) as error:
         raise ImproperlyConfigured(
             f"The cache at {name!r}: {error}; LOCATION takes a directory that this "
             "process may make and write in"

@@ -57,8 +57,8 @@ def store_all(
     expire: float | None,
     tag: Any,
     wait: Wait,
-) -> None:
-    """Store (place, key, value) items in one transaction: all or, on an error, none."""
+) -> bool:
+    """Store (place, key, value) items in one transaction: True, or on an error none."""
     places: list[Place] = []
     encoded: list[Stored] = []
     rows: list[list[Any]] = []
@@ -75,6 +75,7 @@ def store_all(
             store.drop(stored)
         raise
     store.after_commit(lambda: store.note(places, encoded, new))
+    return True
 
 
 def _upsert(store: Store, rows: list[list[Any]], places: list[Place], wait: Wait) -> int:

@@ -9,6 +9,8 @@ from . import ordering, queues
 from .clock import Clock, wall_clock
 from .connection import Wait
 from .disk import Disk
+from .errors import Fault
+from .guard import ErrorHandler
 from .keyed import PAGE, KeyedCache, shaped
 from .signing import Secret, Secrets, read_secrets, refuse_pickling
 
@@ -33,10 +35,8 @@ class QueueMethods(KeyedCache):
         :return: its key, an int or 'prefix-' and 15 digits; None where a Timeout is absorbed
         """
         wait = self._wait(retry)
-        try:
-            return queues.push(self._engine, value, prefix, side, expire, read, tag, wait)
-        except self.absorbs:
-            return None
+        entry = (value, prefix, side, expire, read, tag)
+        return self._safely(None, queues.push, self._engine, *entry, wait)
 
     def pull(
         self,
@@ -76,10 +76,7 @@ class QueueMethods(KeyedCache):
         wait: Wait,
         take: bool,
     ) -> Any:
-        try:
-            found = queues.end(self._engine, prefix, side, wait, take)
-        except self.absorbs:
-            found = None
+        found = self._safely(None, queues.end, self._engine, prefix, side, wait, take)
         if found is None:
             return shaped((default, None, None), expire_time, tag)
         return _pair(*found, expire_time, tag)
@@ -98,16 +95,16 @@ class QueueMethods(KeyedCache):
         """
         stores = self._engine.stores
         for store in reversed(stores) if last else stores:
-            found = ordering.item(store, last, self._wait(retry))
+            found = self._safely(None, ordering.item, store, last, self._wait(retry))
             if found is not None:
                 return _pair(*found, expire_time, tag)
         raise KeyError("the cache is empty")
 
     def iterkeys(self, reverse: bool = False) -> Iterator[Any]:
         """Keys in the database's order: numbers, texts, bytes; shard by shard."""
-        stores = self._engine.stores
-        for store in reversed(stores) if reverse else stores:
-            yield from ordering.sorted_keys(store, PAGE, reverse)
+        return self._from_each(
+            lambda store: ordering.sorted_keys(store, PAGE, reverse), reverse
+        )
 
 
 def _pair(key: Any, found: tuple[Any, float | None, Any], expire_time: bool, tag: bool) -> Any:
@@ -119,7 +116,8 @@ class Cache(QueueMethods):
     """A persistent cache in one SQLite database, shared by threads and processes.
 
     A call that finds the database locked waits for `timeout` seconds, then raises Timeout;
-    with ``retry=True``, and in the methods with operators, it waits as long as it takes.
+    with ``retry=True``, and in the methods with operators, it waits as long as it takes. Where
+    something is wrong with the store, a call finds or stores nothing.
 
     :param directory: path; a new temporary directory if None
     :param timeout: seconds
@@ -127,11 +125,16 @@ class Cache(QueueMethods):
     :param secret: signs what is pickled; what is not signed with it is then a miss. None
         leaves it unsigned: whoever can write to the directory can execute code here
     :param secret_fallbacks: earlier secrets, which verify
+    :param error_handler: called with each `Fault` and `Timeout` that a call meets
+    :param strict: raise them, for tests and debugging
     :param settings: see the table of settings; those given are kept in the directory
     :raises TypeError: for a name that is no setting
     :raises ValueError: for a value that a setting does not take, and an empty secret
     :raises OSError: when the directory cannot be made
+    :raises Fault: when a database cannot be made in it
     """
+
+    absorbs = (Fault,)
 
     def __init__(
         self,
@@ -142,10 +145,23 @@ class Cache(QueueMethods):
         clock: Clock = wall_clock,
         secret: Secret | Secrets = None,
         secret_fallbacks: Iterable[bytes | str] = (),
+        error_handler: ErrorHandler | None = None,
+        strict: bool = False,
         **settings: Any,
     ) -> None:
         secrets = read_secrets(secret, secret_fallbacks)
-        super().__init__(directory, 1, False, timeout, disk, settings, clock, secrets=secrets)
+        super().__init__(
+            directory,
+            1,
+            False,
+            timeout,
+            disk,
+            settings,
+            clock,
+            secrets=secrets,
+            error_handler=error_handler,
+            strict=strict,
+        )
 
     def expire(self, now: float | None = None, retry: bool = False) -> int:
         """Remove what has expired, by the time `now` if given; how many entries.
@@ -169,8 +185,15 @@ def part_of(
     timeout: float = 60,
     **settings: Any,
 ) -> Cache:
-    """A cache in another directory, or a temporary one, with the clock and secrets of this."""
+    """A cache in another directory, or a temporary one, that is otherwise set up like this."""
     engine = cache.engine
     return Cache(
-        directory, timeout, disk, clock=engine.clock, secret=engine.secrets, **settings
+        directory,
+        timeout,
+        disk,
+        clock=engine.clock,
+        secret=engine.secrets,
+        error_handler=cache.error_handler,
+        strict=not cache.absorbs,
+        **settings,
     )

@@ -159,6 +159,12 @@ class Database:
         self._reopened = weakref.WeakMethod(reopened)
         self._generation = generations[place]
 
+    def renewed(self, epoch: int | None) -> bool:
+        """Whether connections of that epoch are not those to use any more."""
+        if epoch is not None and epoch != self._epoch:
+            return True
+        return self._generations[self._place] != self._generation
+
     def _renew(self) -> None:
         self._generation = self._generations[self._place]
         self.close()
@@ -196,7 +202,8 @@ class Database:
                 try:
                     return outcome(transaction.connection.step(sql, parameters))
                 except sqlite3.Error as error:
-                    raise faults.fault(error, self.path) from error
+                    epoch = transaction.connection.epoch
+                    raise faults.fault(error, self.path, epoch) from error
         if self._generations[self._place] != self._generation:
             self._renew()
         try:
@@ -207,8 +214,8 @@ class Database:
             return outcome(connection.step(sql, parameters))
         except sqlite3.Error as error:
             if not is_busy(error):
-                raise faults.fault(error, self.path) from error
-            with faults.named(self.path):
+                raise faults.fault(error, self.path, connection.epoch) from error
+            with faults.named(self.path, connection.epoch):
                 return patiently(lambda: outcome(connection.step(sql, parameters)), wait)
         finally:
             self._give_back(connection)
@@ -216,7 +223,7 @@ class Database:
     def run_many(self, sql: str, rows: Iterable[Sequence[Any]]) -> int:
         """How many rows the statement changed, run for each of these in the transaction."""
         transaction = self._transactions[get_ident()]
-        with faults.named(self.path):
+        with faults.named(self.path, transaction.connection.epoch):
             return transaction.connection.executemany(sql, rows).rowcount
 
     def current(self) -> Transaction | None:
@@ -243,13 +250,13 @@ class Database:
         thread = get_ident()
         actions: list[Callable[[], object]] = []
         try:
-            with faults.named(self.path):
+            with faults.named(self.path, connection.epoch):
                 patiently(lambda: connection.execute("BEGIN IMMEDIATE"), wait)
             transaction = self._transactions[thread] = Transaction(connection)
             try:
                 yield transaction
                 if self._transactions.get(thread) is transaction:  # else: a forked child
-                    with faults.named(self.path):
+                    with faults.named(self.path, connection.epoch):
                         patiently(lambda: connection.execute("COMMIT"), wait)
             except BaseException:
                 actions = self._ended(thread, transaction, transaction.on_rollback)
@@ -299,7 +306,7 @@ class Database:
                 # notification (see _give_back), hence the bound.
                 self._returned.wait(0.005 if left is None else min(left, 0.005))
         try:
-            with faults.named(self.path):
+            with faults.named(self.path, epoch):
                 return patiently(lambda: self._connect(epoch), wait)
         except BaseException:
             with self._returned:

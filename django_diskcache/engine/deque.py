@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from .cache import Cache, part_of
 from .disk import Disk
 from .errors import ENOVAL
+from .guard import raising
 from .signing import refuse_pickling
 
 Self = TypeVar("Self", bound="Deque")
@@ -44,7 +45,7 @@ class Deque(MutableSequence[Any]):
         return self
 
     def _begin(self, cache: Any, iterable: Iterable[Any], maxlen: int | None) -> None:
-        self._cache = cache
+        self._cache = raising(cache)  # what it acknowledges must not be lost unnoticed
         self._maxlen = _checked_maxlen(maxlen)
         self.extend(iterable)
 

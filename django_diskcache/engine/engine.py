@@ -10,15 +10,14 @@ as it was last configured.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import tempfile
 import threading
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from typing import Any, TypeVar
 from zlib import crc32
 
 from . import files, schema
@@ -27,14 +26,20 @@ from .connection import Wait
 from .disk import Disk, Place, portable_hash
 from .errors import ENOVAL
 from .eviction import EVICTION_POLICY
+from .faults import FAULTS
+from .healing import BRIEFLY, create, directory_lock, renew
 from .limits import Limits
 from .nearcache import NearCache
 from .options import DEFAULT_SETTINGS, OPTIONS, did_you_mean, read_settings
+from .relief import Reserve, removing
 from .segment import HITS, MISSES, Segment, slots_for
 from .signing import NO_SECRETS, Secrets
 from .store import Store
+from .triage import Triage
 
 STORABLE = (int, float, str, bytes, type(None))  # an argument of a Disk may be anything else
+T = TypeVar("T")
+
 LOOK_EVERY = 1.0  # seconds between two looks at whether the directory is still there
 SHARD_NAME = re.compile(r"[0-9]{3,}")
 
@@ -83,8 +88,18 @@ class Engine:
                 for number, (path, disk) in enumerate(zip(paths, self.disks, strict=True))
             ]
             self._create_stores()
+            evicts = self.stores[0].policy.evicts  # a collection is mostly small
+            self.reserve = Reserve(directory, self.stores[0].log_bytes() if evicts else 0)
+            self.reserve.keep()
         self.limits = Limits(self.stores, self.settings, clock)
         weakref.finalize(self, self.near.flush)  # at exit as well
+        this = weakref.proxy(self)  # not a cycle: an engine goes with its last user
+        self.triage = Triage(this)
+
+        def chores() -> None:
+            this.tidy()
+
+        self.near.chores = chores
         if stored:
             known = self._load()
             opened = {n: v for n, v in self.settings.items() if n.startswith("sqlite_")}
@@ -99,7 +114,7 @@ class Engine:
         # The last one first: however early this process is killed, the directory then tells
         # how many there are to be.
         for store in reversed(self.stores):
-            store.create()
+            create(store, self.directory, self.settings["size_limit"])
 
     def _slots(self, shards: int) -> int:
         evicts = EVICTION_POLICY[self.settings["eviction_policy"]].evicts
@@ -232,9 +247,14 @@ class Engine:
             for number in numbers:
                 self.segment.rebase(HITS, number)
                 self.segment.rebase(MISSES, number)
+            self.triage.reset()
         if bool(enable) != bool(self.settings["statistics"]):
             self.configure({"statistics": int(enable)})
         return result[0], result[1]
+
+    def removing(self, store: Store, remove: Callable[..., T], *args: Any) -> T:
+        """What `remove(*args)` returns, which takes entries from `store`: see `relief`."""
+        return removing(self.reserve, self.stores, store, self.directory, lambda: remove(*args))
 
     # Transactions, life
 
@@ -265,22 +285,41 @@ class Engine:
         """`refresh`, if the last look is a second ago."""
         now = self.clock()
         if abs(now - self._looked_at) >= LOOK_EVERY:
-            self.refresh()
+            try:
+                self.refresh()
+            except (OSError, *FAULTS) as error:
+                self.triage.say(error)  # it is looked at again in a second
+            self.reserve.keep()
             self._looked_at = now  # not before: others may rely on what it has done
 
     def refresh(self) -> None:
-        """Notice that the directory was removed or replaced, and start over in it."""
-        if not self.segment.lost() and all(os.path.exists(s.path) for s in self.stores):
+        """Notice that the directory was removed or replaced, and start over in it.
+
+        :raises OSError: when the directory cannot be made
+        :raises Fault: when something else is wrong with it
+        """
+        if not self.segment.lost() and not any(store.lost() for store in self.stores):
             return
         self.close()
-        with directory_lock(self.directory):
+        with directory_lock(self.directory, BRIEFLY):
             slots = self._slots(len(self.stores))
-            self.segment = Segment(self._segment_path, len(self.stores), slots)
-            self.near.attach(self.segment)
+            segment = Segment(self._segment_path, len(self.stores), slots)
+            replaced = [store for store in self.stores if store.lost()]
+            self.segment = segment
+            self.near.attach(segment)
             for store in self.stores:
-                store.attach(self.segment)
+                store.attach(segment)
             self._create_stores()
+            for store in replaced:
+                renew(store, segment)  # others may have the new segment and the old file
+        self.settle()
+
+    def settle(self) -> None:
+        """After a shard was made anew: what its file does not have yet."""
         self.limits.begin()
+        self._save(self.settings)
+        if self.settings["tag_index"]:
+            self.index_tags(True)
 
 
 def _shards_in(directory: str) -> int:
@@ -292,19 +331,6 @@ def _shards_in(directory: str) -> int:
         and os.path.exists(os.path.join(directory, name, files.DATABASE))
     ]
     return max(numbers, default=-1) + 1
-
-
-@contextmanager
-def directory_lock(directory: str) -> Iterator[None]:
-    """Let one process at a time create things in the directory, which is made if missing."""
-    files.make_directory(directory)
-    descriptor = os.open(os.path.join(directory, "lock"), os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        fcntl.flock(descriptor, fcntl.LOCK_UN)  # a child forked meanwhile has it open too
-        os.close(descriptor)
 
 
 _engines: weakref.WeakValueDictionary[tuple[Any, ...], Engine] = weakref.WeakValueDictionary()

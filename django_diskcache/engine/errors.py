@@ -23,13 +23,15 @@ class Fault(Exception):
     asked to do was not done. The exception that it came from is its ``__cause__``.
     """
 
-    def __init__(self, kind: str, path: str, error: object) -> None:
+    def __init__(self, kind: str, path: str, error: object, epoch: int | None = None) -> None:
         super().__init__(kind, path, str(error))
         self.kind = kind  # one of `faults.KINDS`
         self.path = path  # of the database or file it was met in
+        self.epoch = epoch  # of the connection it was met on, see `connection.Database`
+        self.removed = 0  # entries that a removal in batches had removed by then
 
     def __str__(self) -> str:
-        return f"{self.args[1]}: {self.kind}: {self.args[2]}"
+        return f"{self.args[1]}: {self.args[2]} ({self.kind})"
 
 
 class Foreign(Exception):

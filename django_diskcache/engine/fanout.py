@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
-from typing import Any, ClassVar, cast
+from typing import Any, cast
 
 from .cache import Cache, QueueMethods, part_of
 from .clock import Clock, wall_clock
 from .connection import Wait
 from .deque import Deque
 from .disk import Disk
-from .errors import Timeout
+from .faults import FAULTS
+from .guard import ErrorHandler
 from .index import Index
 from .signing import Secret, Secrets, read_secrets, refuse_pickling
 
@@ -22,7 +23,8 @@ class FanoutCache(QueueMethods):
 
     A call that finds its shard locked waits for `timeout` seconds and then gives up quietly:
     a set returns False, a get its default. With ``retry=True``, and in the methods with
-    operators, it waits as long as it takes. Removal of many entries always does.
+    operators, it waits as long as it takes. Removal of many entries always does. Where
+    something is wrong with the store, a call finds or stores nothing.
 
     :param directory: path; a new temporary directory if None
     :param shards: number of databases; a directory that has some keeps their number
@@ -31,14 +33,17 @@ class FanoutCache(QueueMethods):
     :param secret: signs what is pickled; what is not signed with it is then a miss. None
         leaves it unsigned: whoever can write to the directory can execute code here
     :param secret_fallbacks: earlier secrets, which verify
+    :param error_handler: called with each `Fault` and `Timeout` that a call meets
+    :param strict: raise them, for tests and debugging
     :param settings: see the table of settings; they are those of the whole, not of a shard
     :raises TypeError: for a name that is no setting
     :raises ValueError: for a value that a setting does not take, or the number of shards, and
         an empty secret
     :raises OSError: when the directory cannot be made
+    :raises Fault: when a database cannot be made in it
     """
 
-    absorbs: ClassVar[tuple[type[Exception], ...]] = (Timeout,)
+    absorbs = FAULTS
 
     def __init__(
         self,
@@ -51,13 +56,25 @@ class FanoutCache(QueueMethods):
         stored: bool = True,
         secret: Secret | Secrets = None,
         secret_fallbacks: Iterable[bytes | str] = (),
+        error_handler: ErrorHandler | None = None,
+        strict: bool = False,
         **settings: Any,
     ) -> None:
         if not isinstance(shards, int) or isinstance(shards, bool) or not 1 <= shards <= 999:
             raise ValueError(f"shards={shards!r}: expected a whole number from 1 to 999")
         secrets = read_secrets(secret, secret_fallbacks)
         super().__init__(
-            directory, shards, True, timeout, disk, settings, clock, stored, secrets
+            directory,
+            shards,
+            True,
+            timeout,
+            disk,
+            settings,
+            clock,
+            stored,
+            secrets,
+            error_handler,
+            strict,
         )
         self._collections: dict[tuple[str, str, Any], Any] = {}
 

@@ -2,7 +2,7 @@
 
 Whatever SQLite or the file system raises becomes a `Fault` of one of these kinds where it
 happens, or it is somebody's mistake and stays what it is. Above, one place decides what a
-fault means: `KeyedCache.safely` for the caller, `Engine.met` for the store.
+fault means for the caller (`KeyedCache._safely`), and one for the store (`triage`).
 
 - ``locked``: another held a lock for longer than the call was to wait (`Timeout`)
 - ``full``: the disk, a quota, or the address space of a file is used up
@@ -34,7 +34,6 @@ _TEXTS = (
     ("has no column", "corrupt"),
     ("is locked", "locked"),
     ("locking protocol", "locked"),
-    ("readonly", "denied"),
     ("access permission denied", "denied"),
     ("authorization denied", "denied"),
 )
@@ -69,26 +68,38 @@ def kind_of(error: BaseException, path: str) -> str | None:
         for part, kind in _TEXTS:
             if part in text:
                 return kind
-        if "unable to open" in text:
-            return "denied" if os.path.exists(path) else "lost"
+        if "unable to open" in text or "readonly" in text:
+            return _kind_of_refusal(path)
         return _CODES.get(getattr(error, "sqlite_errorcode", 0), "other")
     if isinstance(error, sqlite3.Error):
         return "corrupt"  # a broken constraint, say: our statements keep all of them
     return None
 
 
-def fault(error: BaseException, path: str) -> BaseException:
-    """The `Fault` that an exception is, or the exception itself if it is none."""
+def _kind_of_refusal(path: str) -> str:
+    """SQLite was not let, and does not say why."""
+    if not os.path.exists(path):
+        return "lost"
+    if any(os.path.isdir(path + suffix) for suffix in ("", "-wal", "-shm", "-journal")):
+        return "corrupt"
+    return "denied"
+
+
+def fault(error: BaseException, path: str, epoch: int | None = None) -> BaseException:
+    """The `Fault` that an exception is, or the exception itself if it is none.
+
+    :param epoch: of the connection that it comes from
+    """
     kind = kind_of(error, path)
     if kind is None or isinstance(error, FAULTS):
         return error
-    return Fault(kind, path, error)
+    return Fault(kind, path, error, epoch)
 
 
 @contextmanager
-def named(path: str) -> Iterator[None]:
+def named(path: str, epoch: int | None = None) -> Iterator[None]:
     """A context that turns what is raised in it about the file at `path` into faults."""
     try:
         yield
     except (OSError, sqlite3.Error) as error:
-        raise fault(error, path) from error
+        raise fault(error, path, epoch) from error

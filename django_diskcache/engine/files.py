@@ -22,13 +22,17 @@ import stat
 from collections.abc import Iterable
 from typing import IO, Any
 
+from .faults import named
+
 DATABASE = "cache.sqlite3"
+QUARANTINE = "quarantine"  # the directory of damaged databases, see `healing`
 # What else there is in a directory of a cache.
 OWN = frozenset(
     {
         "lock",
         "segment",
         "segment.new",
+        "reserve",
         *(DATABASE + s for s in ("", "-wal", "-shm", "-journal")),
     }
 )
@@ -57,20 +61,48 @@ def make_directory(path: str) -> None:
         os.mkdir(path, 0o700)
 
 
+def names(directory: str) -> list[str]:
+    """Of all value files in the directory of a shard, whether a row has them or not."""
+    found = []
+    for part in filter(DIRECTORY.fullmatch, os.listdir(directory)):
+        with contextlib.suppress(OSError):
+            found += [os.path.join(part, name) for name in os.listdir(f"{directory}/{part}")]
+    return found
+
+
 def write(path: str, chunks: Iterable[bytes]) -> int:
-    """Write a new file and return its size in bytes; a failure leaves none behind."""
+    """Write a new file and return its size in bytes; a failure leaves none behind.
+
+    :raises Fault: when it cannot be made or written; what `chunks` raises stays what it is
+    """
+    with named(path):
+        descriptor = _create(path)
     try:
-        descriptor = os.open(path, WRITE, 0o600)
-    except FileNotFoundError:
-        make_directory(os.path.dirname(path))
-        descriptor = os.open(path, WRITE, 0o600)
-    try:
-        with open(descriptor, "wb") as file:
-            return sum(file.write(chunk) for chunk in chunks)
+        size = 0
+        with open(descriptor, "wb", buffering=0) as file:
+            for chunk in chunks:
+                with named(path):
+                    size += _write_all(file, chunk)
+        return size
     except BaseException:
         with contextlib.suppress(OSError):
             os.remove(path)
         raise
+
+
+def _create(path: str) -> int:
+    try:
+        return os.open(path, WRITE, 0o600)
+    except FileNotFoundError:
+        make_directory(os.path.dirname(path))
+        return os.open(path, WRITE, 0o600)
+
+
+def _write_all(file: IO[bytes], chunk: bytes) -> int:
+    left = memoryview(chunk)
+    while left:
+        left = left[file.write(left) :]  # on a full disk a part may still have gone in
+    return len(chunk)
 
 
 def _parts(name: Any) -> list[str]:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, TypeVar
 
-from .errors import Timeout
+from .errors import Fault, Timeout
 
 T = TypeVar("T")
 
@@ -19,7 +19,8 @@ T = TypeVar("T")
 def impatient(cache: T) -> T:
     """The cache, with calls that raise Timeout at once where they would wait."""
     twin: Any = object.__new__(type(cache))
-    twin.__dict__.update(cache.__dict__, absorbs=(), _wait=lambda retry: 0)
+    absorbs = tuple(each for each in getattr(cache, "absorbs", ()) if each is not Timeout)
+    twin.__dict__.update(cache.__dict__, absorbs=absorbs, cares=(Fault,), _wait=lambda retry: 0)
     return twin  # type: ignore[no-any-return]
 
 

@@ -24,6 +24,7 @@ from . import ordering
 from .cache import Cache, part_of
 from .disk import Disk
 from .errors import ENOVAL
+from .guard import raising
 from .memoize import Decorator
 from .signing import refuse_pickling
 
@@ -75,14 +76,15 @@ class Index(MutableMapping[Any, Any]):
         directory = None
         if args and (args[0] is None or isinstance(args[0], (str, bytes)) or _is_path(args[0])):
             directory, *args = args  # type: ignore[assignment]
-        self._cache: Any = Cache(directory, eviction_policy="none")
+        # What it acknowledges must not be lost unnoticed.
+        self._cache: Any = raising(Cache(directory, eviction_policy="none"))
         self.update(*args, **kwargs)
 
     @classmethod
     def fromcache(cls: type[Self], cache: Any, *args: Any, **kwargs: Any) -> Self:
         """An index of an existing cache, which should evict nothing; the rest updates it."""
         self = cls.__new__(cls)
-        self._cache = cache
+        self._cache = raising(cache)
         self.update(*args, **kwargs)
         return self
 

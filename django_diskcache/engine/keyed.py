@@ -1,8 +1,7 @@
 """What a cache is to its users, for any number of shards: every method by key, written once.
 
 `Cache`, `FanoutCache` and the Django backend all stand on this class. They differ in how long
-a call waits for a lock, and in whether Timeout reaches the caller: `absorbs` names the
-exceptions that become a default or False instead.
+a call waits for a lock, and in which faults reach the caller (see `guard`).
 """
 
 from __future__ import annotations
@@ -10,14 +9,15 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import Any, ClassVar, TypeVar
+from typing import Any, TypeVar
 
 from . import batches, maintenance, ordering, schema
 from .clock import Clock, wall_clock
 from .connection import Wait
 from .disk import Disk, Place
 from .engine import Engine, open_engine
-from .errors import ENOVAL, UNKNOWN
+from .errors import ENOVAL, UNKNOWN, Timeout
+from .guard import RAISE, ErrorHandler, Guarded
 from .memoize import Decorator, memoizer
 from .signing import NO_SECRETS, Secrets
 from .store import Store, near_name
@@ -38,10 +38,8 @@ def shaped(found: tuple[Any, float | None, Any], expire_time: bool, tag: bool) -
     return value
 
 
-class KeyedCache:
+class KeyedCache(Guarded):
     """The operations of a cache on an engine; not used by itself."""
-
-    absorbs: ClassVar[tuple[type[Exception], ...]] = ()
 
     def __init__(
         self,
@@ -54,10 +52,15 @@ class KeyedCache:
         clock: Clock = wall_clock,
         stored: bool = True,
         secrets: Secrets = NO_SECRETS,
+        error_handler: ErrorHandler | None = None,
+        strict: bool = False,
     ) -> None:
         if not (isinstance(disk, type) and issubclass(disk, Disk)):
             raise ValueError(f"disk={disk!r}: expected Disk or a subclass of it")
         self._timeout = timeout
+        self.error_handler = error_handler
+        if strict:
+            self.absorbs = ()
         self._engine = open_engine(
             directory, shards, sharded, disk, settings, clock, stored, secrets
         )
@@ -151,14 +154,13 @@ class KeyedCache:
         :return: whether it was stored
         """
         store, place = self._engine.place(key)
-        try:
-            return store.set(place, key, value, expire, read, tag, self._wait(retry))
-        except self.absorbs:
-            return False
+        return self._safely(
+            False, store.set, place, key, value, expire, read, tag, self._wait(retry)
+        )
 
     def __setitem__(self, key: Any, value: Any) -> None:
         store, place = self._engine.place(key)
-        store.set(place, key, value, None, False, None, None)
+        self._safely(RAISE, store.set, place, key, value, None, False, None, None)
 
     def get(
         self,
@@ -183,18 +185,13 @@ class KeyedCache:
                 return self.look(key, default, retry)
             return default if value is ENOVAL else value
         store, place = self._engine.place(key)
-        try:
-            found = store.get(place, default, read, self._wait(retry))
-        except self.absorbs:
-            found = default, None, None
+        missing = (default, None, None)
+        found = self._safely(missing, store.get, place, default, read, self._wait(retry))
         return shaped(found, expire_time, tag)
 
     def look(self, key: Any, default: Any = None, retry: bool = False) -> Any:
         """`get` for a key, if it is a text, that the near cache has just been asked for."""
-        try:
-            value = self._look(key, self._wait(retry))
-        except self.absorbs:
-            return default
+        value = self._safely(ENOVAL, self._look, key, self._wait(retry))
         return default if value is ENOVAL else value
 
     def _look(self, key: Any, wait: Wait) -> Any:
@@ -208,7 +205,7 @@ class KeyedCache:
     def __getitem__(self, key: Any) -> Any:
         value = self._engine.near.get(key) if type(key) is str else UNKNOWN
         if value is UNKNOWN:
-            value = self._look(key, None)
+            value = self._safely(ENOVAL, self._look, key, None)
         if value is ENOVAL:
             raise KeyError(key)
         return value
@@ -225,13 +222,10 @@ class KeyedCache:
 
     def has(self, key: Any, retry: bool = False) -> bool:
         """Whether `key` is there; nothing is counted as a hit or a miss."""
-        try:
-            return self._has(key, self._wait(retry))
-        except self.absorbs:
-            return False
+        return self._safely(False, self._has, key, self._wait(retry))
 
     def __contains__(self, key: Any) -> bool:
-        return self._has(key, None)
+        return self._safely(False, self._has, key, None)
 
     def _has(self, key: Any, wait: Wait) -> bool:
         near = self._engine.near
@@ -260,10 +254,9 @@ class KeyedCache:
         if type(key) is str and self._engine.near.knows(key):
             return False
         store, place = self._engine.place(key)
-        try:
-            return store.add(place, key, value, expire, read, tag, self._wait(retry))
-        except self.absorbs:
-            return False
+        return self._safely(
+            False, store.add, place, key, value, expire, read, tag, self._wait(retry)
+        )
 
     def touch(self, key: Any, expire: float | None = None, retry: bool = False) -> bool:
         """Let `key` expire `expire` seconds from now, or never.
@@ -271,10 +264,7 @@ class KeyedCache:
         :return: whether it is there
         """
         store, place = self._engine.place(key)
-        try:
-            return store.touch(place, expire, self._wait(retry))
-        except self.absorbs:
-            return False
+        return self._safely(False, store.touch, place, expire, self._wait(retry))
 
     def incr(self, key: Any, delta: Any = 1, default: Any = 0, retry: bool = False) -> Any:
         """Add `delta` to the number under `key`, as one step; expiry and tag stay.
@@ -283,12 +273,16 @@ class KeyedCache:
         :return: the new value, or None where a Timeout is absorbed
         :raises KeyError: when the key is missing and `default` is None
         :raises TypeError: when the value takes no `delta`
+        :raises Fault: when the store cannot do it: a count that is lost must not look kept
         """
         store, place = self._engine.place(key)
         try:
-            return store.incr(place, key, delta, default, self._wait(retry))
-        except self.absorbs:
-            return None
+            wait = self._wait(retry)
+            return self._safely(RAISE, store.incr, place, key, delta, default, wait)
+        except Timeout:
+            if Timeout in self.absorbs:
+                return None
+            raise
 
     def decr(self, key: Any, delta: Any = 1, default: Any = 0, retry: bool = False) -> Any:
         """Subtract `delta` from the number under `key`; otherwise like `incr`."""
@@ -304,23 +298,20 @@ class KeyedCache:
     ) -> Any:
         """Remove `key` and return its value, or `default`; otherwise like `get`."""
         store, place = self._engine.place(key)
-        try:
-            found = store.pop(place, default, self._wait(retry))
-        except self.absorbs:
-            found = default, None, None
+        missing = (default, None, None)
+        removing, wait = self._engine.removing, self._wait(retry)
+        found = self._safely(missing, removing, store, store.pop, place, default, wait)
         return shaped(found, expire_time, tag)
 
     def delete(self, key: Any, retry: bool = False) -> bool:
         """Remove `key`; whether it was there."""
         store, place = self._engine.place(key)
-        try:
-            return store.delete(place, self._wait(retry))
-        except self.absorbs:
-            return False
+        removing, wait = self._engine.removing, self._wait(retry)
+        return bool(self._safely(False, removing, store, store.delete, place, wait))
 
     def __delitem__(self, key: Any) -> None:
         store, place = self._engine.place(key)
-        if not store.delete(place, None):
+        if not self._safely(RAISE, self._engine.removing, store, store.delete, place, None):
             raise KeyError(key)
 
     # Many keys
@@ -340,10 +331,7 @@ class KeyedCache:
             (texts if type(key) is str else others).append(key)
         found, unknown = self._engine.near.get_many(texts)
         for store, places in self._by_store(unknown + others).items():
-            try:
-                found.update(batches.load(store, places, self._wait(retry)))
-            except self.absorbs:
-                continue
+            found.update(self._safely({}, batches.load, store, places, self._wait(retry)))
         return found
 
     def set_many(
@@ -357,9 +345,8 @@ class KeyedCache:
         failed: list[Any] = []
         for store, places in self._by_store(items).items():
             entries = ((place, key, items[key]) for key, place in places)
-            try:
-                batches.store_all(store, entries, expire, tag, self._wait(retry))
-            except self.absorbs:
+            wait = self._wait(retry)
+            if not self._safely(False, batches.store_all, store, entries, expire, tag, wait):
                 failed += [key for key, _ in places]
         return failed
 
@@ -367,12 +354,9 @@ class KeyedCache:
         """Remove `keys`, with one transaction per shard; how many were there."""
         removed = 0
         for store, places in self._by_store(keys).items():
-            try:
-                removed += batches.delete(
-                    store, [place for _, place in places], self._wait(retry)
-                )
-            except self.absorbs:
-                continue
+            wanted = [place for _, place in places]
+            removing, wait = self._engine.removing, self._wait(retry)
+            removed += self._safely(0, removing, store, batches.delete, store, wanted, wait)
         return removed
 
     def transact(self, retry: bool = False) -> AbstractContextManager[None]:
@@ -383,7 +367,7 @@ class KeyedCache:
 
         :raises Timeout: when the write lock is not free in time
         """
-        return self._engine.transact(self._wait(retry))
+        return self._transaction(self._wait(retry))
 
     # The whole cache
 
@@ -392,29 +376,34 @@ class KeyedCache:
 
         :raises Timeout: with the number removed so far
         """
-        return maintenance.clear_everywhere(self._engine.stores, self._removal_wait(retry))
+        wait = self._removal_wait(retry)
+        return self._removed_from_each(lambda store: maintenance.clear(store, wait))
 
     def _expire(self, now: float | None, wait: Wait) -> int:
-        engine = self._engine
-        when = engine.clock() if now is None else now
-        return maintenance.remove_everywhere(engine.stores, schema.REMOVE_EXPIRED, when, wait)
+        return self._remove(
+            schema.REMOVE_EXPIRED, self._engine.clock() if now is None else now, wait
+        )
+
+    def _remove(self, sql: str, value: Any, wait: Wait) -> int:
+        return self._removed_from_each(
+            lambda store: maintenance.remove(store, sql, value, wait)
+        )
 
     def evict(self, tag: Any, retry: bool = False) -> int:
         """Remove the entries with this tag; how many. `create_tag_index` makes it fast.
 
         :raises Timeout: with the number removed so far
         """
-        wait = self._removal_wait(retry)
-        return maintenance.remove_everywhere(
-            self._engine.stores, schema.REMOVE_TAGGED, tag, wait
-        )
+        return self._remove(schema.REMOVE_TAGGED, tag, self._removal_wait(retry))
 
     def cull(self, retry: bool = False) -> int:
         """Remove what has expired, then evict until the size limit holds; how many.
 
         :raises Timeout: with the number removed so far
         """
-        return self._engine.limits.cull(self._removal_wait(retry))
+        removing, cull = self._engine.removing, self._engine.limits.cull
+        store, wait = self._engine.stores[0], self._removal_wait(retry)
+        return int(self._safely(0, removing, store, cull, wait))
 
     def check(self, fix: bool = False, retry: bool = False) -> list[Any]:
         """What is wrong with the database and the files, as a list of warnings.
@@ -443,27 +432,38 @@ class KeyedCache:
         :param enable: count from now on
         :param reset: begin again at zero
         """
-        return self._engine.stats(enable, reset)
+        return self._safely((0, 0), self._engine.stats, enable, reset)
+
+    def faults(self) -> dict[str, int]:
+        """How many faults all processes have met, by their kind, since statistics were reset.
+
+        The kinds are ``locked``, ``full``, ``corrupt``, ``denied``, ``lost`` and ``other``.
+        """
+        return self._engine.triage.counts()
 
     def volume(self) -> int:
         """Bytes that the cache takes on disk, estimated from SQLite's page counts."""
-        return self._engine.limits.volume()
+        return self._safely(0, self._engine.limits.volume)
 
     def __len__(self) -> int:
         """Number of entries, those that have expired and are not yet removed included."""
-        return self._engine.count()
+        return self._safely(0, self._engine.count)
 
     # Iteration: a page of keys at a time, so that others may write meanwhile
 
     def __iter__(self) -> Iterator[Any]:
         """Keys in the order in which they were stored first, shard by shard."""
-        for store in self._engine.stores:
-            yield from ordering.keys(store, PAGE)
+        return self._from_each(lambda store: ordering.keys(store, PAGE), False)
 
     def __reversed__(self) -> Iterator[Any]:
         """Keys in the opposite order of iteration."""
-        for store in reversed(self._engine.stores):
-            yield from ordering.keys(store, PAGE, reverse=True)
+        return self._from_each(lambda store: ordering.keys(store, PAGE, reverse=True), True)
+
+    def live_text_keys(self, head: str) -> Iterator[str]:
+        """Text keys that begin with `head` and have not expired, in their order by shard."""
+        return self._from_each(
+            lambda store: ordering.live_text_keys(store, head, 10 * PAGE), False
+        )
 
     def memoize(
         self,

@@ -9,13 +9,13 @@ from __future__ import annotations
 import os
 import time
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from . import files, schema
 from .connection import Wait, changed_rows
 from .disk import INT64_MIN
-from .errors import EmptyDirWarning, Timeout, UnknownFileWarning
+from .errors import EmptyDirWarning, Fault, Timeout, UnknownFileWarning
 from .segment import ENTRIES
 from .store import Store
 
@@ -45,6 +45,9 @@ def remove(store: Store, sql: str, value: Any, wait: Wait) -> int:
             removed += len(rows)
     except Timeout as error:
         raise Timeout(removed) from error
+    except Fault as error:
+        error.removed = removed
+        raise
     finally:
         if removed and transaction is None:
             store.segment.stamp_shard(store.number)
@@ -56,22 +59,10 @@ def remove_everywhere(stores: Iterable[Store], sql: str, value: Any, wait: Wait)
 
     :raises Timeout: with the number removed so far
     """
-    return _in_turn(stores, lambda store: remove(store, sql, value, wait))
-
-
-def clear_everywhere(stores: Iterable[Store], wait: Wait) -> int:
-    """`clear` on each of the shards; how many in all.
-
-    :raises Timeout: with the number removed so far
-    """
-    return _in_turn(stores, lambda store: clear(store, wait))
-
-
-def _in_turn(stores: Iterable[Store], work: Callable[[Store], int]) -> int:
     removed = 0
     for store in stores:
         try:
-            removed += work(store)
+            removed += remove(store, sql, value, wait)
         except Timeout as error:
             raise Timeout(removed + error.removed) from error
     return removed
@@ -236,6 +227,8 @@ def _own_directories(directory: str) -> list[tuple[str, list[str]]]:
     """Directories and the names of their files, without those of other caches within."""
     found = []
     for top, directories, names in os.walk(directory):
+        if top == directory and files.QUARANTINE in directories:
+            directories.remove(files.QUARANTINE)
         if top != directory and files.DATABASE in names:
             directories.clear()
         else:

@@ -53,7 +53,7 @@ from .errors import ENOVAL, UNKNOWN
 from .segment import HITS, MISSES, Segment
 
 MAX_AGE = 5.0  # seconds
-COUNTS_AGE = 1.0  # seconds that hits are counted here before they move to the segment
+CHORES_EVERY = 1.0  # seconds that hits are counted here before they move to the segment
 WARM = 8  # hits after which a value is kept loaded: to prepare that costs about as many loads
 LARGEST = 64  # an entry takes at most this fraction of the budget
 OVERHEAD = 400  # bytes of an entry beside its key and value: list, dictionary slot, numbers
@@ -79,7 +79,9 @@ class NearCache:
         # For the queue and its bytes; hits do without. A finalizer or a signal handler that
         # uses the cache may come while its own thread has it.
         self._lock = threading.RLock()
-        self._flushed = 0.0  # when the counts moved to the segment
+        self.flushed = 0.0  # when the counts moved to the segment
+        # Done about once a second by whoever uses the cache; the engine adds to it.
+        self.chores: Callable[[], object] = self.flush
         self.counting = True
         # The policy's: told of a hit, it returns until when others make no difference to it.
         self.note: Callable[[Any, int, float], float] | None = None
@@ -153,9 +155,13 @@ class NearCache:
         end: float = entry[END]
         if now >= end:
             return False
-        until = end
+        if now - self.flushed > CHORES_EVERY:
+            self.chores()
+            if self._entries.get(key) is not entry:  # all is forgotten
+                return False
+        until = min(end, now + CHORES_EVERY)
         if self.note is not None and entry[VALUE] is not ENOVAL:
-            until = min(end, self.note(self._segment.access, entry[SLOT], now))
+            until = min(until, self.note(self._segment.access, entry[SLOT], now))
         if entry[COPY] is pickle.loads and entry[WARMTH] < WARM:
             entry[WARMTH] += 1
             if entry[WARMTH] < WARM:
@@ -177,7 +183,8 @@ class NearCache:
             return
         new = [*entry]  # others are reading the old one
         new[VALUE], new[COPY], new[SIZE] = value, copy, size
-        new[UNTIL] = new[END] if self.note is None else new[UNTIL]
+        if self.note is None:
+            new[UNTIL] = min(new[END], self.flushed + CHORES_EVERY)
         with self._lock:
             if self._entries.get(key) is entry:
                 self._entries[key] = new
@@ -207,7 +214,8 @@ class NearCache:
                 latest = now + MAX_AGE
                 end = latest if due is None or due > latest else due
                 # The first hits of a pickle, or of anything under such a policy, look closer.
-                until = now if pickled or self.note is not None else end
+                closely = pickled or self.note is not None
+                until = now if closely else min(end, now + CHORES_EVERY)
                 counter = slot // segment.slots
                 if value is ENOVAL:
                     counter += segment.shards
@@ -216,8 +224,8 @@ class NearCache:
                 copy = pickle.loads if pickled else None
                 entries[key] = [slot, stamp, until, counter, value, copy, size, False, end, 0]
             self._shrink()
-        if now - self._flushed > COUNTS_AGE:
-            self.flush()
+        if abs(now - self.flushed) > CHORES_EVERY:
+            self.chores()
 
     def _shrink(self) -> None:
         entries = self._entries
@@ -231,7 +239,10 @@ class NearCache:
 
     def flush(self) -> None:
         """Move the counts to the segment, or drop them when statistics are off."""
-        self._flushed = self._clock()
+        now = self._clock()
+        if now < self.flushed - CHORES_EVERY:
+            self.clear()  # the clock was set back, and ages can no longer be told
+        self.flushed = now
         counts, shards = self.counts, self._segment.shards
         for index, count in enumerate(counts):
             if count:

@@ -203,6 +203,8 @@ def _create(path: str, shards: int, slots: int) -> None:
                 os.write(descriptor, bytes(2**20))
             os.ftruncate(descriptor, size)
         os.pwrite(descriptor, HEADER.pack(MAGIC, VERSION, shards, slots), 0)
+        if os.path.isdir(path) and not os.path.islink(path):  # nothing of ours
+            os.rename(path, f"{path}.{secrets.token_hex(4)}")
         os.replace(temporary, path)
     except BaseException:
         with contextlib.suppress(OSError):

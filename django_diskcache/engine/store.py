@@ -32,8 +32,8 @@ from .disk import (
 )
 from .errors import ENOVAL, Fault, Foreign, Timeout
 from .eviction import EVICTION_POLICY, Policy
-from .faults import FAULTS, named
-from .nearcache import NearCache
+from .faults import FAULTS, fault, named
+from .nearcache import CHORES_EVERY, NearCache
 from .segment import ENTRIES, Segment
 from .signing import NO_SECRETS, Secrets
 from .sqlite import sqlite3
@@ -163,6 +163,10 @@ class Store:
         # the log: a clear would write as much as the fill did. Now only where it costs no page.
         connection.execute("PRAGMA secure_delete=FAST")
 
+    def log_bytes(self) -> int:
+        """How large the log may become before it is moved into the database."""
+        return self._log_pages() * PAGE
+
     def _log_pages(self) -> int:
         """After how many pages SQLite moves the log into the database.
 
@@ -287,7 +291,10 @@ class Store:
             size += in_file
             if type(value) is str or type(value) is bytes:
                 size += len(value)
-        self.limits.wrote(self, slots, size, new)
+        with suppress(*FAULTS):  # the write is done; who comes next meets them
+            self.limits.wrote(self, slots, size, new)
+        if abs(self.clock() - self.near.flushed) > CHORES_EVERY:
+            self.near.chores()
 
     def discard(self, filenames: Iterable[str | None]) -> None:
         """Remove value files, once the transaction that gave them up has been committed."""
@@ -311,11 +318,17 @@ class Store:
         """The value in a row.
 
         :raises Foreign: when it would have to be unpickled and is not signed
-        :raises OSError: when its file cannot be read
+        :raises FileNotFoundError: when its file is gone
+        :raises Fault: when its file cannot be read
         """
-        return self.disk.fetch(
-            *self.trust.verified(place, row.mode, row.filename, row.value), read
-        )
+        try:
+            return self.disk.fetch(
+                *self.trust.verified(place, row.mode, row.filename, row.value), read
+            )
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise fault(error, self.path) from error
 
     def _refuse(self, place: Place, row: Row, wait: Wait) -> None:
         """Say that a row is foreign, and remove it unless another has taken its place."""
@@ -417,7 +430,7 @@ class Store:
             if mode >= MODE_PICKLE:
                 mode, filename, stored = self.trust.verified(place, mode, filename, stored)
             value = self.disk.fetch(mode, filename, stored, False)
-        except (FileNotFoundError, Foreign):  # overwritten since? `get` looks at the whole row
+        except (OSError, Foreign):  # overwritten since? `get` looks at the whole row
             return self.get(place, ENOVAL, False, wait)[0]
         self._hit(place)
         if self._native and filename is None:

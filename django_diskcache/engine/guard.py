@@ -1,0 +1,113 @@
+"""What a fault means to the caller of a cache: the one place that says so.
+
+Every public method runs its work in `_safely`. There a fault is taken care of (see `triage`),
+told to the error handler, and becomes what the method returns when it has nothing: a default,
+False, no entries. `absorbs` names the exceptions to which that happens; the others are raised.
+Collections and locks use a twin that absorbs nothing (`raising`), since they would otherwise
+lose what they have promised to keep.
+
+Inside a transaction nothing is absorbed: it is rolled back, and whoever opened it is told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, ClassVar, TypeAlias, TypeVar
+
+from .connection import Wait
+from .engine import Engine
+from .errors import Constant, Fault, Timeout
+from .faults import FAULTS
+from .store import Store
+
+T = TypeVar("T")
+ErrorHandler: TypeAlias = Callable[[Exception], object]
+
+RAISE = Constant("RAISE")  # instead of what to return: the caller is told in any case
+
+
+class Guarded:
+    """Mixed into the faces of an engine."""
+
+    absorbs: tuple[type[Exception], ...] = ()
+    # What is taken care of; an impatient twin leaves a Timeout to whoever goes on waiting.
+    cares: ClassVar[tuple[type[Exception], ...]] = FAULTS
+
+    _engine: Engine
+    error_handler: ErrorHandler | None = None
+
+    def _safely(self, otherwise: Any, operation: Callable[..., T], *args: Any) -> T:
+        """What the operation returns, or `otherwise` where a fault in it is absorbed."""
+        try:
+            return operation(*args)
+        except FAULTS as error:
+            if not self._absorbed(error) or otherwise is RAISE:
+                raise
+            return otherwise  # type: ignore[no-any-return]
+
+    def _absorbed(self, error: Exception) -> bool:
+        """Take care of a fault; whether the caller is not to see it."""
+        if any(store.database.current() is not None for store in self._engine.stores):
+            return False
+        if isinstance(error, self.cares):
+            self._engine.triage.met(error)
+            self._tell(error)
+        return isinstance(error, self.absorbs)
+
+    def _tell(self, error: Exception) -> None:
+        if self.error_handler is None:
+            return
+        try:
+            self.error_handler(error)
+        except Exception:
+            import logging  # at start-up it would cost some milliseconds
+
+            logging.getLogger("django_diskcache").exception(
+                "the error handler %r failed", self.error_handler
+            )
+
+    def _from_each(self, keys: Callable[[Store], Iterator[T]], reverse: bool) -> Iterator[T]:
+        """What is found in each of the shards in turn; one with a fault is passed over."""
+        stores = self._engine.stores
+        for store in reversed(stores) if reverse else stores:
+            try:
+                yield from keys(store)
+            except FAULTS as error:
+                if not self._absorbed(error):
+                    raise
+
+    def _removed_from_each(self, remove: Callable[[Store], int]) -> int:
+        """How many entries `remove` took from all shards; one with a fault is passed over.
+
+        :raises Timeout: with the number removed so far
+        """
+        removed = 0
+        for store in self._engine.stores:
+            try:
+                removed += self._engine.removing(store, remove, store)
+            except Timeout as error:
+                raise Timeout(removed + error.removed) from error
+            except Fault as error:
+                removed += error.removed
+                if not self._absorbed(error):
+                    raise
+        return removed
+
+    @contextmanager
+    def _transaction(self, wait: Wait) -> Iterator[None]:
+        try:
+            with self._engine.transact(wait):
+                yield
+        except FAULTS as error:
+            self._absorbed(error)
+            raise
+
+
+def raising(cache: Any) -> Any:
+    """The cache, with calls that raise each fault; one that is not ours is left as it is."""
+    if not isinstance(cache, Guarded):
+        return cache
+    twin: Any = object.__new__(type(cache))
+    twin.__dict__.update(cache.__dict__, absorbs=())
+    return twin

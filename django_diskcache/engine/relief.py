@@ -1,0 +1,109 @@
+"""Relief: how entries are removed from a cache on a full disk.
+
+To remove a row takes space: SQLite writes the pages that change to its log first. So a cache
+has a *reserve*, a file of zeros that is given up when a removal finds the disk full. Then the
+logs are moved into the databases and truncated, and the removal is tried again. A cache that
+may evict has a last resort, since a key that was deleted must not be found again: the shard is
+dropped, with all that is in it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from typing import TypeVar
+
+from . import files, healing, maintenance
+from .errors import Fault
+from .faults import FAULTS, named
+from .store import Store
+
+T = TypeVar("T")
+
+NAME = "reserve"
+FEWEST = 2**17  # bytes
+SHARE = 16  # of what is free on the disk, it takes at most this fraction
+
+
+class Reserve:
+    """The file in the cache's directory.
+
+    :param size: bytes; as much as the log of one shard, for a checkpoint may make its database
+        larger by that before it can truncate the log
+    """
+
+    def __init__(self, directory: str, size: int) -> None:
+        self.path = os.path.join(directory, NAME)
+        self.size = max(size, FEWEST)
+
+    def keep(self) -> None:
+        """Have it, if there is space for it: a small part of what is free."""
+        with suppress(OSError):
+            if os.path.exists(self.path):
+                return
+            disk = os.statvfs(os.path.dirname(self.path))
+            size = min(self.size, disk.f_bavail * disk.f_frsize // SHARE)
+            if size < FEWEST:
+                return
+            descriptor = os.open(self.path, files.WRITE, 0o600)
+            try:
+                os.posix_fallocate(descriptor, 0, size)
+            except (AttributeError, OSError):
+                os.remove(self.path)  # half of one is of no use
+            finally:
+                os.close(descriptor)
+
+    def give_up(self) -> None:
+        """Free its space."""
+        with suppress(OSError):
+            os.remove(self.path)
+
+
+def removing(
+    reserve: Reserve, stores: Iterable[Store], store: Store, root: str, remove: Callable[[], T]
+) -> T:
+    """What `remove` returns, which takes entries from `store`, on a full disk as well.
+
+    :param root: the cache's directory
+    :raises Fault: when there is no space for it at all
+    """
+    try:
+        return remove()
+    except Fault as fault:
+        if fault.kind != "full" or store.database.current() is not None:
+            raise
+    reserve.give_up()
+    for each in (store, *(other for other in stores if other is not store)):
+        with suppress(*FAULTS):
+            maintenance.checkpoint(each)
+    try:
+        return remove()
+    except Fault as fault:
+        if fault.kind != "full" or not store.policy.evicts:
+            raise
+        drop(store, root, fault)
+        return remove()
+
+
+def drop(store: Store, root: str, fault: Fault) -> None:
+    """Begin the shard anew, whatever is in it.
+
+    :raises Fault: when there is no space even for an empty one
+    :raises Timeout: when another process has been changing the directory for too long
+    """
+    with named(root), healing.directory_lock(root, healing.BRIEFLY):
+        if store.database.renewed(fault.epoch):
+            return  # another has done it
+        for name in files.names(store.directory):
+            files.remove(store.directory, name)
+        store.database.close()
+        for suffix in ("", "-wal", "-shm", "-journal"):
+            with suppress(FileNotFoundError):
+                os.remove(store.path + suffix)
+        store.create()
+        healing.renew(store, store.segment)
+    healing.log(
+        f"{fault}. There is no space left to remove entries one by one: the shard was dropped, "
+        "with all its entries."
+    )

@@ -1,0 +1,87 @@
+"""Triage: what is done about a fault, beside what the caller is told.
+
+Each one is counted on the segment, by its kind; the log has a line about it, though not one for
+each call of a site in trouble; and what can be mended is mended: a damaged shard begins anew, a
+lost directory is made again.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from . import faults
+from .errors import Fault
+from .healing import heal
+from .segment import FAULTS
+
+if TYPE_CHECKING:
+    from .engine import Engine
+
+SAY_EVERY = 60.0  # seconds between two lines in the log about the same
+
+REMEDIES = {
+    "locked": "Another process or thread kept the write lock; the call counts as a miss.",
+    "full": "Free space on the disk, or lower size_limit; until then nothing is stored.",
+    "corrupt": "Nobody could make the shard anew so far.",
+    "denied": "See to it that this process may read and write there, and open enough files.",
+    "lost": "It is made again; do not remove the directory of a cache in use, clear it.",
+    "other": "See to the disk; the call counts as a miss.",
+}
+
+
+class Triage:
+    """Takes care of the faults of one engine."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._said: dict[tuple[str, str], float] = {}
+
+    def met(self, error: Exception) -> None:
+        """Count a fault, say so, and mend what can be mended.
+
+        :param error: a `Timeout` or a `Fault`
+        """
+        engine = self._engine
+        kind, path = self._about(error)
+        store = next((each for each in engine.stores if each.path == path), None)
+        number = 0 if store is None else store.number
+        engine.segment.add(FAULTS + faults.KINDS.index(kind), number, 1)
+        if kind != "corrupt":  # whoever heals it says so
+            self.say(error)
+        try:
+            if kind == "corrupt" and store is not None and isinstance(error, Fault):
+                if heal(store, engine.directory, engine.settings["size_limit"], error):
+                    engine.settle()
+            elif kind not in ("locked", "full"):
+                engine.refresh()
+        except (OSError, *faults.FAULTS) as another:
+            self.say(another)
+
+    def _about(self, error: Exception) -> tuple[str, str]:
+        path = error.path if isinstance(error, Fault) else self._engine.directory
+        return faults.kind_of(error, path) or "other", path
+
+    def say(self, error: Exception) -> None:
+        """Log a fault, once in a while for each kind and file."""
+        about = self._about(error)
+        now = self._engine.clock()
+        if abs(now - self._said.get(about, -SAY_EVERY)) >= SAY_EVERY:
+            self._said[about] = now
+            import logging  # at start-up it would cost some milliseconds
+
+            logging.getLogger("django_diskcache").warning("%s. %s", error, REMEDIES[about[0]])
+
+    def counts(self) -> dict[str, int]:
+        """How many faults of each kind all processes have met since the last reset."""
+        segment = self._engine.segment
+        return {
+            kind: sum(segment.total(FAULTS + index, n) for n in range(segment.shards))
+            for index, kind in enumerate(faults.KINDS)
+        }
+
+    def reset(self) -> None:
+        """Begin to count at zero."""
+        segment = self._engine.segment
+        for index in range(len(faults.KINDS)):
+            for number in range(segment.shards):
+                segment.rebase(FAULTS + index, number)
