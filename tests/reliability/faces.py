@@ -11,7 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from django_diskcache import DjangoCache
+from django_diskcache import DjangoCache, Timeout
+from django_diskcache.engine.errors import Fault
 
 from .values import FILE_FROM, is_signed, kind_of, make, version_of
 
@@ -108,7 +109,7 @@ def write_all(cache: Any, watch: Watch, version: int) -> None:
     watch.call(cache.delete_many, KEYS[3::11])
     try:
         cache.incr("a-counter", 1, default=0)
-    except (ValueError, TypeError):  # documented: missing, or no number
+    except (ValueError, TypeError, Fault, Timeout):  # documented: it does not count in vain
         pass
     except Exception:
         watch.raised.append(f"incr: {traceback.format_exc()}")
