@@ -3,7 +3,14 @@
 from .cache import Cache
 from .deque import Deque
 from .disk import Disk, JSONDisk
-from .errors import ENOVAL, UNKNOWN, EmptyDirWarning, Timeout, UnknownFileWarning
+from .errors import (
+    ENOVAL,
+    UNKNOWN,
+    EmptyDirWarning,
+    LockLost,
+    Timeout,
+    UnknownFileWarning,
+)
 from .eviction import EVICTION_POLICY
 from .fanout import FanoutCache
 from .index import Index
@@ -33,6 +40,7 @@ __all__ = [
     "Index",
     "JSONDisk",
     "Lock",
+    "LockLost",
     "RLock",
     "Timeout",
     "UnknownFileWarning",

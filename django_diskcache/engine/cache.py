@@ -187,6 +187,7 @@ def part_of(
 ) -> Cache:
     """A cache in another directory, or a temporary one, that is otherwise set up like this."""
     engine = cache.engine
+    settings.setdefault("serializer", engine.settings["serializer"])
     return Cache(
         directory,
         timeout,

@@ -1,8 +1,9 @@
 """How a remembered value is given to a caller who may change what he gets.
 
-A pickle is loaded anew for each. But the values of most caches are rows and lists of rows:
-containers of texts and numbers, at most one inside another. To copy these costs a fraction of
-loading them, and gives the same: new containers, around parts that nobody can change.
+What is stored is loaded anew for each. But the values of most caches are rows and lists of
+rows: containers of texts and numbers, at most one inside another. To copy these costs a
+fraction of loading them, and gives the same: new containers, around parts that nobody can
+change.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ CONTAINERS = frozenset({dict, list, set})
 def copier(value: Any) -> tuple[Callable[[Any], Any], int] | None:
     """What makes copies of `value`, and the bytes that `value` takes in memory.
 
-    None if only its pickle will do: it holds something else, is nested deeper, or holds one
+    None if only what is stored will do: it holds something else, is nested deeper, or holds one
     container twice, which two copies would make into two.
     """
     kind = type(value)

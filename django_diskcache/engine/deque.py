@@ -45,6 +45,7 @@ class Deque(MutableSequence[Any]):
         return self
 
     def _begin(self, cache: Any, iterable: Iterable[Any], maxlen: int | None) -> None:
+        self._given = cache
         self._cache = raising(cache)  # what it acknowledges must not be lost unnoticed
         self._maxlen = _checked_maxlen(maxlen)
         self.extend(iterable)
@@ -52,7 +53,7 @@ class Deque(MutableSequence[Any]):
     @property
     def cache(self) -> Any:
         """The cache that holds the values."""
-        return self._cache
+        return self._given
 
     @property
     def directory(self) -> str:

@@ -2,7 +2,9 @@
 
 Strings, bytes, floats and integers of 64 bits are stored as they are; SQLite compares them as
 Python does, so 1, 1.0 and True are one key. Everything else is pickled, and a pickled key is
-found by its bytes. Subclasses of `Disk` may override every method.
+found by its bytes. Values may be put into JSON or MessagePack instead (`serializers`); the mode
+of an entry says which it is, so entries of all kinds may lie side by side. Subclasses of `Disk`
+may override every method; modes of their own are from 16 to 255.
 
 Three values that a database would silently change are pickled as well: NaN (SQLite stores
 NULL), strings with lone surrogates (no UTF-8), integers of more than 64 bits.
@@ -19,22 +21,52 @@ import threading
 import zlib
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from . import files
 from .errors import UNKNOWN
+from .serializers import MODE_JSON, MODE_MSGPACK, SERIALIZERS, loads_json, loads_msgpack
 
 MODE_RAW = 1
 MODE_BINARY = 2
 MODE_TEXT = 3
 MODE_PICKLE = 4
 MODE_SIGNED = 5  # a signature and a pickle: the store's, no Disk is asked for it
+PINNED = 1 << 8  # added to the mode of an entry that is not evicted
+
+# How values of these modes are loaded, from a row or a file.
+LOADS: dict[int, Callable[[bytes], Any]] = {
+    MODE_PICKLE: pickle.loads,
+    MODE_JSON: loads_json,
+    MODE_MSGPACK: loads_msgpack,
+}
+NATIVE = frozenset({str, bytes, int, float})  # what SQLite holds as it is
+# What a row or a file raises that was not written by us, or is damaged. Not so a class that a
+# pickle refers to and that is not there: that is for the site to see.
+GARBAGE = (
+    pickle.UnpicklingError,
+    EOFError,
+    ValueError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    AssertionError,
+    RecursionError,
+    struct.error,
+    zlib.error,
+)
 
 INT64_MIN = -(2**63)
 INT64_MAX = 2**63 - 1
 
 Place: TypeAlias = "tuple[Any, bool, int]"  # of a key: its database form, raw, hash
 Stored: TypeAlias = "tuple[int, int, str | None, Any]"  # size, mode, filename, value
+
+
+class Pinned(NamedTuple):
+    """A value to be stored as an entry that is not evicted."""
+
+    value: Any
 
 
 def is_text(value: str) -> bool:
@@ -91,6 +123,7 @@ class Disk:
     :param pickle_protocol: protocol of pickled keys and values
     """
 
+    serializer = "pickle"  # or the name of one of SERIALIZERS
     pickles = True  # else a pickle in a row is none of its own, and is not loaded
     # Where the store looks for the pickle that was just put into a file: it signs that, and
     # not what a file in the directory says a moment later.
@@ -153,6 +186,8 @@ class Disk:
             return 0, MODE_RAW, None, value
         if kind is float and value == value:
             return 0, MODE_RAW, None, value
+        if self.serializer != "pickle":
+            return self._serialise(value, key)
         data = pickle.dumps(value, protocol=self.pickle_protocol)
         if len(data) < self.min_file_size:
             return 0, MODE_PICKLE, None, data
@@ -160,6 +195,13 @@ class Disk:
         if self.filed is not None:
             self.filed.pickled = data
         return stored
+
+    def _serialise(self, value: Any, key: Any) -> Stored:
+        serializer = SERIALIZERS[self.serializer]
+        data = serializer.encode(value, key)
+        if len(data) < self.min_file_size:
+            return 0, serializer.mode, None, data
+        return self._store_file(serializer.mode, iter((data,)), key, value)
 
     def _store_file(self, mode: int, chunks: Iterator[bytes], key: Any, value: Any) -> Stored:
         filename, path = self.filename(key, value)
@@ -171,11 +213,15 @@ class Disk:
         :param read: return an open binary file where the value has one
         :raises FileNotFoundError: when there is no such file in the directory
         :raises OSError: when it cannot be read
+        :raises Exception: one of GARBAGE, when there is none of ours in it
         """
         if mode == MODE_RAW:
+            if type(value) not in NATIVE:
+                raise ValueError(f"a {type(value).__name__} is no value")
             return io.BytesIO(value) if read and type(value) is bytes else value
-        if mode == MODE_PICKLE and filename is None:
-            return pickle.loads(value)
+        loads = LOADS.get(mode)
+        if filename is None and loads is not None:
+            return loads(value)
         if filename is None:
             raise ValueError(f"an entry of mode {mode} has no file")
         if mode == MODE_BINARY and read:
@@ -185,8 +231,8 @@ class Disk:
             return data
         if mode == MODE_TEXT:
             return data.decode()
-        if mode == MODE_PICKLE:
-            return pickle.loads(data)
+        if loads is not None:
+            return loads(data)
         raise ValueError(f"mode {mode} of an entry is not known")
 
     def filename(self, key: Any = UNKNOWN, value: Any = UNKNOWN) -> tuple[str, str]:
@@ -210,6 +256,10 @@ class JSONDisk(Disk):
     pickles = False
 
     def __init__(self, directory: str, compress_level: int = 1, **kwargs: Any) -> None:
+        if type(compress_level) is not int or not -1 <= compress_level <= 9:
+            raise ValueError(
+                f"compress_level={compress_level!r}: expected a number from 0 to 9"
+            )
         self.compress_level = compress_level
         super().__init__(directory, **kwargs)
 

@@ -114,6 +114,8 @@ class Engine:
         # The last one first: however early this process is killed, the directory then tells
         # how many there are to be.
         for store in reversed(self.stores):
+            if store.directory != self.directory:  # where that leads is the site's own affair
+                files.refuse_link(store.directory)
             create(store, self.directory, self.settings["size_limit"])
 
     def _slots(self, shards: int) -> int:
@@ -182,6 +184,8 @@ class Engine:
             if name.startswith("disk_"):
                 for disk in self.disks:
                     setattr(disk, name[len("disk_") :], value)
+        for disk in self.disks:
+            disk.serializer = self.settings["serializer"]
 
     def _load(self) -> dict[str, Any]:
         known = {}

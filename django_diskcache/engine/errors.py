@@ -34,8 +34,31 @@ class Fault(Exception):
         return f"{self.args[1]}: {self.args[2]} ({self.kind})"
 
 
+class LockLost(AssertionError):
+    """A lock was released that its holder had no more.
+
+    Meanwhile it expired, was cleared, or was freed by somebody else, and perhaps another has it
+    now. What was done under it may have been done by two at once. It is an AssertionError, as
+    releasing what was not acquired is.
+    """
+
+
 class Foreign(Exception):
     """A row's pickle has no signature of ours; it is a miss, so callers never see this."""
+
+    reason = (
+        "what is pickled there was not signed with a secret of ours, or not for this key; it "
+        "counts as missing and is removed"
+    )
+
+
+class Unreadable(Foreign):
+    """A row is none that this cache could have written; it is a miss like a foreign one."""
+
+    reason = (
+        "there is an entry that is damaged, or of a kind that cannot be read here; it counts "
+        "as missing and is removed"
+    )
 
 
 class UnknownFileWarning(UserWarning):

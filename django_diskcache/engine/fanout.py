@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from typing import Any, cast
 
+from . import files
 from .cache import Cache, QueueMethods, part_of
 from .clock import Clock, wall_clock
 from .connection import Wait
@@ -152,7 +153,11 @@ class FanoutCache(QueueMethods):
             raise ValueError(
                 f"{name!r} is no name for a {kind}: expected words, with / between"
             )
-        return os.path.join(self.directory, kind, *parts)
+        path = self.directory
+        for part in (kind, *parts):
+            path = os.path.join(path, part)
+            files.refuse_link(path)
+        return path
 
     def close(self) -> None:
         """Close the connections, of sub-collections too; the next call opens new ones."""

@@ -41,6 +41,7 @@ DIRECTORY = re.compile(r"[0-9a-f]{2}")
 WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL
 READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK  # the last for what is a pipe
 ENTER = os.O_RDONLY | os.O_DIRECTORY
+ONLY_OURS = 0o600  # set in so many words: the umask may take away from what `open` is told
 # What a link, a socket, or a file in place of a directory makes of an attempt to open it.
 NOT_OURS = {errno.ELOOP, errno.EMLINK, errno.ENOTDIR, errno.ENXIO, errno.ENAMETOOLONG}
 CHUNK = 2**22  # bytes read from a stream at a time
@@ -59,6 +60,54 @@ def make_directory(path: str) -> None:
         make_directory(parent)
     with contextlib.suppress(FileExistsError):
         os.mkdir(path, 0o700)
+        os.chmod(path, 0o700)  # the umask may have taken away from it
+
+
+def refuse_link(path: str) -> None:
+    """:raises OSError: when a symbolic link stands there, for it may lead anywhere"""
+    if os.path.islink(path):
+        raise OSError(errno.ELOOP, "a symbolic link stands where a cache has its own", path)
+
+
+def create(path: str, flags: int = os.O_RDWR) -> int:
+    """A descriptor of the file, which is made if there is none; a link there is removed.
+
+    :raises OSError: when it cannot be opened
+    """
+    flags |= os.O_CREAT | os.O_NOFOLLOW
+    try:
+        descriptor = os.open(path, flags, ONLY_OURS)
+    except OSError as error:
+        if error.errno not in (errno.ELOOP, errno.EMLINK):
+            raise
+        os.unlink(path)
+        descriptor = os.open(path, flags, ONLY_OURS)
+    info = os.fstat(descriptor)
+    if info.st_size == 0 and info.st_mode & 0o777 & ~ONLY_OURS == 0:  # just made, or as good
+        os.fchmod(descriptor, ONLY_OURS)
+    return descriptor
+
+
+def remove_links(*paths: str) -> None:
+    """Remove what is a symbolic link of these; what SQLite opens it would follow."""
+    for path in paths:
+        if os.path.islink(path):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
+
+
+def _create_in(path: str) -> int:
+    """A descriptor of the new file.
+
+    Its directory is one of ours by its name, and no link to one of somebody else.
+    """
+    above, name = os.path.split(path)
+    follow = 0 if DIRECTORY.fullmatch(os.path.basename(above)) is None else os.O_NOFOLLOW
+    directory = os.open(above, ENTER | follow)
+    try:
+        return os.open(name, WRITE, ONLY_OURS, dir_fd=directory)
+    finally:
+        os.close(directory)
 
 
 def names(directory: str) -> list[str]:
@@ -76,8 +125,9 @@ def write(path: str, chunks: Iterable[bytes]) -> int:
     :raises Fault: when it cannot be made or written; what `chunks` raises stays what it is
     """
     with named(path):
-        descriptor = _create(path)
+        descriptor = _create_value(path)
     try:
+        os.fchmod(descriptor, ONLY_OURS)
         size = 0
         with open(descriptor, "wb", buffering=0) as file:
             for chunk in chunks:
@@ -90,12 +140,17 @@ def write(path: str, chunks: Iterable[bytes]) -> int:
         raise
 
 
-def _create(path: str) -> int:
+def _create_value(path: str) -> int:
     try:
-        return os.open(path, WRITE, 0o600)
-    except FileNotFoundError:
-        make_directory(os.path.dirname(path))
-        return os.open(path, WRITE, 0o600)
+        return _create_in(path)
+    except OSError as error:
+        above = os.path.dirname(path)
+        if error.errno in NOT_OURS and DIRECTORY.fullmatch(os.path.basename(above)):
+            os.unlink(above)  # a link or a file, where a directory of ours belongs
+        elif error.errno != errno.ENOENT:
+            raise
+        make_directory(above)
+        return _create_in(path)
 
 
 def _write_all(file: IO[bytes], chunk: bytes) -> int:

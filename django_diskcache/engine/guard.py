@@ -3,6 +3,7 @@
 Every public method runs its work in `_safely`. There a fault is taken care of (see `triage`),
 told to the error handler, and becomes what the method returns when it has nothing: a default,
 False, no entries. `absorbs` names the exceptions to which that happens; the others are raised.
+So are all of them in methods with operators, such as ``cache[key]``.
 Collections and locks use a twin that absorbs nothing (`raising`), since they would otherwise
 lose what they have promised to keep.
 
@@ -12,10 +13,9 @@ Inside a transaction nothing is absorbed: it is rolled back, and whoever opened 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, ClassVar, TypeAlias, TypeVar
 
-from .connection import Wait
 from .engine import Engine
 from .errors import Constant, Fault, Timeout
 from .faults import FAULTS
@@ -95,9 +95,10 @@ class Guarded:
         return removed
 
     @contextmanager
-    def _transaction(self, wait: Wait) -> Iterator[None]:
+    def guarding(self, transaction: AbstractContextManager[Any]) -> Iterator[None]:
+        """The transaction, whose faults are taken care of and raised."""
         try:
-            with self._engine.transact(wait):
+            with transaction:
                 yield
         except FAULTS as error:
             self._absorbed(error)

@@ -76,15 +76,18 @@ class Index(MutableMapping[Any, Any]):
         directory = None
         if args and (args[0] is None or isinstance(args[0], (str, bytes)) or _is_path(args[0])):
             directory, *args = args  # type: ignore[assignment]
-        # What it acknowledges must not be lost unnoticed.
-        self._cache: Any = raising(Cache(directory, eviction_policy="none"))
+        self._begin(Cache(directory, eviction_policy="none"))
         self.update(*args, **kwargs)
+
+    def _begin(self, cache: Any) -> None:
+        self._given = cache
+        self._cache = raising(cache)  # what it acknowledges must not be lost unnoticed
 
     @classmethod
     def fromcache(cls: type[Self], cache: Any, *args: Any, **kwargs: Any) -> Self:
         """An index of an existing cache, which should evict nothing; the rest updates it."""
         self = cls.__new__(cls)
-        self._cache = raising(cache)
+        self._begin(cache)
         self.update(*args, **kwargs)
         return self
 
@@ -96,7 +99,7 @@ class Index(MutableMapping[Any, Any]):
     @property
     def cache(self) -> Any:
         """The cache that holds the items."""
-        return self._cache
+        return self._given
 
     @property
     def directory(self) -> str:

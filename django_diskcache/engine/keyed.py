@@ -205,7 +205,7 @@ class KeyedCache(Guarded):
     def __getitem__(self, key: Any) -> Any:
         value = self._engine.near.get(key) if type(key) is str else UNKNOWN
         if value is UNKNOWN:
-            value = self._safely(ENOVAL, self._look, key, None)
+            value = self._safely(RAISE, self._look, key, None)
         if value is ENOVAL:
             raise KeyError(key)
         return value
@@ -225,7 +225,7 @@ class KeyedCache(Guarded):
         return self._safely(False, self._has, key, self._wait(retry))
 
     def __contains__(self, key: Any) -> bool:
-        return self._safely(False, self._has, key, None)
+        return self._safely(RAISE, self._has, key, None)
 
     def _has(self, key: Any, wait: Wait) -> bool:
         near = self._engine.near
@@ -367,7 +367,7 @@ class KeyedCache(Guarded):
 
         :raises Timeout: when the write lock is not free in time
         """
-        return self._transaction(self._wait(retry))
+        return self.guarding(self._engine.transact(self._wait(retry)))
 
     # The whole cache
 

@@ -21,8 +21,8 @@ written. An entry is read again when it is older than `MAX_AGE`, which bounds wh
 leave behind that was killed between commit and stamp. Its age counts from before the SELECT.
 
 Strings, bytes and numbers are served as they are. Values that a caller could change stay as
-the pickled bytes and are loaded at every read; after some hits those that can be copied at
-less cost are loaded for good (see `copies`).
+the bytes that are stored and are loaded at every read; after some hits those that can be
+copied at less cost are loaded for good (see `copies`).
 
 The memory is bounded in bytes. When it is full the oldest entry goes, unless it was read since
 it came to the front of the queue: then it gets a second chance at the back.
@@ -36,7 +36,6 @@ but only of those that make a difference to it: it says until when the next ones
 from __future__ import annotations
 
 import os
-import pickle
 import threading
 import time
 import weakref
@@ -162,7 +161,7 @@ class NearCache:
         until = min(end, now + CHORES_EVERY)
         if self.note is not None and entry[VALUE] is not ENOVAL:
             until = min(until, self.note(self._segment.access, entry[SLOT], now))
-        if entry[COPY] is pickle.loads and entry[WARMTH] < WARM:
+        if entry[WARMTH] < WARM:
             entry[WARMTH] += 1
             if entry[WARMTH] < WARM:
                 until = now  # the next hit counts as well
@@ -172,8 +171,8 @@ class NearCache:
         return True
 
     def _load(self, key: Any, entry: list[Any]) -> None:
-        """Keep the value itself instead of its pickle, if it can be copied."""
-        value = pickle.loads(entry[VALUE])
+        """Keep the value itself instead of its bytes, if it can be copied."""
+        value = entry[COPY](entry[VALUE])
         found = copier(value)
         if found is None:
             return
@@ -200,29 +199,32 @@ class NearCache:
 
         :param items: of each the key, its slot, the stamp and the time noted before it was
             read, when it expires (seconds since the epoch, or None), the value or ENOVAL, and
-            whether that is pickled
+            what loads it, if these are bytes to be loaded for each caller, or None
         """
         if self.transacting and get_ident() in self.transacting:
             return
         entries, segment, budget = self._entries, self._segment, self._budget
         now = 0.0
         with self._lock:
-            for key, slot, stamp, now, due, value, pickled in items:
+            for key, slot, stamp, now, due, value, loads in items:
                 size = getsizeof(value) + getsizeof(key) + OVERHEAD
                 if size * LARGEST > budget:
                     continue
                 latest = now + MAX_AGE
                 end = latest if due is None or due > latest else due
-                # The first hits of a pickle, or of anything under such a policy, look closer.
-                closely = pickled or self.note is not None
+                # The first hits of bytes to load, or of anything under such a policy, look
+                # closer.
+                closely = loads is not None or self.note is not None
                 until = now if closely else min(end, now + CHORES_EVERY)
                 counter = slot // segment.slots
                 if value is ENOVAL:
                     counter += segment.shards
                 known = entries.get(key)
                 self._bytes += size if known is None else size - known[SIZE]
-                copy = pickle.loads if pickled else None
-                entries[key] = [slot, stamp, until, counter, value, copy, size, False, end, 0]
+                warmth = WARM if loads is None else 0
+                entries[key] = [
+                    slot, stamp, until, counter, value, loads, size, False, end, warmth
+                ]  # fmt: skip
             self._shrink()
         if abs(now - self.flushed) > CHORES_EVERY:
             self.chores()

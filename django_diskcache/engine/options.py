@@ -8,6 +8,7 @@ that names the setting, what it got and what it takes; nothing is coerced silent
 from __future__ import annotations
 
 import difflib
+import importlib.util
 import pickle
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -114,6 +115,16 @@ def choice(*values: str) -> Parser:
     return parse
 
 
+def serializer(value: Any) -> str:
+    """The name of a serializer that can be used here."""
+    name: str = choice(*SERIALIZERS)(value)
+    if name == "msgpack" and importlib.util.find_spec("msgspec") is None:
+        raise Refused(
+            "the package msgspec, which is not installed: pip install django-diskcache[msgpack]"
+        )
+    return name
+
+
 @dataclass(frozen=True)
 class Option:
     """One setting: its name, its default, how a value is read, and what it is for."""
@@ -132,12 +143,20 @@ class Option:
             raise ValueError(f"{self.name}={value!r}: expected {error}") from None
 
 
+SERIALIZERS = ("pickle", "json", "msgpack")
 POLICIES = ("least-recently-stored", "least-recently-used", "least-frequently-used", "none")
 JOURNAL_MODES = ("wal", "delete", "truncate", "persist", "memory", "off")
 
 OPTIONS = {
     option.name: option
     for option in (
+        Option(
+            "serializer",
+            "pickle",
+            serializer,
+            "",
+            "What becomes of values other than texts, bytes and numbers.",
+        ),
         Option("statistics", 0, flag, "", "Count hits and misses."),
         Option("tag_index", 0, flag, "", "Keep an index on tags, which makes evict() fast."),
         Option(

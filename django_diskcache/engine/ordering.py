@@ -13,8 +13,10 @@ from typing import Any
 from . import schema
 from .connection import Wait
 from .disk import INT64_MAX, INT64_MIN, Place
+from .errors import Foreign
 from .faults import FAULTS
 from .store import Store
+from .trust import Broken
 
 
 def keys(store: Store, page: int, reverse: bool = False) -> Iterator[Any]:
@@ -35,18 +37,24 @@ def sorted_keys(store: Store, page: int, reverse: bool = False) -> Iterator[Any]
     rows = store.database.run(schema.SORTED_LAST if reverse else schema.SORTED_FIRST, (page,))
     while rows:
         yield from _known(store, rows)
+        # What is broken has no place in the order that could be given back to SQLite.
+        last = next((row[:2] for row in reversed(rows) if Broken not in map(type, row)), None)
+        if last is None:
+            return
         sql = schema.SORTED_BEFORE if reverse else schema.SORTED_AFTER
-        rows = store.database.run(sql, (*rows[-1][:2], page))
+        rows = store.database.run(sql, (*last, page))
 
 
 def _known(store: Store, rows: Iterable[Sequence[Any]]) -> Iterator[Any]:
     """The keys in rows of KEY, without those that nobody of ours has pickled."""
     for key, raw, signature in rows:
-        if store.trust.trusts_key(key, raw, signature):
-            yield store.disk.get(key, bool(raw))
-        else:
+        try:
+            known = store.trust.key(key, raw, signature)
+        except Foreign as why:
             with suppress(*FAULTS):  # or else the next time
-                store.refuse_key(key, raw, signature, 0)
+                store.refuse_key(key, raw, signature, 0, why)
+        else:
+            yield known
 
 
 def live_text_keys(store: Store, head: str, page: int) -> Iterator[str]:
@@ -55,9 +63,11 @@ def live_text_keys(store: Store, head: str, page: int) -> Iterator[str]:
     while rows := store.database.run(
         schema.LIVE_TEXT_KEYS, (head, after_prefix(head), last, store.clock(), page)
     ):
-        for (key,) in rows:
-            yield key
-        last = rows[-1][0]
+        sound = [key for (key,) in rows if type(key) is str]
+        yield from sound
+        if not sound:
+            return  # `keys` comes by here and removes them
+        last = sound[-1]
 
 
 def item(
@@ -72,10 +82,11 @@ def item(
     sql = schema.ITEM_LAST if last else schema.ITEM_FIRST
     while rows := store.database.run(sql, (), wait):
         db_key, raw, signature = rows[0]
-        if not store.trust.trusts_key(db_key, raw, signature):
-            store.refuse_key(db_key, raw, signature, wait)
+        try:
+            key = store.trust.key(db_key, raw, signature)
+        except Foreign as why:
+            store.refuse_key(db_key, raw, signature, wait, why)
             continue
-        key = store.disk.get(db_key, bool(raw))
         place = (db_key, bool(raw), store.number_of(db_key, raw, signature))
         found = store.found(place, False, wait)
         if found is not None:

@@ -14,7 +14,8 @@ from typing import Any
 from . import schema
 from .connection import Wait
 from .engine import Engine
-from .errors import ENOVAL
+from .errors import ENOVAL, Unreadable
+from .trust import Broken
 
 ORIGIN = 500_000_000_000_000
 FIRST = 0
@@ -36,11 +37,14 @@ def _is_back(side: str) -> bool:
 def _outermost(engine: Engine, prefix: str | None, back: bool, wait: Wait) -> Any:
     """The key of the entry at one end of the queue, or None."""
     sql = schema.QUEUE_BACK if back else schema.QUEUE_FRONT
-    keys = [
-        key
-        for store in engine.stores
-        for (key,) in store.database.run(sql, _bounds(prefix), wait)
-    ]
+    keys = []
+    for store in engine.stores:
+        while rows := store.database.run(sql, _bounds(prefix), wait):
+            key = rows[0][0]
+            if type(key) is not Broken:
+                keys.append(key)
+                break
+            store.refuse_key(key, 1, None, wait, Unreadable())
     if not keys:
         return None
     return max(keys) if back else min(keys)

@@ -1,8 +1,9 @@
 """What people build with a cache: locks across processes, averages, throttling.
 
-Each keeps its state under one key. An evicted key is a lost lock or count: use a cache whose
-eviction policy is 'none'. The cache may be a `Cache`, a `FanoutCache` or anything with their
-methods.
+Each keeps its state under one key. What is held of a lock is never evicted; an average or a
+throttle is, and begins anew: use a cache whose eviction policy is 'none' if that matters. What
+fails raises, where a `FanoutCache` itself would answer with a default: a lock must not take a
+fault for the truth. The cache may be a `Cache`, a `FanoutCache` or anything with their methods.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ import time
 from collections.abc import Callable, Collection, Coroutine
 from contextlib import suppress
 from functools import wraps
+from secrets import token_hex
 from typing import Any
 
-from .errors import ENOVAL, Timeout
+from .errors import ENOVAL, LockLost, Timeout
 from .impatient import impatient, on_loop
 from .memoize import (
     Decorator,
@@ -29,6 +31,7 @@ from .memoize import (
     refuse_bare,
     refuse_generators,
 )
+from .pinning import Pinning, strict
 
 PAUSE = 0.001  # seconds between two attempts to get a lock
 
@@ -44,7 +47,7 @@ class Averager:
     def __init__(
         self, cache: Any, key: Any, expire: float | None = None, tag: Any = None
     ) -> None:
-        self._cache = cache
+        self._cache = strict(cache)
         self._key = key
         self._expire = expire
         self._tag = tag
@@ -53,7 +56,7 @@ class Averager:
         """Add a value."""
         with self._cache.transact(retry=True):
             total, count = self._cache.get(self._key, default=(0.0, 0), retry=True)
-            state = total + value, count + 1
+            state = [total + value, count + 1]  # any serializer holds a list
             self._cache.set(self._key, state, self._expire, tag=self._tag, retry=True)
 
     def get(self) -> float | None:
@@ -65,9 +68,43 @@ class Averager:
         return _average(self._cache.pop(self._key, default=(0.0, 0), retry=True))
 
 
-def _average(state: tuple[float, int]) -> float | None:
+def _average(state: Any) -> float | None:
     total, count = state
-    return total / count if count else None
+    average: float | None = total / count if count else None
+    return average
+
+
+_thread = threading.local()  # a name that no later thread has, though it has the same number
+
+
+def _thread_name() -> str:
+    try:
+        name = _thread.name
+    except AttributeError:
+        name = _thread.name = token_hex(8)
+    return f"{os.getpid()}-{name}"
+
+
+class _Held:
+    """What the threads of this process have acquired by one recipe, each as a stack."""
+
+    def __init__(self) -> None:
+        self._tokens: dict[str, list[str]] = {}
+
+    def keep(self, token: str) -> None:
+        self._tokens.setdefault(_thread_name(), []).append(token)
+
+    def give(self, own: bool = False) -> str | None:
+        """The last token of this thread, or unless `own` of one that passed it on, or None."""
+        me = _thread_name()
+        for thread in [me] if own else [me, *reversed(list(self._tokens))]:
+            with suppress(KeyError, IndexError):  # another thread may be quicker
+                tokens = self._tokens[thread]
+                token = tokens.pop()
+                if not tokens and thread == me:  # which cannot be adding to it now
+                    self._tokens.pop(me, None)
+                return token
+        return None
 
 
 class _Acquired:
@@ -76,19 +113,19 @@ class _Acquired:
     def __init__(
         self, cache: Any, key: Any, expire: float | None = None, tag: Any = None
     ) -> None:
-        self._cache = cache
-        self._key = key
-        self._expire = expire
-        self._tag = tag
-
-    def _set(self, state: Any) -> None:
-        self._cache.set(self._key, state, self._expire, tag=self._tag, retry=True)
+        self._state = Pinning(cache, key, expire, tag)
+        self._held = _Held()
 
     def acquire(self) -> None:
         raise NotImplementedError
 
     def release(self) -> None:
         raise NotImplementedError
+
+    def _lost(self) -> LockLost:
+        return LockLost(
+            f"{type(self).__name__} {self._state.key!r} was lost before its release"
+        )
 
     def __enter__(self) -> None:
         self.acquire()
@@ -100,64 +137,92 @@ class _Acquired:
 class Lock(_Acquired):
     """A lock that one thread of one process holds at a time.
 
+    It is never evicted. Its holder may die: without `expire` the lock then stays taken until
+    somebody releases it.
+
     :param key: where it is kept
-    :param expire: seconds after which it is free again, should its holder have died
+    :param expire: seconds after which it is free again, should its holder have died; more than
+        anybody needs it, for after that another gets it
     :param tag: its tag
     """
 
     def acquire(self) -> None:
         """Wait until the lock is free, and take it."""
-        while not self._cache.add(
-            self._key, None, expire=self._expire, tag=self._tag, retry=True
-        ):
+        token = token_hex(8)
+        while not self._state.add(token):
             time.sleep(PAUSE)
+        self._held.keep(token)
 
     def release(self) -> None:
-        """Free the lock, whoever holds it."""
-        self._cache.delete(self._key, retry=True)
+        """Free the lock; by an object that has not acquired it, whoever holds it.
+
+        :raises LockLost: when it was acquired here and is lost: it expired, was cleared, or
+            somebody else has released it. If another holds it by now, it stays his.
+        """
+        token = self._held.give()
+        if token is None:
+            self._state.delete()
+            return
+        try:
+            with self._state.transact():
+                if self._state.get(None) != token:
+                    raise self._lost()
+                self._state.delete()
+        except LockLost:
+            raise
+        except BaseException:
+            self._held.keep(token)  # it is as it was
+            raise
 
     def locked(self) -> bool:
         """Whether anyone holds it."""
-        return self._key in self._cache
+        return self._state.stored()
 
 
 class RLock(_Acquired):
     """A lock that its holder may take again; it is free when released as often.
 
-    The arguments are those of `Lock`.
+    It is never evicted while it is held. The arguments are those of `Lock`; each time it is
+    taken or released by its holder, `expire` begins anew.
     """
 
     def acquire(self) -> None:
         """Wait until the lock is free or this thread's own, and take it."""
         me = _thread_name()
         while True:
-            with self._cache.transact(retry=True):
-                holder, count = self._cache.get(self._key, default=(None, 0), retry=True)
+            with self._state.transact():
+                holder, count = self._state.get((None, 0))
                 if holder == me or count == 0:
-                    self._set((me, count + 1))
-                    return
+                    self._state.set([me, count + 1])
+                    break
             time.sleep(PAUSE)
+        self._held.keep(me)
 
     def release(self) -> None:
         """Undo one `acquire`.
 
+        :raises LockLost: when this thread has acquired it and lost it
         :raises AssertionError: when this thread does not hold it
         """
-        with self._cache.transact(retry=True):
-            holder, count = self._cache.get(self._key, default=(None, 0), retry=True)
-            if holder != _thread_name() or count == 0:
-                raise AssertionError("cannot release un-acquired lock")
-            self._set((holder, count - 1))
-
-
-def _thread_name() -> str:
-    return f"{os.getpid()}-{threading.get_ident()}"
+        me = _thread_name()
+        try:
+            with self._state.transact():
+                holder, count = self._state.get((None, 0))
+                if holder != me or count == 0:
+                    raise self._lost()
+                self._state.set([me, count - 1], pinned=count > 1)
+        except LockLost as lost:
+            if self._held.give(own=True) is None:
+                raise AssertionError("cannot release un-acquired lock") from None
+            raise lost
+        self._held.give(own=True)  # it may have none: another object acquired it
 
 
 class BoundedSemaphore(_Acquired):
     """Something that up to `value` holders have at a time.
 
-    The other arguments are those of `Lock`.
+    It is never evicted while one is taken. With `expire` all are free again when none was taken
+    or given back for so long. The other arguments are those of `Lock`.
     """
 
     def __init__(
@@ -174,23 +239,33 @@ class BoundedSemaphore(_Acquired):
     def acquire(self) -> None:
         """Wait until one is free, and take it."""
         while True:
-            with self._cache.transact(retry=True):
-                free = self._cache.get(self._key, default=self._value, retry=True)
+            with self._state.transact():
+                free = self._state.get(self._value)
                 if free > 0:
-                    self._set(free - 1)
-                    return
+                    self._state.set(free - 1)
+                    break
             time.sleep(PAUSE)
+        self._held.keep("")
 
     def release(self) -> None:
         """Give one back.
 
+        :raises LockLost: when one was acquired here, and all are free: they expired or were
+            cleared, or somebody gave back more than he had
         :raises AssertionError: when none is taken
         """
-        with self._cache.transact(retry=True):
-            free = self._cache.get(self._key, default=self._value, retry=True)
-            if free >= self._value:
-                raise AssertionError("cannot release un-acquired semaphore")
-            self._set(free + 1)
+        with self._state.transact():
+            free = self._state.get(self._value)
+            taken = free < self._value
+            if taken:
+                self._state.set(free + 1, pinned=free + 1 < self._value)
+        acquired = self._held.give() is not None
+        if not taken:
+            raise (
+                self._lost()
+                if acquired
+                else AssertionError("cannot release un-acquired semaphore")
+            )
 
 
 def throttle(
@@ -212,11 +287,12 @@ def throttle(
     :raises TypeError: for a coroutine function
     """
     rate = count / float(seconds)
+    cache = strict(cache)
 
     def decorator(function: Function) -> Function:
         _refuse_coroutines(function, "throttle")
         key = full_name(function) if name is None else name
-        cache.set(key, (time_func(), count), expire=expire, tag=tag, retry=True)
+        cache.set(key, [time_func(), count], expire=expire, tag=tag, retry=True)
 
         def delay() -> float:
             with cache.transact(retry=True):
@@ -225,7 +301,7 @@ def throttle(
                 tally = min(tally + (now - last) * rate, count)
                 if tally < 1:
                     return float((1 - tally) / rate)
-                cache.set(key, (now, tally - 1), expire=expire, tag=tag, retry=True)
+                cache.set(key, [now, tally - 1], expire=expire, tag=tag, retry=True)
                 return 0.0
 
         @wraps(function)
@@ -305,7 +381,7 @@ def memoize_stampede(
         return source.get(key, default=ENOVAL, expire_time=True, retry=True)
 
     def keep(target: Any, key: Any, result: Any, took: float) -> None:
-        target.set(key, (result, took), expire=expire, tag=tag, retry=True)
+        target.set(key, [result, took], expire=expire, tag=tag, retry=True)
 
     def is_time(took: float, due: float) -> bool:
         return -took * beta * math.log(1.0 - random.random()) >= due - time.time()

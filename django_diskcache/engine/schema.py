@@ -12,6 +12,8 @@ changed rows says all there is to know, and costs nothing.
 
 from __future__ import annotations
 
+from .disk import PINNED
+
 VERSION = 1  # PRAGMA user_version of a shard; raise it when the layout changes
 APPLICATION_ID = 0x64646331  # PRAGMA application_id, "ddc1": whose database this is
 
@@ -127,11 +129,18 @@ DELETE_ID = "DELETE FROM cache WHERE id = ? RETURNING filename, key, raw, signat
 # Of a foreign value, or a foreign key: only what was seen, and not what took its place.
 DELETE_VALUE = """
     DELETE FROM cache
-    WHERE key = ? AND raw = ? AND mode IS ? AND filename IS ? AND value IS ? RETURNING filename
+    WHERE key = ? AND raw = ? AND CAST(mode AS BLOB) IS CAST(? AS BLOB)
+        AND CAST(filename AS BLOB) IS CAST(? AS BLOB) AND CAST(value AS BLOB) IS CAST(? AS BLOB)
+    RETURNING filename
 """
 DELETE_KEY = """
-    DELETE FROM cache WHERE key = ? AND raw IS ? AND signature IS ? RETURNING filename
+    DELETE FROM cache
+    WHERE key = ? AND CAST(raw AS BLOB) IS CAST(? AS BLOB)
+        AND CAST(signature AS BLOB) IS CAST(? AS BLOB)
+    RETURNING filename
 """
+# Of a key that is a text and not UTF-8, given by its bytes.
+DELETE_BROKEN_KEY = "DELETE FROM cache WHERE key = CAST(? AS TEXT) RETURNING filename"
 
 # A key, and what tells whether it may be unpickled.
 KEY = "key, raw, signature"
@@ -194,13 +203,20 @@ CLEAR = "DELETE FROM cache"
 # Candidates for eviction: all rows of a small shard, or runs of rows from random places.
 # Two look-ups: SQLite scans the table for both ends in one aggregate.
 ID_BOUNDS = "SELECT (SELECT MIN(id) FROM cache), (SELECT MAX(id) FROM cache)"
-RANK_ALL = f"SELECT id, {KEY}, store_time FROM cache"
-RANK_RUN = f"SELECT id, {KEY}, store_time FROM cache WHERE id >= ? ORDER BY id LIMIT ?"
+# What is pinned is none.
+RANK_ALL = f"SELECT id, {KEY}, store_time + 0.0 FROM cache WHERE mode & {PINNED} = 0"
+RANK_RUN = f"""
+    SELECT id, {KEY}, store_time + 0.0 FROM cache
+    WHERE id >= ? AND mode & {PINNED} = 0 ORDER BY id LIMIT ?
+"""
 
 # Bytes.
 PAGES = "SELECT page_count, freelist_count, page_size FROM pragma_page_count, "
 PAGES += "pragma_freelist_count, pragma_page_size"
-FILE_BYTES = "SELECT COALESCE(SUM(size), 0) FROM cache WHERE filename IS NOT NULL"
+# Bounded, and not SUM: a row that others wrote may hold anything, and a sum may overflow.
+FILE_BYTES = """
+    SELECT TOTAL(MAX(0, MIN(size, 1 << 48))) FROM cache WHERE filename IS NOT NULL
+"""
 
 # Check.
 FILE_ROWS = "SELECT id, filename, size FROM cache WHERE filename IS NOT NULL"

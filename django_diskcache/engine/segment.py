@@ -31,7 +31,7 @@ import weakref
 from array import array
 from collections.abc import Iterable
 from itertools import count
-from typing import Final
+from typing import IO, Any, Final
 
 MAGIC: Final = b"ddcacheS"
 VERSION: Final = 3
@@ -85,7 +85,7 @@ class Segment:
         self.slots = slots if existing is None else existing
         if existing is None:
             _create(path, shards, slots)
-        with open(path, "r+b") as file:
+        with _opened(path, "r+b") as file:
             self.inode = os.fstat(file.fileno()).st_ino
             self._mmap = mmap.mmap(file.fileno(), _size(shards, self.slots))
         self.bytes = len(self._mmap)
@@ -144,9 +144,9 @@ class Segment:
         base = ((BASE + kind) * self.shards + shard) * STRIPES
         try:
             self.counters[base] += self.total(kind, shard) - value
-        except ValueError:  # more than 64 bits: the file was damaged
-            for stripe in range(STRIPES):
-                self.counters[(kind * self.shards + shard) * STRIPES + stripe] = 0
+        except ValueError:  # no sums of ours: the file was damaged
+            start = (kind * self.shards + shard) * STRIPES
+            self.counters[start : start + STRIPES] = memoryview(bytes(8 * STRIPES)).cast("q")
             self.counters[base] = -value
 
     def generation(self, shard: int) -> int:
@@ -180,7 +180,7 @@ def _size(shards: int, slots: int) -> int:
 def _slots_of(path: str, shards: int) -> int | None:
     """The slots of a good segment for so many shards, or None."""
     try:
-        with open(path, "rb") as file:
+        with _opened(path, "rb") as file:
             magic, version, has_shards, slots = HEADER.unpack(file.read(HEADER.size))
             size = os.fstat(file.fileno()).st_size
     except (OSError, struct.error):
@@ -190,11 +190,20 @@ def _slots_of(path: str, shards: int) -> int | None:
     return slots if known and sane and size == _size(shards, slots) else None
 
 
+def _opened(path: str, mode: str) -> IO[Any]:
+    """The file, unless it is a link; opening a pipe does not wait."""
+    hard = os.O_NOFOLLOW | os.O_NONBLOCK
+    return open(path, mode, opener=lambda name, flags: os.open(name, flags | hard))
+
+
 def _create(path: str, shards: int, slots: int) -> None:
     """A complete file under another name first, so that nobody maps half of one."""
     temporary = f"{path}.new"  # of whoever holds the lock; perhaps left by one that was killed
-    descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(temporary)  # it may be a link
+    descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
     try:
+        os.fchmod(descriptor, 0o600)  # whatever the umask
         size = _size(shards, slots)
         try:
             os.posix_fallocate(descriptor, 0, size)

@@ -21,23 +21,27 @@ from .clock import Clock
 from .connection import Database, Transaction, Wait, all_rows, changed_rows
 from .copies import UNCHANGEABLE
 from .disk import (
+    GARBAGE,
     INT64_MAX,
     INT64_MIN,
+    LOADS,
     MODE_PICKLE,
     MODE_RAW,
+    PINNED,
     Disk,
+    Pinned,
     Place,
     Stored,
     portable_hash,
 )
-from .errors import ENOVAL, Fault, Foreign, Timeout
+from .errors import ENOVAL, Fault, Foreign, Unreadable
 from .eviction import EVICTION_POLICY, Policy
 from .faults import FAULTS, fault, named
 from .nearcache import CHORES_EVERY, NearCache
 from .segment import ENTRIES, Segment
 from .signing import NO_SECRETS, Secrets
 from .sqlite import sqlite3
-from .trust import Trust, is_native
+from .trust import Broken, Trust, is_native, text
 
 if TYPE_CHECKING:
     from .limits import Limits
@@ -62,6 +66,11 @@ class Row(NamedTuple):
     mode: int
     filename: str | None
     value: Any
+
+    def is_sound(self) -> bool:
+        """Whether the small columns hold what we put there."""
+        due = type(self.expire)
+        return (due is float or self.expire is None) and type(self.tag) is not Broken
 
 
 class Store:
@@ -124,10 +133,11 @@ class Store:
 
     def _create(self) -> None:
         files.make_directory(self.directory)
+        files.remove_links(*(self.path + end for end in ("", "-wal", "-shm", "-journal")))
         # Made here, and not by SQLite, for its mode; the log and its index inherit it. Never
         # opened when it is there: closing it would drop the locks that SQLite has on it.
         with suppress(FileExistsError):
-            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+            os.close(files.create(self.path, os.O_RDWR | os.O_EXCL))
         if not self.database.run(schema.TABLES):
             with self.database.transact():
                 for statement in schema.CREATE:
@@ -149,6 +159,9 @@ class Store:
 
     def _configure(self, connection: sqlite3.Connection) -> None:
         settings = self.settings
+        connection.text_factory = text
+        # What is in the schema calls no function that does more than compute.
+        connection.execute("PRAGMA trusted_schema=OFF")
         ((pages,),) = connection.execute("PRAGMA page_count")
         if not pages:  # else they count for nothing, and would need the write lock
             connection.execute(f"PRAGMA page_size={PAGE}")
@@ -179,8 +192,9 @@ class Store:
 
     def number_of(self, key: Any, raw: int, signature: Any) -> int:
         """The hash of a database key; another one if it would have to be unpickled in vain."""
-        if type(self.disk).hash is not Disk.hash and self.trust.trusts_key(key, raw, signature):
-            return self.disk.hash(self.disk.get(key, bool(raw)))
+        if type(self.disk).hash is not Disk.hash:
+            with suppress(Foreign):
+                return self.disk.hash(self.trust.key(key, raw, signature))
         return portable_hash(key)
 
     def slot(self, key: Any, raw: int, signature: Any) -> int:
@@ -230,11 +244,13 @@ class Store:
 
     def _live(self, place: Place, wait: Wait) -> Row | None:
         rows = self.database.run(schema.SELECT, place[:2], wait)
-        if rows:
-            row = Row._make(rows[0])
-            if row.expire is None or row.expire > self.clock():
-                return row
-        return None
+        if not rows:
+            return None
+        row = Row._make(rows[0])
+        if not row.is_sound():
+            self._refuse(place, row, wait, Unreadable())
+            return None
+        return row if row.expire is None or row.expire > self.clock() else None
 
     def _hit(self, place: Place) -> None:
         self.near.counts[self.number] += 1
@@ -308,7 +324,12 @@ class Store:
 
     def encode(self, value: Any, read: bool, key: Any, place: Place) -> Stored:
         """The stored form of a value; its file goes if the transaction is rolled back."""
+        pinned = type(value) is Pinned
+        if pinned:
+            (value,) = value
         stored = self.trust.sign(place, self.disk.store(value, read, key=key))
+        if pinned:
+            stored = stored[0], stored[1] | PINNED, *stored[2:]
         filename = stored[2]
         if filename is not None and (transaction := self.database.current()) is not None:
             transaction.on_rollback.append(lambda: self.disk.remove(filename))
@@ -317,34 +338,38 @@ class Store:
     def decode(self, place: Place, row: Row, read: bool) -> Any:
         """The value in a row.
 
-        :raises Foreign: when it would have to be unpickled and is not signed
+        :raises Foreign: when it would have to be unpickled and is not signed, or is damaged
         :raises FileNotFoundError: when its file is gone
         :raises Fault: when its file cannot be read
         """
         try:
-            return self.disk.fetch(
-                *self.trust.verified(place, row.mode, row.filename, row.value), read
-            )
+            form = self.trust.verified(place, row.mode, row.filename, row.value)
+            return self.disk.fetch(*form, read)
         except FileNotFoundError:
             raise
+        except GARBAGE as error:
+            raise Unreadable from error
         except OSError as error:
             raise fault(error, self.path) from error
 
-    def _refuse(self, place: Place, row: Row, wait: Wait) -> None:
+    def _refuse(self, place: Place, row: Row, wait: Wait, why: Foreign) -> None:
         """Say that a row is foreign, and remove it unless another has taken its place."""
-        self.trust.warn(self.clock())
+        self.trust.warn(self.clock(), why)
         seen = (*place[:2], row.mode, row.filename, row.value)
         with suppress(*FAULTS):  # a read must not fail for it
             self._remove_foreign(schema.DELETE_VALUE, seen, place[2], wait)
 
-    def refuse_key(self, key: Any, raw: int, signature: Any, wait: Wait) -> None:
+    def refuse_key(self, key: Any, raw: int, signature: Any, wait: Wait, why: Foreign) -> None:
         """Say that the key of a row is foreign, and remove the row.
 
         :raises Timeout: when the write lock is not free in time
         """
-        self.trust.warn(self.clock())
+        self.trust.warn(self.clock(), why)
         number = portable_hash(key)
-        self._remove_foreign(schema.DELETE_KEY, (key, raw, signature), number, wait)
+        if type(key) is Broken:
+            self._remove_foreign(schema.DELETE_BROKEN_KEY, (key,), number, wait)
+        else:
+            self._remove_foreign(schema.DELETE_KEY, (key, raw, signature), number, wait)
 
     def _remove_foreign(self, sql: str, seen: Sequence[Any], number: int, wait: Wait) -> None:
         rows = self._change(sql, seen, number, wait, all_rows)
@@ -415,9 +440,13 @@ class Store:
         :param remember: is called with an item of `NearCache.put_many`
         """
         name = key if type(key) is str else near_name(key, place)
-        if row is None or (row[0] is not None and row[0] <= now):
+        try:
+            over = row is None or (row[0] is not None and row[0] <= now)
+        except TypeError:  # it is no time: `get` looks at the whole row
+            return self.get(place, ENOVAL, False, wait)[0]
+        if row is None or over:
             self._missed()
-            remember(name, slot, stamp, now, None, ENOVAL, False)
+            remember(name, slot, stamp, now, None, ENOVAL, None)
             return ENOVAL
         due, mode, stored = row
         filename = None
@@ -430,13 +459,15 @@ class Store:
             if mode >= MODE_PICKLE:
                 mode, filename, stored = self.trust.verified(place, mode, filename, stored)
             value = self.disk.fetch(mode, filename, stored, False)
-        except (OSError, Foreign):  # overwritten since? `get` looks at the whole row
+        except (OSError, Foreign, *GARBAGE):
+            # Overwritten since? `get` looks at the whole row, and refuses what is wrong in it.
             return self.get(place, ENOVAL, False, wait)[0]
         self._hit(place)
         if self._native and filename is None:
-            changeable = type(value) not in UNCHANGEABLE
-            kept = stored if changeable else value
-            remember(name, slot, stamp, now, due, kept, changeable)
+            if type(value) in UNCHANGEABLE:
+                remember(name, slot, stamp, now, due, value, None)
+            else:
+                remember(name, slot, stamp, now, due, stored, LOADS[mode])
         return value
 
     def get(
@@ -461,11 +492,11 @@ class Store:
                 value = self.decode(place, row, read)
             except FileNotFoundError:
                 continue  # overwritten or removed since; look again
-            except Foreign:
-                self._refuse(place, row, wait)
+            except Foreign as why:
+                self._refuse(place, row, wait, why)
                 return None
             return value, row.expire, row.tag
-        with suppress(Timeout):
+        with suppress(*FAULTS):
             self._remove_lost(place, wait)
         return None
 
@@ -482,7 +513,10 @@ class Store:
     def contains(self, place: Place, wait: Wait) -> bool:
         """Whether the key has a live entry; no access is counted."""
         rows = self.database.run(schema.SELECT_EXPIRE, place[:2], wait)
-        return bool(rows) and (rows[0][0] is None or rows[0][0] > self.clock())
+        try:
+            return bool(rows) and (rows[0][0] is None or rows[0][0] > self.clock())
+        except TypeError:  # it is no time
+            return self._live(place, wait) is not None
 
     def set(
         self,
@@ -573,11 +607,14 @@ class Store:
         if row is None:
             return False
         try:
-            self.trust.verified(place, row.mode, row.filename, row.value)
+            if row.filename is None:
+                self.decode(place, row, False)
+            else:
+                self.trust.verified(place, row.mode, row.filename, row.value)
         except FileNotFoundError:
             return False
-        except Foreign:
-            self.trust.warn(self.clock())
+        except Foreign as why:
+            self.trust.warn(self.clock(), why)
             return False
         return True
 
@@ -626,8 +663,8 @@ class Store:
             value = self.decode(place, row, False)
         except FileNotFoundError:
             return default, None, None
-        except Foreign:
-            self.trust.warn(self.clock())
+        except Foreign as why:
+            self.trust.warn(self.clock(), why)
             return default, None, None
         finally:
             self.discard([row.filename])
@@ -651,6 +688,10 @@ class Store:
             return None
         self.count(-1)
         row = Row._make(rows[0])
+        if not row.is_sound():
+            self.trust.warn(self.clock(), Unreadable())
+            self.discard([row.filename])
+            return None
         live = row.expire is None or row.expire > self.clock()
         if not (keep_file and live):
             self.discard([row.filename])

@@ -15,12 +15,27 @@ from typing import Any
 
 from . import files, schema
 from .connection import Database
-from .disk import MODE_PICKLE, MODE_SIGNED, Disk, Place, Stored
-from .errors import Foreign
+from .disk import GARBAGE, MODE_PICKLE, MODE_SIGNED, PINNED, Disk, Place, Stored
+from .errors import Foreign, Unreadable
+from .serializers import MODE_JSON, MODE_MSGPACK
 from .signing import LENGTH, MODE_KEY, Secrets, Signer
 
 WARN_EVERY = 60.0  # seconds between two warnings of foreign entries in one shard
 IDENTITY = re.compile(r"[0-9a-f]{32}")
+# To load these executes nothing, so they are no more in need of a signature than a text is.
+UNSIGNED = frozenset({MODE_JSON, MODE_MSGPACK})
+
+
+class Broken(bytes):
+    """What SQLite has as a text, and is none: it is not UTF-8. No value or key is one."""
+
+
+def text(data: bytes) -> str | Broken:
+    """How a connection makes texts; by itself it raises for what is no UTF-8."""
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return Broken(data)
 
 
 class Trust:
@@ -112,15 +127,19 @@ class Trust:
         :raises Foreign: when it would be, and nobody who knows a secret has signed it
         :raises OSError: when its file cannot be read
         """
-        if type(mode) is int and mode < MODE_PICKLE:
-            return mode, filename, value
+        if type(mode) is int:
+            mode &= ~PINNED
+            if mode < MODE_PICKLE or mode in UNSIGNED:
+                return mode, filename, value
         known = mode in (MODE_PICKLE, MODE_SIGNED)
         if known and not self.disk.pickles:
             raise Foreign
         if self.signer is None:
-            if mode != MODE_SIGNED:
-                return mode, filename, value
-            return MODE_PICKLE, filename, value[LENGTH:] if filename is None else None
+            if mode != MODE_SIGNED or filename is not None:
+                return MODE_PICKLE if known else mode, filename, value
+            if type(value) is not bytes:
+                raise Unreadable
+            return MODE_PICKLE, None, value[LENGTH:]
         if mode != MODE_SIGNED:
             if known or self._native:
                 raise Foreign
@@ -147,7 +166,21 @@ class Trust:
         message = (signature, key, False, MODE_KEY, b"")
         return self.signer.verify(*message) or self._verifies_anew(message)
 
-    def warn(self, now: float) -> None:
+    def key(self, key: Any, raw: Any, signature: Any) -> Any:
+        """The key that is in a row.
+
+        :raises Foreign: when it is none of ours
+        """
+        if type(key) is Broken or raw not in (0, 1):
+            raise Unreadable
+        if not self.trusts_key(key, raw, signature):
+            raise Foreign
+        try:
+            return self.disk.get(key, bool(raw))
+        except GARBAGE as error:
+            raise Unreadable from error
+
+    def warn(self, now: float, why: Foreign) -> None:
         """Log that there are foreign entries, once in a minute.
 
         :param now: seconds since the epoch
@@ -157,9 +190,7 @@ class Trust:
             import logging  # at start-up it would cost some milliseconds
 
             logging.getLogger("django_diskcache").warning(
-                "%s: what is pickled there was not signed with a secret of ours, or not for "
-                "this key; it counts as missing and is removed",
-                self.database.path,
+                "%s: %s", self.database.path, why.reason
             )
 
 

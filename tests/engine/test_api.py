@@ -32,6 +32,7 @@ NAMES = [
     "Index",
     "JSONDisk",
     "Lock",
+    "LockLost",
     "RLock",
     "Timeout",
     "UNKNOWN",

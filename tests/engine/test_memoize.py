@@ -475,7 +475,7 @@ def test_stampede_with_a_coroutine_function(
     async def main() -> None:
         assert [await work(1), await work(1), await work(2, y=3)] == [1, 1, 5]
         assert calls == [1, 2]
-        assert cache.get(key_of(work, 1), tag=True) == ((1, 2.0), "tag")
+        assert cache.get(key_of(work, 1), tag=True) == ([1, 2.0], "tag")
         assert await work.__wrapped__(7) == 7
         with pytest.raises(LookupError):
             await work(-1)
@@ -519,7 +519,7 @@ def test_stampede_leaves_the_loop_free(
     async def main() -> None:
         with locked(cache.engine) as release:
             assert await beside(work(1), release) == 1
-        assert cache[key_of(work, 1)] == (1, 2.0)
+        assert cache[key_of(work, 1)] == [1, 2.0]
         clock.advance(7)
         early(monkeypatch)
         before = asyncio.all_tasks()

@@ -38,6 +38,7 @@ from django_diskcache.engine import (
     memoize_stampede,
 )
 from django_diskcache.engine.disk import MODE_PICKLE, MODE_SIGNED, pickle_key
+from django_diskcache.engine.errors import Foreign
 from django_diskcache.engine.signing import LENGTH, MODE_KEY, Secrets, Signer, read_secrets
 from django_diskcache.engine.sqlite import sqlite3
 from django_diskcache.engine.store import Store
@@ -676,7 +677,7 @@ def test_what_took_its_place_stays(signed: Cache) -> None:
     row = store._live(place, None)
     assert row is not None
     signed["key"] = ["new"]
-    store._refuse(place, row, None)
+    store._refuse(place, row, None, Foreign())
     assert signed["key"] == ["new"]
 
 

@@ -1,0 +1,70 @@
+"""A face of a cache for what must not be evicted, and for callers who must not be put off.
+
+A lock that is evicted has two holders; and where a cache answers a fault with "no" or "not
+there", a lock would take that for the truth. So a recipe looks at its cache through this face:
+what it stores is pinned, and what fails raises. A pinned entry is never evicted. It expires
+and is cleared like any other, and an ordinary set over it makes it ordinary.
+
+A cache that is none of ours is used as it is.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import Any
+
+from .disk import Pinned
+from .guard import raising
+from .keyed import KeyedCache
+
+
+class Pinning:
+    """What recipes need of a cache, for the state under one key; all calls wait for locks.
+
+    :param cache: one of ours, or anything with its methods
+    """
+
+    def __init__(
+        self, cache: Any, key: Any, expire: float | None = None, tag: Any = None
+    ) -> None:
+        self.cache = raising(cache)
+        self.key = key
+        self.expire = expire
+        self.tag = tag
+        self._own = isinstance(cache, KeyedCache)
+
+    def _pinned(self, value: Any) -> Any:
+        return Pinned(value) if self._own else value
+
+    def get(self, default: Any) -> Any:
+        """What is stored, or `default`."""
+        return self.cache.get(self.key, default=default, retry=True)
+
+    def add(self, value: Any) -> bool:
+        """Store and pin `value` if nothing is stored; whether it was."""
+        pinned = self._pinned(value)
+        return bool(
+            self.cache.add(self.key, pinned, expire=self.expire, tag=self.tag, retry=True)
+        )
+
+    def set(self, value: Any, pinned: bool = True) -> None:
+        """Store `value`, pinned or not."""
+        value = self._pinned(value) if pinned else value
+        self.cache.set(self.key, value, expire=self.expire, tag=self.tag, retry=True)
+
+    def delete(self) -> None:
+        """Remove what is stored, whatever it is."""
+        self.cache.delete(self.key, retry=True)
+
+    def stored(self) -> bool:
+        """Whether anything is."""
+        return self.key in self.cache
+
+    def transact(self) -> AbstractContextManager[Any]:
+        """A transaction on the key; of several shards, the others go on writing."""
+        if not self._own:
+            context: AbstractContextManager[Any] = self.cache.transact(retry=True)
+            return context
+        store, _ = self.cache.engine.place(self.key)
+        guarded: AbstractContextManager[Any] = self.cache.guarding(store.transact(None))
+        return guarded
