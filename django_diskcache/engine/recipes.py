@@ -20,6 +20,7 @@ from secrets import token_hex
 from typing import Any
 
 from .errors import ENOVAL, LockLost, Timeout
+from .guard import raising
 from .impatient import impatient, on_loop
 from .memoize import (
     Decorator,
@@ -31,7 +32,7 @@ from .memoize import (
     refuse_bare,
     refuse_generators,
 )
-from .pinning import Pinning, strict
+from .pinning import Pinning
 
 PAUSE = 0.001  # seconds between two attempts to get a lock
 
@@ -47,7 +48,7 @@ class Averager:
     def __init__(
         self, cache: Any, key: Any, expire: float | None = None, tag: Any = None
     ) -> None:
-        self._cache = strict(cache)
+        self._cache = raising(cache)
         self._key = key
         self._expire = expire
         self._tag = tag
@@ -287,7 +288,7 @@ def throttle(
     :raises TypeError: for a coroutine function
     """
     rate = count / float(seconds)
-    cache = strict(cache)
+    cache = raising(cache)
 
     def decorator(function: Function) -> Function:
         _refuse_coroutines(function, "throttle")

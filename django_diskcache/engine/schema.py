@@ -203,11 +203,12 @@ CLEAR = "DELETE FROM cache"
 # Candidates for eviction: all rows of a small shard, or runs of rows from random places.
 # Two look-ups: SQLite scans the table for both ends in one aggregate.
 ID_BOUNDS = "SELECT (SELECT MIN(id) FROM cache), (SELECT MAX(id) FROM cache)"
-# What is pinned is none.
-RANK_ALL = f"SELECT id, {KEY}, store_time + 0.0 FROM cache WHERE mode & {PINNED} = 0"
+# What is pinned is none. A range, and not the bit: a mode that is none of ours pins nothing.
+PINNED_MODES = f"mode BETWEEN {PINNED} AND {2 * PINNED - 1}"
+RANK_ALL = f"SELECT id, {KEY}, store_time + 0.0 FROM cache WHERE NOT ({PINNED_MODES})"
 RANK_RUN = f"""
     SELECT id, {KEY}, store_time + 0.0 FROM cache
-    WHERE id >= ? AND mode & {PINNED} = 0 ORDER BY id LIMIT ?
+    WHERE id >= ? AND NOT ({PINNED_MODES}) ORDER BY id LIMIT ?
 """
 
 # Bytes.

@@ -610,7 +610,9 @@ class Store:
             if row.filename is None:
                 self.decode(place, row, False)
             else:
-                self.trust.verified(place, row.mode, row.filename, row.value)
+                _, name, _ = self.trust.verified(place, row.mode, row.filename, row.value)
+                if self._native and name is not None:  # it was not read to verify it
+                    files.size(self.directory, name)
         except FileNotFoundError:
             return False
         except Foreign as why:

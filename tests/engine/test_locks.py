@@ -25,7 +25,8 @@ from django_diskcache.engine import (
     throttle,
 )
 from django_diskcache.engine.disk import MODE_RAW, PINNED, Pinned
-from django_diskcache.engine.pinning import Pinning, strict
+from django_diskcache.engine.guard import raising
+from django_diskcache.engine.pinning import Pinning
 from tests.conftest import FakeClock
 from tests.engine.processes import PATIENCE, SharedClock, run_all
 
@@ -369,11 +370,11 @@ def test_a_fault_is_no_answer(
 
 
 def test_strict_is_the_same_cache(shared: Any) -> None:
-    twin = strict(shared)
+    twin = raising(shared)
     twin["key"] = 5
     assert shared["key"] == 5
     assert twin.engine is shared.engine
-    assert strict(5) == 5
+    assert raising(5) == 5
 
 
 # Holders that die
