@@ -7,7 +7,6 @@ says so. Whatever happens in the test, they are unmounted.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import shutil
 import subprocess
@@ -38,6 +37,13 @@ def _mount(*arguments: str) -> str:
 def unmount(path: Path) -> None:
     if _run("umount", str(path)).returncode:  # somebody still uses it: when they are gone
         _run("umount", "-l", str(path))
+
+
+def try_tmpfs(top: Path, size: int) -> tuple[str, bool]:
+    """Make the directory, and mount such a file system there: what is in the way, and whether."""
+    top.mkdir()
+    problem = _mount("-t", "tmpfs", "-o", f"size={size},mode=0755", "tmpfs", str(top))
+    return problem, not problem
 
 
 @contextlib.contextmanager
@@ -114,15 +120,6 @@ def reachable() -> Iterator[Path]:
         yield top
     finally:
         shutil.rmtree(top, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def own_mounts() -> Iterator[None]:
-    """What is mounted meanwhile is nobody else's to see; for a process that then ends."""
-    unshared = ctypes.CDLL(None, use_errno=True).unshare(0x00020000)
-    if unshared:
-        pytest.skip(f"cannot unshare: {os.strerror(ctypes.get_errno())}")
-    yield
 
 
 def drop_root() -> None:

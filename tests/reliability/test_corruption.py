@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from .damage import DAMAGES, TARGETS, victim
+from .damage import DAMAGES, MAPPED, TARGETS, victim
 from .faces import (
     KEYS,
     Outcome,
@@ -88,10 +88,6 @@ def test_damaged_before_the_start(
 STOP, FIRST = 0, 1  # on the board: whether to stop, and how often each child went around
 RUNNERS = 2
 ROUNDS = 3  # that each child goes around after the damage
-
-# What damages a mapping that a process is looking at kills it by SIGBUS, whoever the process
-# is: SQLite maps its -shm file, the cache its segment. These are only ever replaced here.
-MAPPED = {"segment": ("deleted", "bits_flipped", "zeroed"), "shared memory": ("deleted",)}
 
 
 def _run(directory: Path, board: Board, number: int) -> tuple[Outcome, list[str]]:

@@ -46,12 +46,12 @@ def _dead_holder(directory: Path, clock: Any, recipe: str, expire: float | None)
 
 
 def _press(directory: Path, clock: Any) -> tuple[int, int]:
-    """Store ten times as much as the cache may keep; how many entries, and how many are left."""
+    """Store eight times as much as the cache may keep; how many entries, and how many are left."""
     cache = _cache(directory, clock)
-    for number in range(3000):
-        cache.set(number, bytes(3000))
+    for number in range(400):
+        cache.set(number, bytes(20_000))
     cache.cull()
-    return 3000, len(cache)
+    return 400, len(cache)
 
 
 @recipes

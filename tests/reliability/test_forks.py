@@ -23,7 +23,7 @@ from django_diskcache import FanoutCache, Timeout
 from .faces import open_django
 from .processes import PATIENCE, Board, Children, in_child, until
 from .values import kind_of, make, version_of
-from .workers import sweep
+from .workers import Interrupt, sweep
 
 ROOT = Path(__file__).parents[2]
 SCRIPT_SETTINGS = """
@@ -380,10 +380,6 @@ def _sound(directory: Path) -> list[str]:
 
 
 # Signals
-
-
-class Interrupt(BaseException):
-    """What a signal handler raises, as for Ctrl-C."""
 
 
 def _interrupted(directory: Path, interrupts: int, seed: int) -> dict[str, Any]:

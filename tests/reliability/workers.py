@@ -15,7 +15,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from django_diskcache import Cache, Deque, FanoutCache, Index, Lock
+from django_diskcache import Cache, Deque, FanoutCache, Index, Lock, Timeout
+from django_diskcache.engine.errors import Fault
 from django_diskcache.engine.sqlite import sqlite3
 
 from .processes import Board, Ledger, noted
@@ -32,15 +33,27 @@ FANOUT = {
 SMALL = 2**20  # a size limit that has the log moved into the database every few writes
 
 
+class Interrupt(BaseException):
+    """What a signal handler raises, as for Ctrl-C."""
+
+
+# What a collection, a counter or a lock may raise: what it was asked for was not done, or
+# nobody knows.
+DOCUMENTED = (Fault, Timeout, Interrupt)
+
+
 class Place:
     """The directories of one test.
 
     :param top: exists and is empty, or was used before
+    :param ledgers: a directory for the ledgers, elsewhere if the disk may be full
+    :param pace: seconds that a worker rests after each turn
     """
 
-    def __init__(self, top: Path) -> None:
+    def __init__(self, top: Path, ledgers: Path | None = None, pace: float = 0) -> None:
         self.top = top
-        self.ledgers = top / "ledgers"
+        self.pace = pace
+        self.ledgers = ledgers or top / "ledgers"
         self.ledgers.mkdir(exist_ok=True)
 
     def fanout(self) -> FanoutCache:
@@ -90,6 +103,8 @@ class Life:
     def beat(self) -> bool:
         """Say that it lives; whether it is to go on."""
         self._board[self.number] += 1
+        if self.place.pace:
+            time.sleep(self.place.pace)
         return not self._board[len(ROLES)]
 
 
@@ -148,14 +163,23 @@ def lock(life: Life) -> None:
     own = Lock(cache, "the lock")
     inside = life.place.ledger("inside")
     journal = Ledger(inside)
+    # A worker of this name may have died with the lock: then it is still taken, for it.
+    last = [line for line in noted(inside, 10_000) if line[1] == life.name][-1:]
+    holder = cache.get("the lock", retry=True)
+    if last and last[0][0] == "enter":
+        if holder != life.name:
+            life.note("wrong", "the lock", f"{life.name} died inside, now {holder} has it")
+        journal.note("leave", *last[0][1:])
+    if holder == life.name:
+        own.release()
     while life.beat():
         number = life.begin()
         while not cache.add("the lock", life.name, retry=True):  # as Lock does, but it beats
             if not life.beat():
                 return
             time.sleep(0.001)
-        journal.note("enter", life.name, number, os.getpid())
-        journal.note("leave", life.name, number, os.getpid())
+        journal.note("enter", life.name, number)
+        journal.note("leave", life.name, number)
         own.release()
 
 
@@ -219,10 +243,25 @@ ROLES: list[Callable[[Life], None]] = [
 def work(place: Place, number: int, born: int, board: Board) -> None:
     """The life of worker `number`, until the board says stop."""
     role = ROLES[number]
-    role(Life(place, role.__name__, number, born, board))
+    life = Life(place, role.__name__, number, born, board)
+    while True:
+        try:
+            return role(life)
+        except DOCUMENTED as error:
+            life.note("raised", type(error).__name__, str(error))
 
 
 # What must hold
+
+
+def raised(place: Place) -> Counter[str]:
+    """How often a documented exception reached a worker, by its role."""
+    return Counter(
+        path.name.partition("-")[0]
+        for path in place.ledgers.iterdir()
+        for line in noted(path)
+        if line[0] == "raised"
+    )
 
 
 def _of(place: Place, role: str) -> dict[str, list[list[Any]]]:
@@ -243,6 +282,7 @@ def lost_writes(place: Place, kills: Counter[str]) -> list[str]:
         *_lost_in_index(place),
         *_lost_counts(place, kills["count"]),
         *_lost_claims(place),
+        *_shared_locks(place),
         *_wrong(place),
     ]
 
@@ -316,28 +356,20 @@ def _lost_claims(place: Place) -> list[str]:
     return problems
 
 
-def lock_problems(place: Place) -> list[str]:
-    """Whoever entered while another was inside, and had not died there."""
+def _shared_locks(place: Place) -> list[str]:
+    """Whoever entered while another was inside."""
     problems = []
-    inside: list[Any] | None = None
-    freed: set[int] = set()
-    for kind, name, number, pid in noted(place.ledger("inside")):
-        if kind == "freed":
-            freed.add(pid)
-            if inside is not None and inside[1] == pid:
-                inside = None
-        elif kind == "enter":
-            if inside is not None:
-                problems.append(f"{name} entered with {number} while {inside} was inside")
-            inside = [name, pid]
-        else:
-            inside = None
+    inside: str | None = None
+    for kind, name, _ in noted(place.ledger("inside")):
+        if kind == "enter" and inside is not None:
+            problems.append(f"{name} entered while {inside} was inside")
+        inside = name if kind == "enter" else None
     return problems
 
 
 def _wrong(place: Place) -> list[str]:
     problems = []
-    for lines in _of(place, "read").values():
+    for lines in [*_of(place, "read").values(), *_of(place, "lock").values()]:
         problems += [f"wrong value: {line[1:]}" for line in lines if line[0] == "wrong"]
     cache = place.fanout()
     for key in (f"key-{number}" for number in range(SHARED_KEYS)):
