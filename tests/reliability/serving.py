@@ -1,8 +1,9 @@
 """Processes that use a cache as a site does, for the soak: requests, and a look at its health.
 
 What they see they put on the board and into their ledgers. A *probe* sets and gets one key after
-the other, enough of them for every shard; the board has when the last one that succeeded began
-and ended, so that somebody else can tell how long after a fault a process was well again.
+the other, enough of them for every shard, to the time at which it began. Then it reads those of
+all other servers, and puts the oldest time that it has *seen* on the board. So somebody else can
+tell when, after a fault, all servers are well again and serve from one and the same directory.
 """
 
 from __future__ import annotations
@@ -27,10 +28,10 @@ from .values import is_signed, make, version_of
 from .workers import Interrupt
 
 SERVERS = 4
-PROBES = 24  # keys: with three shards each has some
+PROBES = 12  # keys: with three shards each has some
 # What is on the board, beside the beats of the workers at its beginning.
 CELLS = ("stop", "fault", "clock")
-PER_SERVER = ("operations", "hits", "began", "ended")
+PER_SERVER = ("operations", "hits", "seen", "ended")
 
 
 class Bulletin:
@@ -156,11 +157,19 @@ class Server:
     def _probe(self, cache: Any) -> None:
         began = time.monotonic_ns()
         for number in range(PROBES):
-            key, value = f"probe-{self.number}-{number}", [self.version]
+            key, value = _probe_key(self.number, number), [began]
             if not self.call(cache.set, key, value) or self.call(cache.get, key) != value:
                 return
-        self.bulletin.note(self.number, "began", began)
-        self.bulletin.note(self.number, "ended", time.monotonic_ns())
+        others = [
+            _probe_key(server, number)
+            for server in range(SERVERS)
+            for number in range(PROBES)
+            if server != self.number
+        ]
+        found = self.call(cache.get_many, others) or {}
+        if len(found) == len(others):
+            self.bulletin.note(self.number, "ended", time.monotonic_ns())
+            self.bulletin.note(self.number, "seen", min(value[0] for value in found.values()))
 
     def _fork_when_told(self) -> None:
         while True:
@@ -188,6 +197,10 @@ class Server:
             sys.excepthook(*sys.exc_info())
         finally:
             os._exit(code)
+
+
+def _probe_key(server: int, number: int) -> str:
+    return f"probe-{server}-{number}"
 
 
 def _interrupt(number: int, frame: Any) -> None:

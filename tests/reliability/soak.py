@@ -4,7 +4,8 @@
 
 Some processes serve requests from a cache, others keep collections, counters and locks, and
 write down what they are acknowledged. Meanwhile faults are injected, one at a time, and after
-each it is measured how long it takes until every server can set and get in every shard again.
+each it is measured how long it takes until every server can set and get in every shard again,
+and gets what the others set.
 Data that are destroyed by nature (damaged, removed, replaced) are those of the cache only; the
 collections meet kills, forks, interrupts, a full disk and a lack of descriptors. From time to
 time they are held against what was written down.
@@ -207,16 +208,16 @@ class Soak:
         self._bury(name)
 
     def _wait_until_well(self, since: int) -> float | None:
-        """Seconds until each server had a probe that began after `since` and went well."""
+        """Seconds until each server has seen what all others set after `since`."""
         deadline = time.monotonic() + HEALING
         while True:
             numbers = range(SERVERS)
-            if all(self.bulletin.of(number, "began") >= since for number in numbers):
+            if all(self.bulletin.of(number, "seen") >= since for number in numbers):
                 ended = max(self.bulletin.of(number, "ended") for number in numbers)
                 return (ended - since) / 1e9
             if time.monotonic() > deadline:
                 for number in numbers:
-                    if self.bulletin.of(number, "began") < since:
+                    if self.bulletin.of(number, "seen") < since:
                         self.replace(self.servers[number])
                 return None
             if any(server.exitcode is not None for server in self.servers):

@@ -224,14 +224,15 @@ def read(life: Life) -> None:
 def checkpoint(life: Life) -> None:
     """Move the logs into the databases, as any writer does now and then."""
     while life.beat():
-        for path in life.place.top.rglob("cache.sqlite3"):
-            life.beat()
-            with suppress(sqlite3.OperationalError):  # it is locked, or not made yet
-                connection = sqlite3.connect(f"file:{path}?mode=rw", uri=True, timeout=0.01)
-                try:
-                    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-                finally:
-                    connection.close()
+        with suppress(OSError):
+            for path in life.place.top.rglob("cache.sqlite3"):
+                life.beat()
+                with suppress(sqlite3.OperationalError):  # it is locked, or not made yet
+                    connection = sqlite3.connect(f"file:{path}?mode=rw", uri=True, timeout=0.01)
+                    try:
+                        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+                    finally:
+                        connection.close()
 
 
 ROLES: list[Callable[[Life], None]] = [
@@ -317,7 +318,7 @@ def _lost_in_index(place: Place) -> list[str]:
     names = place.index()
     for name, lines in _of(place, "index").items():
         last = max(_done(lines), default=0)
-        begun = max(line[1] for line in lines)
+        begun = max((line[1] for line in lines if line[0] == "begin"), default=0)
         found = version_of(name, names[name]) if name in names else 0
         if found is None or not last <= found <= begun:
             problems.append(f"the index has {found} of {name}, acknowledged is {last}")
@@ -345,9 +346,7 @@ def _lost_claims(place: Place) -> list[str]:
     cache = place.fanout()
     winners: dict[int, str] = {}
     for name, lines in _of(place, "claim").items():
-        for kind, number in lines:
-            if kind != "won":
-                continue
+        for number in (line[1] for line in lines if line[0] == "won"):
             if number in winners:
                 problems.append(f"claim {number} was won by {winners[number]} and {name}")
             winners[number] = name
