@@ -203,6 +203,13 @@ def _probe_key(server: int, number: int) -> str:
     return f"probe-{server}-{number}"
 
 
+def seen_anew(directory: Path) -> int:
+    """The oldest time of all probes that a process finds which opens the cache now."""
+    keys = [_probe_key(server, n) for server in range(SERVERS) for n in range(PROBES)]
+    found = open_django(directory, size_limit=2**24).get_many(keys)
+    return min(value[0] for value in found.values()) if len(found) == len(keys) else 0
+
+
 def _interrupt(number: int, frame: Any) -> None:
     raise Interrupt
 

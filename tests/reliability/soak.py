@@ -34,7 +34,7 @@ import django
 
 from . import injection, places
 from .processes import Child, Children, in_child, noted
-from .serving import SERVERS, Bulletin, serve
+from .serving import SERVERS, Bulletin, seen_anew, serve
 from .workers import ROLES, Place, lost_writes, raised, unsound, work
 
 DISK = 96 * 2**20  # bytes
@@ -208,13 +208,17 @@ class Soak:
         self._bury(name)
 
     def _wait_until_well(self, since: int) -> float | None:
-        """Seconds until each server has seen what all others set after `since`."""
+        """Seconds until each server has seen what all others set after `since`.
+
+        And so has a process that comes new: else all might go on with files that are gone.
+        """
         deadline = time.monotonic() + HEALING
         while True:
             numbers = range(SERVERS)
             if all(self.bulletin.of(number, "seen") >= since for number in numbers):
                 ended = max(self.bulletin.of(number, "ended") for number in numbers)
-                return (ended - since) / 1e9
+                if in_child(seen_anew, self.cache) >= since:
+                    return (ended - since) / 1e9
             if time.monotonic() > deadline:
                 for number in numbers:
                     if self.bulletin.of(number, "seen") < since:
