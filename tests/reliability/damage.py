@@ -45,7 +45,9 @@ def garbage_written(path: Path, random: Random) -> None:
     """Some blocks are somebody else's."""
     for _ in range(random.choice((1, 4))):
         block = random.choice((512, 2048, 4096))
-        _overwrite(path, random.randrange(_size(path) // block + 1) * block, random.randbytes(block))
+        _overwrite(
+            path, random.randrange(_size(path) // block + 1) * block, random.randbytes(block)
+        )
 
 
 def zeros_written(path: Path, random: Random) -> None:

@@ -73,7 +73,9 @@ def ext4(size: int) -> Iterator[Path]:
     with image.open("wb") as file:
         file.truncate(size)
     try:
-        done = _run("mkfs.ext4", "-q", "-b", "4096", "-m", "0", "-O", "^has_journal", str(image))
+        done = _run(
+            "mkfs.ext4", "-q", "-b", "4096", "-m", "0", "-O", "^has_journal", str(image)
+        )
         problem = done.stderr.strip() if done.returncode else ""
         problem = problem or _mount("-o", "loop", str(image), str(mounted))
         if problem:

@@ -22,7 +22,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-PATIENCE = float(os.environ.get("RELIABILITY_PATIENCE", "90"))  # seconds, for a machine that is busy with something else
+PATIENCE = float(
+    os.environ.get("RELIABILITY_PATIENCE", "90")
+)  # seconds, for a machine that is busy with something else
 NOBODY = 65534  # a user who owns nothing
 
 
@@ -46,9 +48,7 @@ class Child:
     :param user: the uid to drop to first
     """
 
-    def __init__(
-        self, work: Callable[..., Any], *args: Any, user: int | None = None
-    ) -> None:
+    def __init__(self, work: Callable[..., Any], *args: Any, user: int | None = None) -> None:
         reading, writing = os.pipe()
         sys.stdout.flush()
         sys.stderr.flush()
@@ -136,9 +136,7 @@ class Children:
     def __init__(self) -> None:
         self.all: list[Child] = []
 
-    def start(
-        self, work: Callable[..., Any], *args: Any, user: int | None = None
-    ) -> Child:
+    def start(self, work: Callable[..., Any], *args: Any, user: int | None = None) -> Child:
         child = Child(work, *args, user=user)
         self.all.append(child)
         return child

@@ -23,12 +23,11 @@ import sys
 import tempfile
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
-from typing import Any
 
 import django
 
@@ -307,9 +306,13 @@ def run(seconds: float, seed: int, directory: Path | None = None) -> Report:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run it and print the table; 0 when nothing was lost, wrong, raised or left unhealed."""
-    parser = argparse.ArgumentParser(prog="python -m tests.reliability.soak", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.reliability.soak", description=__doc__
+    )
     parser.add_argument("--minutes", type=float, default=20.0)
-    parser.add_argument("--seed", type=int, default=None, help="of the faults; random if left out")
+    parser.add_argument(
+        "--seed", type=int, default=None, help="of the faults; random if left out"
+    )
     parser.add_argument("--directory", type=Path, default=None, help="where to make files")
     given = parser.parse_args(arguments)
     seed = given.seed if given.seed is not None else int.from_bytes(os.urandom(3), "big")

@@ -7,6 +7,7 @@ numbers are stored as they are.
 
 from __future__ import annotations
 
+import logging
 import shutil
 from functools import partial
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from .damage import DAMAGES, MAPPED, TARGETS, victim
+from .damage import DAMAGES, MAPPED, TARGETS, victim, zeroed
 from .faces import (
     KEYS,
     Outcome,
@@ -23,7 +24,6 @@ from .faces import (
     exercise,
     fill_in,
     open_django,
-    read_all,
     signed_wrong,
     works,
 )
@@ -138,3 +138,106 @@ def test_damaged_while_running(prepared: Path, tmp_path: Path, target: str, seed
 
 def _works(directory: Path) -> list[str]:
     return works(open_django(directory))
+
+
+# What healing leaves alone, and what it leaves behind
+
+
+def _shard_keys(directory: Path) -> dict[str, set[str]]:
+    """The keys of each shard, by what is missing without it."""
+    found = {}
+    for shard in sorted(path.name for path in directory.glob("0*")):
+        copy = directory.with_name(f"without-{shard}")
+        shutil.copytree(directory, copy)
+        shutil.rmtree(copy / shard)
+        found[shard] = set(KEYS) - set(open_django(copy).get_many(KEYS))
+    return found
+
+
+def _found(directory: Path) -> dict[str, Any]:
+    return dict(open_django(directory).get_many(KEYS))
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("name", ["garbage_written", "header_flipped", "zeroed", "deleted"])
+def test_the_other_shards_are_untouched(
+    prepared: Path, tmp_path: Path, name: str, seed: int
+) -> None:
+    random = Random(f"{seed} {name}")
+    directory = _copy(prepared / "closed", tmp_path / "cache")
+    before = in_child(_found, directory)
+    keys = in_child(_shard_keys, directory)
+    assert set().union(*keys.values()) == before.keys() == set(KEYS)
+    path = victim(directory, "database", random)
+    assert path is not None
+    DAMAGES[name](path, random)
+    files = {
+        other: other.read_bytes()
+        for other in sorted(directory.rglob("*.val"))
+        if path.parent not in other.parents
+    }
+    found = in_child(_found, directory)
+    for shard, own in keys.items():
+        if shard != path.parent.name:
+            assert {key: found.get(key) for key in own} == {key: before[key] for key in own}
+    assert {other: other.read_bytes() for other in files} == files
+
+
+def _incidents(
+    directory: Path, incidents: int, seed: int
+) -> list[tuple[list[Path], list[str]]]:
+    """What was put aside after each of several incidents, and what the log said meanwhile."""
+    random = Random(seed)
+    lines: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: lines.append(record.getMessage())  # type: ignore[method-assign]
+    logging.getLogger("django_diskcache").addHandler(handler)
+    cache = open_django(directory, near_cache_size=0)
+    outcomes = []
+    for _ in range(incidents):
+        fill_in(cache)
+        known = _put_aside(directory)
+        lines.clear()
+        cache.shutdown()
+        damaged = directory / f"{random.randrange(3):03d}" / "cache.sqlite3"
+        zeroed(damaged, random)
+        with Children() as children:  # several find it at once
+            finders = [children.start(_find, directory) for _ in range(3)]
+            said = [line for finder in finders for line in finder.result()]
+        outcomes.append(([p for p in _put_aside(directory) if p not in known], said))
+    return outcomes
+
+
+def _find(directory: Path) -> list[str]:
+    lines: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: lines.append(record.getMessage())  # type: ignore[method-assign]
+    logging.getLogger("django_diskcache").addHandler(handler)
+    outcome = exercise(open_django(directory, near_cache_size=0))
+    assert outcome.raised == []
+    return lines
+
+
+def _put_aside(directory: Path) -> list[Path]:
+    """Files that are no part of the cache."""
+    own = {"lock", "segment", "reserve"}
+    return sorted(
+        path
+        for path in directory.rglob("*")
+        if path.is_file()
+        and path.name not in own
+        and path.suffix != ".val"
+        and not path.name.startswith("cache.sqlite3")
+        and not path.name.endswith(("-wal", "-shm"))
+    )
+
+
+def test_a_damaged_database_is_put_aside_once_and_few_are_kept(tmp_path: Path) -> None:
+    directory = tmp_path / "cache"
+    incidents = 6
+    outcomes = in_child(_incidents, directory, incidents, 1)
+    for number, (files, lines) in enumerate(outcomes):
+        assert len(files) == 1, f"incident {number}: {files}"
+        naming = [line for line in lines if str(files[0]) in line]
+        assert len(naming) == 1, f"incident {number}: {lines}"
+    assert len(_put_aside(directory)) <= 3

@@ -196,7 +196,9 @@ def test_gunicorn_with_preload(tmp_path: Path) -> None:
         "PYTHONPATH": str(ROOT),
     }
     with log.open("wb") as output:
-        server = subprocess.Popen(command, stdout=output, stderr=output, env=environment, cwd=ROOT)
+        server = subprocess.Popen(
+            command, stdout=output, stderr=output, env=environment, cwd=ROOT
+        )
     try:
 
         def address() -> str:

@@ -6,7 +6,6 @@ is damaged, and what the dead left is swept.
 
 from __future__ import annotations
 
-import signal
 import time
 from collections import Counter
 from pathlib import Path

@@ -110,7 +110,14 @@ def _revoked(directory: Path, revoke: str) -> tuple[Outcome, Outcome, list[str]]
 
 @pytest.mark.parametrize(
     "revoke",
-    ["the directory", "a shard", "the databases", "the value files", "their directories", "the segment"],
+    [
+        "the directory",
+        "a shard",
+        "the databases",
+        "the value files",
+        "their directories",
+        "the segment",
+    ],
 )
 def test_permissions_are_taken_away_and_given_back(anybodys: Path, revoke: str) -> None:
     without, again, broken = in_child(_revoked, anybodys / "cache", revoke, user=NOBODY)

@@ -199,7 +199,10 @@ def churn(life: Life) -> None:
     """Store more than there is room for, in a cache that evicts; clean it up now and then."""
     cache = life.place.churned()
     tidying: list[Callable[[], object]] = [
-        cache.cull, cache.expire, cache.clear, lambda: cache.evict("some")
+        cache.cull,
+        cache.expire,
+        cache.clear,
+        lambda: cache.evict("some"),
     ]
     while life.beat():
         number = life.begin()
@@ -297,7 +300,9 @@ def _lost_in_deque(place: Place, killed_takers: int) -> list[str]:
         for line in lines
         if line[0] == "done"
     ]
-    problems += [f"{item} is there {n} times" for item, n in Counter(left + taken).items() if n > 1]
+    problems += [
+        f"{item} is there {n} times" for item, n in Counter(left + taken).items() if n > 1
+    ]
     missing = []
     for name, lines in _of(place, "append").items():
         have = {number for who, number in left + taken if who == name}
