@@ -117,9 +117,9 @@ TARGETS: dict[str, Callable[[Path], list[Path]]] = {
     "value file": lambda top: sorted(top.glob("0*/??/*.val")),
 }
 
-# What truncates a mapping that a process is looking at kills it by SIGBUS, whoever the process
-# is: SQLite maps its -shm file, the cache its segment. And a -shm file that is changed under
-# those who use it is as if their memory were. So while processes run, only this is done to them.
+# What truncates a mapping that a process is looking at kills it by SIGBUS: SQLite maps its -shm
+# file, the cache its segment. And a -shm file that is changed under those who use it is as if
+# their memory were. So while processes run, only this is done to them.
 MAPPED = {"segment": ("deleted", "bits_flipped", "zeroed"), "shared memory": ("deleted",)}
 
 

@@ -6,6 +6,7 @@ of it. It knows nothing of the inside.
 
 from __future__ import annotations
 
+import logging
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -123,6 +124,18 @@ def exercise(cache: Any, version: int = 2) -> Outcome:
     watch.call(cache.close)  # the end of a request
     read_all(cache, watch)
     return watch.outcome()
+
+
+def logged() -> list[str]:
+    """What the cache writes to its log from now on, in this process."""
+    lines: list[str] = []
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            lines.append(record.getMessage())
+
+    logging.getLogger("django_diskcache").addHandler(Handler())
+    return lines
 
 
 def signed_wrong(outcome: Outcome) -> list[tuple[str, Any]]:

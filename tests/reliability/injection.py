@@ -1,7 +1,7 @@
 """The faults of the soak, each a function of the running `Soak`.
 
-It returns when the fault is over; what is left is to heal. How long one lasts is counted by what
-the servers do meanwhile, with a bound, since some faults leave them little to do.
+It returns when the fault is over; what is left is to heal. How long one lasts is counted by
+what the servers do meanwhile, with a bound, since some faults leave them little to do.
 """
 
 from __future__ import annotations

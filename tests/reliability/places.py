@@ -17,6 +17,9 @@ from pathlib import Path
 import pytest
 
 CHUNK = 4096
+# With blocks as large as pages of memory. Smaller ones are what small file systems have by
+# default, and on those SQLite's own mapping can be killed by a full disk.
+MAKE_EXT4 = ("mkfs.ext4", "-q", "-b", "4096", "-m", "0", "-O", "^has_journal")
 
 
 def _run(*command: str) -> subprocess.CompletedProcess[str]:
@@ -40,7 +43,7 @@ def unmount(path: Path) -> None:
 
 
 def try_tmpfs(top: Path, size: int) -> tuple[str, bool]:
-    """Make the directory, and mount such a file system there: what is in the way, and whether."""
+    """Make the directory and mount such a file system: what is in the way, and whether."""
     top.mkdir()
     problem = _mount("-t", "tmpfs", "-o", f"size={size},mode=0755", "tmpfs", str(top))
     return problem, not problem

@@ -5,10 +5,9 @@
 Some processes serve requests from a cache, others keep collections, counters and locks, and
 write down what they are acknowledged. Meanwhile faults are injected, one at a time, and after
 each it is measured how long it takes until every server can set and get in every shard again,
-and gets what the others set.
-Data that are destroyed by nature (damaged, removed, replaced) are those of the cache only; the
-collections meet kills, forks, interrupts, a full disk and a lack of descriptors. From time to
-time they are held against what was written down.
+and gets what the others set. Data that are destroyed by nature (damaged, removed, replaced) are
+those of the cache only; the collections meet kills, a full disk and a lack of descriptors. From
+time to time they are held against what was written down.
 
 With the right to mount it all happens on a small file system in memory, which can be full.
 """
@@ -310,9 +309,7 @@ def main(arguments: list[str] | None = None) -> int:
         prog="python -m tests.reliability.soak", description=__doc__
     )
     parser.add_argument("--minutes", type=float, default=20.0)
-    parser.add_argument(
-        "--seed", type=int, default=None, help="of the faults; random if left out"
-    )
+    parser.add_argument("--seed", type=int, default=None, help="of the faults")
     parser.add_argument("--directory", type=Path, default=None, help="where to make files")
     given = parser.parse_args(arguments)
     seed = given.seed if given.seed is not None else int.from_bytes(os.urandom(3), "big")

@@ -7,7 +7,6 @@ numbers are stored as they are.
 
 from __future__ import annotations
 
-import logging
 import shutil
 from functools import partial
 from pathlib import Path
@@ -23,6 +22,7 @@ from .faces import (
     Watch,
     exercise,
     fill_in,
+    logged,
     open_django,
     signed_wrong,
     works,
@@ -144,12 +144,12 @@ def _works(directory: Path) -> list[str]:
 
 
 def _shard_keys(directory: Path) -> dict[str, set[str]]:
-    """The keys of each shard, by what is missing without it."""
+    """The keys of each shard, by what is missing when it is damaged."""
     found = {}
     for shard in sorted(path.name for path in directory.glob("0*")):
         copy = directory.with_name(f"without-{shard}")
         shutil.copytree(directory, copy)
-        shutil.rmtree(copy / shard)
+        zeroed(copy / shard / "cache.sqlite3", Random(1))
         found[shard] = set(KEYS) - set(open_django(copy).get_many(KEYS))
     return found
 
@@ -188,16 +188,11 @@ def _incidents(
 ) -> list[tuple[list[Path], list[str]]]:
     """What was put aside after each of several incidents, and what the log said meanwhile."""
     random = Random(seed)
-    lines: list[str] = []
-    handler = logging.Handler()
-    handler.emit = lambda record: lines.append(record.getMessage())  # type: ignore[method-assign]
-    logging.getLogger("django_diskcache").addHandler(handler)
     cache = open_django(directory, near_cache_size=0)
     outcomes = []
     for _ in range(incidents):
         fill_in(cache)
         known = _put_aside(directory)
-        lines.clear()
         cache.shutdown()
         damaged = directory / f"{random.randrange(3):03d}" / "cache.sqlite3"
         zeroed(damaged, random)
@@ -209,10 +204,7 @@ def _incidents(
 
 
 def _find(directory: Path) -> list[str]:
-    lines: list[str] = []
-    handler = logging.Handler()
-    handler.emit = lambda record: lines.append(record.getMessage())  # type: ignore[method-assign]
-    logging.getLogger("django_diskcache").addHandler(handler)
+    lines = logged()
     outcome = exercise(open_django(directory, near_cache_size=0))
     assert outcome.raised == []
     return lines

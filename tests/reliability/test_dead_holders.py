@@ -46,7 +46,7 @@ def _dead_holder(directory: Path, clock: Any, recipe: str, expire: float | None)
 
 
 def _press(directory: Path, clock: Any) -> tuple[int, int]:
-    """Store eight times as much as the cache may keep; how many entries, and how many are left."""
+    """Store eight times as much as is kept; how many entries, and how many are left."""
     cache = _cache(directory, clock)
     for number in range(400):
         cache.set(number, bytes(20_000))

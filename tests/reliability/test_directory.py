@@ -31,7 +31,7 @@ class Server:
 
         if not settings.configured:
             os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"
-        time.time = clock  # type: ignore[assignment]
+        time.time = clock
         self.cache = open_django(directory)
 
     def request(self, work: Callable[..., Any], *args: Any) -> Any:

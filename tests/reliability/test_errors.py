@@ -13,7 +13,7 @@ from django_diskcache import DjangoCache
 from django_diskcache.engine.errors import Fault
 
 from .damage import zeroed
-from .faces import KEYS, SHARDS, Watch, fill_in, open_django, read_all
+from .faces import KEYS, SHARDS, Watch, fill_in, logged, open_django, read_all
 from .places import fill, tmpfs
 from .processes import in_child
 
@@ -129,12 +129,7 @@ def test_the_log_has_a_line_and_not_a_thousand(tmp_path: Path, seed: int) -> Non
 
 
 def _logged(directory: Path) -> list[str]:
-    import logging
-
-    lines: list[str] = []
-    handler = logging.Handler()
-    handler.emit = lambda record: lines.append(record.getMessage())  # type: ignore[method-assign]
-    logging.getLogger("django_diskcache").addHandler(handler)
+    lines = logged()
     cache = _damaged(directory)
     for path in directory.rglob("*.val"):
         os.truncate(path, 1)

@@ -1,7 +1,8 @@
-"""Forks at any moment, servers that preload, threads by the thousand, and the end of a process."""
+"""Forks at any moment, servers that preload, threads by the thousand, ends, interrupts."""
 
 from __future__ import annotations
 
+import http.client
 import importlib.util
 import os
 import signal
@@ -172,8 +173,6 @@ REQUESTS = 60
 
 
 def _ask(address: str) -> str:
-    import http.client
-
     host, port = address.rsplit(":", 1)
     connection = http.client.HTTPConnection(host, int(port), timeout=PATIENCE)
     try:
@@ -215,7 +214,6 @@ def test_gunicorn_with_preload(tmp_path: Path) -> None:
         more = [_ask_again(where).split() for _ in range(REQUESTS)]
         counts = [int(count) for _, count, _ in more]
         assert counts == sorted(set(counts))
-        assert {int(pid) for pid, _, _ in more} - {int(pid) for pid, _, _ in answers} or True
     finally:
         server.send_signal(signal.SIGTERM)
         try:
@@ -231,7 +229,7 @@ def _ask_again(address: str) -> str:
     answers: list[str] = []
 
     def ask() -> bool:
-        with suppress(OSError, ConnectionError, Exception):
+        with suppress(OSError, http.client.HTTPException):
             answers.append(_ask(address))
         return bool(answers)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -17,6 +18,10 @@ from .processes import Board, Child, Children, in_child, until
 from .workers import ROLES, Place, lost_writes, raised, unsound, work
 
 LIVES = 0.02  # seconds that a worker has at most before it is killed
+
+
+def _has_beaten(board: Board, number: int, before: int) -> bool:
+    return board[number] > before
 
 
 @pytest.mark.parametrize(
@@ -44,7 +49,7 @@ def test_nothing_acknowledged_is_lost_and_no_shard_is_damaged(
         for _ in range(kills):
             number = random.randrange(len(ROLES))
             before = board[number]
-            until(lambda: board[number] > before, f"a beat of {ROLES[number].__name__}")
+            until(partial(_has_beaten, board, number, before), ROLES[number].__name__)
             time.sleep(random.random() * LIVES)
             victim = running[number]
             assert victim.exitcode is None, victim.result()

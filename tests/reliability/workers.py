@@ -23,7 +23,7 @@ from .processes import Board, Ledger, noted
 from .values import FILE_FROM, kind_of, make, version_of
 
 SHARED_KEYS = 40
-FANOUT = {
+FANOUT: dict[str, Any] = {
     "shards": 2,
     "timeout": 60,
     "disk_min_file_size": FILE_FROM,
