@@ -125,9 +125,10 @@ class Disk:
 
     serializer = "pickle"  # or the name of one of SERIALIZERS
     pickles = True  # else a pickle in a row is none of its own, and is not loaded
-    # Where the store looks for the pickle that was just put into a file: it signs that, and
-    # not what a file in the directory says a moment later.
-    filed: threading.local | None = None
+    # What the store and `Disk` tell one another of a value in a file: `pickled` is the pickle
+    # that was just put into one, for the store signs that, and not what a file in the directory
+    # says a moment later; `crc` is the CRC-32 of what was put there, or is expected there.
+    filed: threading.local
 
     def __init__(
         self, directory: str, min_file_size: int = 0, pickle_protocol: int = 0, **kwargs: Any
@@ -136,6 +137,7 @@ class Disk:
             names = ", ".join(sorted(f"disk_{name}" for name in kwargs))
             raise TypeError(f"{type(self).__name__} takes no setting {names}")
         self._directory = directory
+        self.filed = threading.local()
         self.min_file_size = min_file_size
         self.pickle_protocol = pickle_protocol
 
@@ -192,8 +194,7 @@ class Disk:
         if len(data) < self.min_file_size:
             return 0, MODE_PICKLE, None, data
         stored = self._store_file(MODE_PICKLE, iter((data,)), key, value)
-        if self.filed is not None:
-            self.filed.pickled = data
+        self.filed.pickled = data
         return stored
 
     def _serialise(self, value: Any, key: Any) -> Stored:
@@ -205,7 +206,8 @@ class Disk:
 
     def _store_file(self, mode: int, chunks: Iterator[bytes], key: Any, value: Any) -> Stored:
         filename, path = self.filename(key, value)
-        return files.write(path, chunks), mode, filename, None
+        size, self.filed.crc = files.write(path, chunks)
+        return size, mode, filename, None
 
     def fetch(self, mode: int, filename: str | None, value: Any, read: bool) -> Any:
         """The value that `store` put away.
@@ -227,6 +229,9 @@ class Disk:
         if mode == MODE_BINARY and read:
             return files.opened(self._directory, filename)
         data = files.read(self._directory, filename)
+        crc = vars(self.filed).pop("crc", None)
+        if crc is not None and zlib.crc32(data) != crc:
+            raise ValueError(f"{filename} is damaged")
         if mode == MODE_BINARY:
             return data
         if mode == MODE_TEXT:

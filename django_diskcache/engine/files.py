@@ -21,6 +21,7 @@ import secrets
 import stat
 from collections.abc import Iterable
 from typing import IO, Any
+from zlib import crc32
 
 from .faults import named
 
@@ -119,8 +120,8 @@ def names(directory: str) -> list[str]:
     return found
 
 
-def write(path: str, chunks: Iterable[bytes]) -> int:
-    """Write a new file and return its size in bytes; a failure leaves none behind.
+def write(path: str, chunks: Iterable[bytes]) -> tuple[int, int]:
+    """Write a new file; its size in bytes and its CRC-32. A failure leaves none behind.
 
     :raises Fault: when it cannot be made or written; what `chunks` raises stays what it is
     """
@@ -128,12 +129,13 @@ def write(path: str, chunks: Iterable[bytes]) -> int:
         descriptor = _create_value(path)
     try:
         os.fchmod(descriptor, ONLY_OURS)
-        size = 0
+        size = crc = 0
         with open(descriptor, "wb", buffering=0) as file:
             for chunk in chunks:
+                crc = crc32(chunk, crc)
                 with named(path):
                     size += _write_all(file, chunk)
-        return size
+        return size, crc
     except BaseException:
         with contextlib.suppress(OSError):
             os.remove(path)

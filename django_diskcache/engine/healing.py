@@ -42,8 +42,7 @@ def directory_lock(directory: str, wait: float = OPENING) -> Iterator[None]:
     :raises OSError: when the directory or the lock in it cannot be made
     """
     files.make_directory(directory)
-    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-    descriptor = os.open(os.path.join(directory, "lock"), flags, 0o600)
+    descriptor = files.create(os.path.join(directory, "lock"))
     try:
         _lock(descriptor, directory, wait)
         yield

@@ -48,6 +48,7 @@ class Reserve:
                 return
             descriptor = os.open(self.path, files.WRITE, 0o600)
             try:
+                os.fchmod(descriptor, files.ONLY_OURS)  # whatever the umask
                 os.posix_fallocate(descriptor, 0, size)
             except (AttributeError, OSError):
                 os.remove(self.path)  # half of one is of no use

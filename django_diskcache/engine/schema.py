@@ -13,6 +13,7 @@ changed rows says all there is to know, and costs nothing.
 from __future__ import annotations
 
 from .disk import PINNED
+from .integrity import MODE_BITS, SUM
 
 VERSION = 1  # PRAGMA user_version of a shard; raise it when the layout changes
 APPLICATION_ID = 0x64646331  # PRAGMA application_id, "ddc1": whose database this is
@@ -100,11 +101,15 @@ ADD = f"{_INSERT} WHERE expire <= ? AND filename IS NULL"
 TELLING_NEW = {sql: f"{sql} RETURNING updates = 0" for sql in (SET, REPLACE, ADD)}
 ADDITIONS = frozenset({ADD, TELLING_NEW[ADD]})
 
-# `value BETWEEN` keeps the sum inside 64 bits: SQLite would turn an overflow into a float.
-INCREMENT = """
-    UPDATE cache SET value = value + ?, store_time = ?, updates = updates + 1
-    WHERE key = ? AND raw = ? AND mode = ? AND (expire IS NULL OR expire > ?)
-        AND typeof(value) = 'integer' AND value BETWEEN ? AND ?
+# `value BETWEEN` keeps the sum inside 64 bits: SQLite would turn an overflow into a float. What
+# is added to must have its own seal, and the sum gets a new one. ?1 is what is added, ?2 the
+# key's hash, ?3 the mode of an integer. `&`, `|` and `<<` bind alike in SQLite.
+INCREMENT = f"""
+    UPDATE cache SET value = value + ?1, store_time = ?4, updates = updates + 1,
+        mode = ?3 | (mode & {PINNED}) | ({SUM.format("(value + ?1)", "?2")} << {MODE_BITS})
+    WHERE key = ?5 AND raw = ?6 AND (expire IS NULL OR expire > ?7)
+        AND typeof(value) = 'integer' AND value BETWEEN ?8 AND ?9
+        AND mode & ~{PINNED} = ?3 | ({SUM.format("value", "?2")} << {MODE_BITS})
     RETURNING value
 """
 TOUCH = """
@@ -203,12 +208,12 @@ CLEAR = "DELETE FROM cache"
 # Candidates for eviction: all rows of a small shard, or runs of rows from random places.
 # Two look-ups: SQLite scans the table for both ends in one aggregate.
 ID_BOUNDS = "SELECT (SELECT MIN(id) FROM cache), (SELECT MAX(id) FROM cache)"
-# What is pinned is none. A range, and not the bit: a mode that is none of ours pins nothing.
-PINNED_MODES = f"mode BETWEEN {PINNED} AND {2 * PINNED - 1}"
-RANK_ALL = f"SELECT id, {KEY}, store_time + 0.0 FROM cache WHERE NOT ({PINNED_MODES})"
+# What is pinned is none.
+EVICTABLE = f"mode & {PINNED} IS NOT {PINNED}"
+RANK_ALL = f"SELECT id, {KEY}, store_time + 0.0 FROM cache WHERE {EVICTABLE}"
 RANK_RUN = f"""
     SELECT id, {KEY}, store_time + 0.0 FROM cache
-    WHERE id >= ? AND NOT ({PINNED_MODES}) ORDER BY id LIMIT ?
+    WHERE id >= ? AND {EVICTABLE} ORDER BY id LIMIT ?
 """
 
 # Bytes.

@@ -37,6 +37,7 @@ from .disk import (
 from .errors import ENOVAL, Fault, Foreign, Unreadable
 from .eviction import EVICTION_POLICY, Policy
 from .faults import FAULTS, fault, named
+from .integrity import MODES, WORD
 from .nearcache import CHORES_EVERY, NearCache
 from .segment import ENTRIES, Segment
 from .signing import NO_SECRETS, Secrets
@@ -450,14 +451,13 @@ class Store:
             return ENOVAL
         due, mode, stored = row
         filename = None
-        if mode >= schema.FILED:
-            mode, filename, stored = mode - schema.FILED, stored, None
-            if mode >= MODE_PICKLE and self.trust.signer is not None:
-                # Its signature is in a column that was not read.
-                return self.get(place, ENOVAL, False, wait)[0]
         try:
-            if mode >= MODE_PICKLE:
-                mode, filename, stored = self.trust.verified(place, mode, filename, stored)
+            if mode & schema.FILED:
+                mode, filename, stored = mode - schema.FILED, stored, None
+                if mode & MODES >= MODE_PICKLE and self.trust.signer is not None:
+                    # Its signature is in a column that was not read.
+                    return self.get(place, ENOVAL, False, wait)[0]
+            mode, filename, stored = self.trust.verified(place, mode, filename, stored)
             value = self.disk.fetch(mode, filename, stored, False)
         except (OSError, Foreign, *GARBAGE):
             # Overwritten since? `get` looks at the whole row, and refuses what is wrong in it.
@@ -630,7 +630,8 @@ class Store:
         if self._native and type(delta) is int and INT64_MIN < delta <= INT64_MAX:
             least = INT64_MIN - min(delta, 0)
             most = INT64_MAX - max(delta, 0)
-            values = (delta, now, *place[:2], MODE_RAW, now, least, most)
+            number = place[2] & WORD
+            values = (delta, number, MODE_RAW, now, *place[:2], now, least, most)
             changed = self._change(schema.INCREMENT, values, place[2], wait, all_rows)
             if changed:
                 return changed[0][0]

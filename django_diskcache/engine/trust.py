@@ -17,6 +17,7 @@ from . import files, schema
 from .connection import Database
 from .disk import GARBAGE, MODE_PICKLE, MODE_SIGNED, PINNED, Disk, Place, Stored
 from .errors import Foreign, Unreadable
+from .integrity import MODE_BITS, MODES, seal_of, seal_of_file
 from .serializers import MODE_JSON, MODE_MSGPACK
 from .signing import LENGTH, MODE_KEY, Secrets, Signer
 
@@ -56,7 +57,7 @@ class Trust:
         self._native = is_native(disk)
         self._identity = ""
         self._warned = -WARN_EVERY
-        self._filed = disk.filed = threading.local() if secrets else None
+        self._filed = disk.filed = threading.local()
 
     def begin(self) -> None:
         """Sign by the identity of the shard; the caller holds the directory's lock."""
@@ -90,14 +91,19 @@ class Trust:
         return True
 
     def sign(self, place: Place, stored: Stored) -> Stored:
-        """What `Disk.store` returned, signed if it is a pickle.
+        """What `Disk.store` returned, signed if it is a pickle, else sealed.
 
         :raises TypeError: when the pickle is in a file that the Disk did not let us see
         """
         signer = self.signer
-        if signer is None or stored[1] != MODE_PICKLE:
-            return stored
-        size, _, filename, value = stored
+        size, mode, filename, value = stored
+        if signer is None or mode != MODE_PICKLE:
+            if filename is None:
+                seal = seal_of(value, place[2])
+            else:
+                crc = vars(self._filed).pop("crc", None)
+                seal = 0 if crc is None else seal_of_file(crc, place[2])
+            return size, mode | seal << MODE_BITS, filename, value
         if filename is None:
             signature = signer.sign(place[0], place[1], MODE_SIGNED, value)
             return size, MODE_SIGNED, None, signature + value
@@ -124,11 +130,16 @@ class Trust:
 
         Every read comes by here, and nothing else tells what may be unpickled.
 
-        :raises Foreign: when it would be, and nobody who knows a secret has signed it
+        :raises Foreign: when it would be, and nobody who knows a secret has signed it; when
+            its seal is not that of the value
         :raises OSError: when its file cannot be read
         """
         if type(mode) is int:
-            mode &= ~PINNED
+            seal, mode = mode >> MODE_BITS, mode & MODES & ~PINNED
+            if filename is not None:
+                self._filed.crc = seal_of_file(seal, place[2]) if seal else None
+            elif seal and seal_of(value, place[2]) != seal:
+                raise Unreadable
             if mode < MODE_PICKLE or mode in UNSIGNED:
                 return mode, filename, value
         known = mode in (MODE_PICKLE, MODE_SIGNED)

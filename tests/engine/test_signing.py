@@ -464,10 +464,10 @@ def test_what_is_signed_is_what_was_pickled(
     # Somebody overwrites the file at the moment that it is there.
     honest = files.write
 
-    def overtaken(path: str, chunks: Any) -> int:
-        size = honest(path, chunks)
+    def overtaken(path: str, chunks: Any) -> tuple[int, int]:
+        written = honest(path, chunks)
         Path(path).write_bytes(pickle.dumps(Exploit(marker)))
-        return size
+        return written
 
     monkeypatch.setattr(files, "write", overtaken)
     signed.set("key", ["value"] * 1000)
