@@ -2,9 +2,8 @@
 
 What they see they put on the board and into their ledgers. A *probe* sets and gets one key
 after the other, enough of them for every shard, to the time at which it began. Then it reads
-those of all other servers, and puts the oldest time that it has *seen* on the board. So somebody
-else can tell when, after a fault, all servers are well again and serve from one and the same
-directory.
+those of all other servers, and puts the oldest time that it has *seen* on the board. So it can
+be told when, after a fault, all servers are well again and serve from one directory.
 """
 
 from __future__ import annotations
