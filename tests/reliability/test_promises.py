@@ -13,7 +13,7 @@ NAMED = re.compile(r"`(test_\w+\.py)::(test_\w+)`")
 OWN = {"test_promises.py", "test_soak.py"}
 
 
-def tests_of(path: Path) -> set[str]:
+def names_in(path: Path) -> set[str]:
     tree = ast.parse(path.read_text())
     names = (node.name for node in tree.body if isinstance(node, ast.FunctionDef))
     return {name for name in names if name.startswith("test_")}
@@ -24,7 +24,7 @@ def named() -> set[tuple[str, str]]:
 
 
 def test_each_test_that_is_named_exists() -> None:
-    existing = {path.name: tests_of(path) for path in HERE.glob("test_*.py")}
+    existing = {path.name: names_in(path) for path in HERE.glob("test_*.py")}
     assert named()
     assert [each for each in sorted(named()) if each[1] not in existing.get(each[0], ())] == []
 
@@ -34,7 +34,7 @@ def test_each_test_is_named() -> None:
         (path.name, name)
         for path in HERE.glob("test_*.py")
         if path.name not in OWN
-        for name in tests_of(path)
+        for name in names_in(path)
     }
     assert sorted(existing - named()) == []
 
