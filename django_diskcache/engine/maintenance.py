@@ -196,14 +196,14 @@ def _check_rows(store: Store, rows: Sequence[tuple[Any, ...]], fix: bool) -> Non
             actual = files.size(store.directory, filename)
         except OSError:
             warnings.warn(f"file not found: {path}", stacklevel=5)
-            if fix:
-                store.database.run(schema.DELETE_ID, (each,))
-                store.count(-1)
-            continue
-        if actual != size:
+        else:
+            if actual == size:
+                continue
             warnings.warn(f"wrong file size: {path} has {actual}, not {size}", stacklevel=5)
-            if fix:
-                store.database.run("UPDATE cache SET size = ? WHERE id = ?", (actual, each))
+        if fix:  # what is in it, if anything, is not what was stored
+            store.database.run(schema.DELETE_ID, (each,))
+            store.count(-1)
+            store.discard([filename])
 
 
 def _check_files(store: Store, known: set[str], fix: bool) -> None:

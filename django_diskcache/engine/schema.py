@@ -106,10 +106,10 @@ ADDITIONS = frozenset({ADD, TELLING_NEW[ADD]})
 # key's hash, ?3 the mode of an integer. `&`, `|` and `<<` bind alike in SQLite.
 INCREMENT = f"""
     UPDATE cache SET value = value + ?1, store_time = ?4, updates = updates + 1,
-        mode = ?3 | (mode & {PINNED}) | ({SUM.format("(value + ?1)", "?2")} << {MODE_BITS})
+        mode = ?3 | ({SUM.format("(value + ?1)", "?2")} << {MODE_BITS})
     WHERE key = ?5 AND raw = ?6 AND (expire IS NULL OR expire > ?7)
         AND typeof(value) = 'integer' AND value BETWEEN ?8 AND ?9
-        AND mode & ~{PINNED} = ?3 | ({SUM.format("value", "?2")} << {MODE_BITS})
+        AND mode = ?3 | ({SUM.format("value", "?2")} << {MODE_BITS})
     RETURNING value
 """
 TOUCH = """
@@ -208,8 +208,10 @@ CLEAR = "DELETE FROM cache"
 # Candidates for eviction: all rows of a small shard, or runs of rows from random places.
 # Two look-ups: SQLite scans the table for both ends in one aggregate.
 ID_BOUNDS = "SELECT (SELECT MIN(id) FROM cache), (SELECT MAX(id) FROM cache)"
-# What is pinned is none.
-EVICTABLE = f"mode & {PINNED} IS NOT {PINNED}"
+# What is pinned is none; but a mode that is none of ours pins nothing.
+EVICTABLE = (
+    f"NOT (mode & {PINNED} = {PINNED} AND mode BETWEEN 0 AND {(1 << MODE_BITS + 32) - 1})"
+)
 RANK_ALL = f"SELECT id, {KEY}, store_time + 0.0 FROM cache WHERE {EVICTABLE}"
 RANK_RUN = f"""
     SELECT id, {KEY}, store_time + 0.0 FROM cache

@@ -22,6 +22,7 @@ from django_diskcache.engine import (
     RLock,
     Timeout,
     barrier,
+    integrity,
     throttle,
 )
 from django_diskcache.engine.disk import MODE_RAW, PINNED, Pinned
@@ -46,7 +47,7 @@ def shared(
 def modes(cache: Any) -> set[int]:
     """The modes of all rows."""
     rows = [store.database.run("SELECT mode FROM cache") for store in cache.engine.stores]
-    return {mode for each in rows for (mode,) in each}
+    return {mode & integrity.MODES for each in rows for (mode,) in each}
 
 
 def pinned(cache: Any) -> bool:

@@ -809,7 +809,8 @@ class OwnFiles(Disk):
 
     def store(self, value: Any, read: bool, key: Any = None) -> Any:
         name, path = self.filename(key, value)
-        return files.write(path, [pickle.dumps(value)]), MODE_PICKLE, name, None
+        size, _ = files.write(path, [pickle.dumps(value)])
+        return size, MODE_PICKLE, name, None
 
 
 def test_disks_of_ones_own_are_signed(make_cache: MakeCache, marker: Path) -> None:
