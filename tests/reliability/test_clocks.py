@@ -14,23 +14,25 @@ import pytest
 
 from django_diskcache import FanoutCache
 from django_diskcache.engine import nearcache
-from django_diskcache.engine.sqlite import sqlite3
 from tests.conftest import FakeClock
+
+from .processes import in_child
 
 JUMPS = (-10 * 365 * 86400.0, -86400.0, -3600.0, -3.0, 3600.0, 86400.0, 10 * 365 * 86400.0)
 jumps = pytest.mark.parametrize("jump", JUMPS)
 
 
-def change_behind_its_back(cache: Any, key: str, value: str) -> None:
+def set_and_die(cache: Any, key: str, value: str) -> None:
     """What a writer leaves that was killed between its commit and its stamp."""
-    changed = 0
-    for path in Path(cache.directory).rglob("cache.sqlite3"):
-        connection = sqlite3.connect(path)
-        with connection:
-            sql = "UPDATE cache SET value = ? WHERE key = ?"
-            changed += connection.execute(sql, (value, key)).rowcount
-        connection.close()
-    assert changed == 1
+    segment = Path(cache.directory) / "segment"
+    before = segment.read_bytes()
+    in_child(_set, cache.directory, key, value)
+    with segment.open("r+b") as file:
+        file.write(before)
+
+
+def _set(directory: str, key: str, value: str) -> None:
+    FanoutCache(directory)[key] = value
 
 
 @jumps
@@ -40,7 +42,7 @@ def test_what_is_remembered_is_read_again_in_time(
     cache = make_fanout()
     cache.set("key", "old")
     assert cache.get("key") == "old"
-    change_behind_its_back(cache, "key", "new")
+    set_and_die(cache, "key", "new")
     assert cache.get("key") == "old"  # it is remembered, which is what this test is about
     clock.advance(jump)
     # The bound holds for the time that has passed since, by the clock that now is.
