@@ -15,10 +15,10 @@ from typing import Any, NamedTuple
 from django_diskcache import DjangoCache, Timeout
 from django_diskcache.engine.errors import Fault
 
-from .values import FILE_FROM, is_signed, kind_of, make, version_of
+from .values import FILE_FROM, kind_of, make, version_of
 
 SHARDS = 3
-KEYS = [f"key-{number}" for number in range(120)]
+KEYS = [f"key-{number}" for number in range(84)]
 
 
 def open_django(directory: Path, **options: Any) -> DjangoCache:
@@ -136,11 +136,6 @@ def logged() -> list[str]:
 
     logging.getLogger("django_diskcache").addHandler(Handler())
     return lines
-
-
-def signed_wrong(outcome: Outcome) -> list[tuple[str, Any]]:
-    """Of the wrong values those that carry a signature."""
-    return [item for item in outcome.wrong if is_signed(item[1])]
 
 
 def works(cache: Any, version: int = 9) -> list[str]:

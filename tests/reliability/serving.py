@@ -24,7 +24,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from .faces import KEYS, kind, open_django
 from .processes import Board, Ledger
-from .values import is_signed, make, version_of
+from .values import make, version_of
 from .workers import Interrupt
 
 SERVERS = 4
@@ -119,7 +119,7 @@ class Server:
         self.bulletin.note(self.number, "hits", hits + 1)
         if version_of(key, value) is None:
             fault = self.bulletin.get("fault")
-            self.ledger.note("wrong", fault, key, is_signed(value), repr(value)[:200])
+            self.ledger.note("wrong", fault, key, repr(value)[:200])
 
     def _request(self, cache: Any) -> None:
         random = self.random

@@ -52,7 +52,6 @@ class Report:
     acknowledged: int = 0
     injected: Counter[str] = field(default_factory=Counter)
     wrong: Counter[str] = field(default_factory=Counter)
-    wrong_unsigned: Counter[str] = field(default_factory=Counter)
     exceptions: Counter[str] = field(default_factory=Counter)
     died: Counter[str] = field(default_factory=Counter)
     lost: list[str] = field(default_factory=list)
@@ -63,13 +62,12 @@ class Report:
     def table(self) -> str:
         """As text, one row for each kind of fault."""
         head = (
-            "fault", "injected", "wrong values", "wrong unsigned", "exceptions", "died",
-            "not healed", "heals in, median", "longest",
+            "fault", "injected", "wrong values", "exceptions", "died", "not healed",
+            "heals in, median", "longest",
         )  # fmt: skip
         rows = [head, *(self._row(name) for name in self.injected)]
         counters = (
-            self.injected, self.wrong, self.wrong_unsigned, self.exceptions, self.died,
-            self.unhealed,
+            self.injected, self.wrong, self.exceptions, self.died, self.unhealed,
         )  # fmt: skip
         everything = [time for times in self.healing.values() for time in times]
         total = ("all", *(str(sum(counter.values())) for counter in counters))
@@ -92,8 +90,7 @@ class Report:
 
     def _row(self, name: str) -> tuple[str, ...]:
         counters = (
-            self.injected, self.wrong, self.wrong_unsigned, self.exceptions, self.died,
-            self.unhealed,
+            self.injected, self.wrong, self.exceptions, self.died, self.unhealed,
         )  # fmt: skip
         return (name, *(str(each[name]) for each in counters), *_times(self.healing[name]))
 
@@ -268,11 +265,9 @@ class Soak:
                 if kind == "raised":
                     report.exceptions[name] += 1
                     report.samples.append(f"raised under {name}: {rest[0]}: {rest[1]}")
-                elif rest[1]:
-                    report.wrong[name] += 1
-                    report.samples.append(f"wrong under {name}: {rest[0]}: {rest[2]}")
                 else:
-                    report.wrong_unsigned[name] += 1
+                    report.wrong[name] += 1
+                    report.samples.append(f"wrong under {name}: {rest[0]}: {rest[1]}")
 
 
 def _acknowledged(ledgers: Path) -> int:

@@ -22,7 +22,7 @@ from typing import Any
 
 import pytest
 
-from .faces import KEYS, exercise, fill_in, kind, open_django, signed_wrong, works
+from .faces import KEYS, exercise, fill_in, kind, open_django, works
 from .processes import Board, Child, Children, Ledger, in_child, noted, until
 from .values import make, version_of
 
@@ -205,7 +205,7 @@ def test_a_careless_copy_of_a_running_cache_opens(
             _copy_carelessly(directory, copy, random)
             outcome = in_child(_read_copy, copy)
             assert outcome["outcome"].raised == [], f"copy {number}, seed {seed}"
-            assert signed_wrong(outcome["outcome"]) == [], f"copy {number}, seed {seed}"
+            assert outcome["outcome"].wrong == [], f"copy {number}, seed {seed}"
             assert outcome["broken"] == [], f"copy {number}, seed {seed}"
             shutil.rmtree(copy)
         board[STOP] = 1

@@ -14,11 +14,8 @@ from zlib import crc32
 BIG = 6000  # bytes of what goes into a file, with `disk_min_file_size` of FILE_FROM
 FILE_FROM = 4000
 VERSIONS = 2**20
-# Those that are pickled carry a signature; the others are stored as they are, and nothing but
-# SQLite's own structure protects them.
-SIGNED = ("list", "big list")
-RAW = ("text", "bytes", "number", "big bytes", "big text")
-KINDS = SIGNED + RAW
+# Lists are pickled and signed; the others are stored as they are, with a checksum.
+KINDS = ("list", "big list", "text", "bytes", "number", "big bytes", "big text")
 
 
 def _filler(key: str, version: int, length: int) -> str:
@@ -40,11 +37,6 @@ def make(key: str, version: int, kind: str) -> Any:
 
 def kind_of(number: int) -> str:
     return KINDS[number % len(KINDS)]
-
-
-def is_signed(value: Any) -> bool:
-    """Whether a value is one of those whose pickle carries a signature."""
-    return not isinstance(value, (str, bytes, int))
 
 
 def version_of(key: str, value: Any) -> int | None:
