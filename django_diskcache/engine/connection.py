@@ -1,7 +1,7 @@
-"""The connections to one SQLite file: a bounded pool, one retry loop, one kind of transaction.
+"""One SQLite file: its statements, one retry loop, one kind of transaction.
 
-Any thread may borrow any connection, for one statement or for one transaction; the number of
-open files is therefore bounded by the pool, whatever the number of threads. SQLite's own busy
+Any thread may borrow any connection, for one statement or for one transaction (see `pool`); the
+number of open files is therefore bounded, whatever the number of threads. SQLite's own busy
 handler is off: it sleeps in steps of milliseconds, where most locks are free again after tens
 of microseconds. `wait` is, everywhere, the seconds that a call may wait; None means for ever.
 Whatever else SQLite has to say leaves this module as a `Fault`.
@@ -22,27 +22,26 @@ that connection, and can open no other. There every call gets a Timeout, at once
 from __future__ import annotations
 
 import os
-import threading
 import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from operator import attrgetter
 from threading import get_ident
 from typing import Any, TypeAlias, TypeVar, overload
 
 from . import faults
 from .errors import Timeout
+from .pool import FORK_PATIENCE, Connection, Pool, Slot, collect_lost
+from .pool import Wait as Wait  # it is in the signatures of all that waits
 from .sqlite import OLDEST, sqlite3
 
 T = TypeVar("T")
-Wait: TypeAlias = "float | None"
 Rows: TypeAlias = "list[tuple[Any, ...]]"
 
 POOL_LIMIT = 8  # open connections to one shard; more threads than this take turns
 FIRST_PAUSE = 50e-6  # seconds
 LONGEST_PAUSE = 2e-3  # seconds
-FORK_PATIENCE = 5.0  # seconds that a fork waits for the transactions of other threads
 
 
 def is_busy(error: sqlite3.Error) -> bool:
@@ -60,6 +59,7 @@ def patiently(attempt: Callable[[], T], wait: Wait) -> T:
     """
     deadline = None if wait is None else time.monotonic() + wait
     pause = FIRST_PAUSE
+    collected = False
     while True:
         try:
             return attempt()
@@ -71,6 +71,9 @@ def patiently(attempt: Callable[[], T], wait: Wait) -> T:
                 if left <= 0:
                     raise Timeout(f"the database stayed locked for {wait} s") from error
                 pause = min(pause, left)
+        if pause == LONGEST_PAUSE and not collected:
+            collected = True
+            collect_lost()  # perhaps one of them has the lock
         time.sleep(pause)
         pause = min(pause * 1.5, LONGEST_PAUSE)
 
@@ -78,24 +81,6 @@ def patiently(attempt: Callable[[], T], wait: Wait) -> T:
 # What a statement gives: its rows, or how many it inserted, updated or deleted.
 all_rows: Callable[[sqlite3.Cursor], Rows] = sqlite3.Cursor.fetchall
 changed_rows: Callable[[sqlite3.Cursor], int] = attrgetter("rowcount")
-
-
-class Connection(sqlite3.Connection):
-    """A pooled connection, which remembers the epoch of the pool that opened it.
-
-    It has one cursor for all statements, which are run to their end: a new one for each would
-    take a tenth of the time of a look.
-    """
-
-    epoch = 0
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.step = self.cursor().execute
-
-    def close(self) -> None:
-        del self.step  # it refers to the connection
-        super().close()
 
 
 class Transaction:
@@ -127,26 +112,26 @@ class Database:
             )
         self.path = path
         self._configure = configure
-        self._limit = limit
-        self._idle: list[Connection] = []  # used as a stack: the warmest page cache first
-        self._transactions: dict[int, Transaction] = {}  # by thread
-        self._epoch = 0
-        self._open = 0  # connections of this epoch, idle or in use
-        self._leaving = 0  # those of earlier epochs that are still in use
-        self._forking = False
-        self._useless = False  # in a child that inherited a connection in use
+        this = weakref.proxy(self)  # not a cycle: connections are closed with the last user
+
+        def connect(slot: Slot, wait: Wait) -> Connection:
+            opened: Connection = this._connect(slot, wait)
+            return opened
+
+        self.pool = Pool(connect, limit, path)
+        self._idle = self.pool.idle
+        # By thread, and weakly: whatever ends `transact`, the transaction goes with its frame.
+        self._transactions: dict[int, weakref.ref[Transaction]] = {}
         self._generations: Sequence[int] = (0,)
         self._place = 0  # of this shard's generation among them
         self._generation = 0
         self._reopened: Callable[[], Callable[[], object] | None] = lambda: None
-        self._returned = threading.Condition(threading.Lock())
-        self._finalizer = weakref.finalize(self, _close_all, self._idle)
         _databases.add(self)
 
     @property
     def opened(self) -> int:
         """How many connections are open now."""
-        return self._open
+        return self.pool.opened
 
     def watch(
         self, generations: Sequence[int], place: int, reopened: Callable[[], object]
@@ -161,7 +146,7 @@ class Database:
 
     def renewed(self, epoch: int | None) -> bool:
         """Whether connections of that epoch are not those to use any more."""
-        if epoch is not None and epoch != self._epoch:
+        if epoch is not None and epoch != self.pool.epoch:
             return True
         return self._generations[self._place] != self._generation
 
@@ -197,7 +182,7 @@ class Database:
         :raises Fault: when something is wrong with it
         """
         if self._transactions:
-            transaction = self._transactions.get(get_ident())
+            transaction = self.current()
             if transaction is not None:
                 try:
                     return outcome(transaction.connection.step(sql, parameters))
@@ -207,9 +192,9 @@ class Database:
         if self._generations[self._place] != self._generation:
             self._renew()
         try:
-            connection = self._idle.pop()  # the common case of _borrow
+            connection = self._idle.pop()  # the common case of `Pool.borrow`
         except IndexError:
-            connection = self._borrow(wait)
+            connection = self.pool.borrow(wait, patient=not _transacting())
         try:
             return outcome(connection.step(sql, parameters))
         except sqlite3.Error as error:
@@ -218,17 +203,19 @@ class Database:
             with faults.named(self.path, connection.epoch):
                 return patiently(lambda: outcome(connection.step(sql, parameters)), wait)
         finally:
-            self._give_back(connection)
+            self.pool.give_back(connection)
 
     def run_many(self, sql: str, rows: Iterable[Sequence[Any]]) -> int:
         """How many rows the statement changed, run for each of these in the transaction."""
-        transaction = self._transactions[get_ident()]
+        transaction = self.current()
+        assert transaction is not None
         with faults.named(self.path, transaction.connection.epoch):
             return transaction.connection.executemany(sql, rows).rowcount
 
     def current(self) -> Transaction | None:
         """The transaction that this thread is in, if any."""
-        return self._transactions.get(get_ident()) if self._transactions else None
+        known = self._transactions.get(get_ident())
+        return None if known is None else known()
 
     @contextmanager
     def transact(self, wait: Wait = None) -> Iterator[Transaction]:
@@ -246,16 +233,17 @@ class Database:
             return
         if self._generations[self._place] != self._generation:
             self._renew()
-        connection = self._borrow(wait)
+        connection = self.pool.borrow(wait, patient=not _transacting())
         thread = get_ident()
         actions: list[Callable[[], object]] = []
         try:
             with faults.named(self.path, connection.epoch):
                 patiently(lambda: connection.execute("BEGIN IMMEDIATE"), wait)
-            transaction = self._transactions[thread] = Transaction(connection)
+            transaction = Transaction(connection)
+            self._transactions[thread] = weakref.ref(transaction)
             try:
                 yield transaction
-                if self._transactions.get(thread) is transaction:  # else: a forked child
+                if self.current() is transaction:  # else: a forked child
                     with faults.named(self.path, connection.epoch):
                         patiently(lambda: connection.execute("COMMIT"), wait)
             except BaseException:
@@ -263,7 +251,7 @@ class Database:
                 raise
             actions = self._ended(thread, transaction, transaction.on_commit)
         finally:
-            self._give_back(connection)
+            self.pool.give_back(connection)
             # Not before: they may need a connection, and all may be held by their like.
             with ExitStack() as stack:  # each is run, whatever the others raise
                 for action in reversed(actions):
@@ -273,165 +261,58 @@ class Database:
         self, thread: int, transaction: Transaction, actions: list[Callable[[], object]]
     ) -> list[Callable[[], object]]:
         """The `actions`, which are now due."""
-        if self._transactions.get(thread) is not transaction:
+        if self.current() is not transaction:
             return []  # forked inside the transaction: it is the parent's to end
         del self._transactions[thread]
-        _roll_back(transaction.connection)
+        transaction.connection.roll_back()  # if it is not committed
         # They may refer to the transaction, and a cycle would keep the connections open.
         transaction.on_commit, transaction.on_rollback = [], []
         return actions
 
-    def _borrow(self, wait: Wait) -> Connection:
-        try:
-            return self._idle.pop()
-        except IndexError:
-            pass
-        if self._useless:
-            raise Timeout(f"this process was forked while {self.path!r} was in use in it")
-        with self._returned:
-            if self._forking and not _transacting():  # else the fork waits for this thread
-                self._returned.wait_for(lambda: not self._forking, FORK_PATIENCE)
-            deadline = None if wait is None else time.monotonic() + wait
-            while True:
-                if self._idle:
-                    return self._idle.pop()
-                if self._open < self._limit:
-                    self._open += 1
-                    epoch = self._epoch
-                    break
-                left = None if deadline is None else deadline - time.monotonic()
-                if left is not None and left <= 0:
-                    raise Timeout(f"all {self._limit} connections stayed in use for {wait} s")
-                # A connection may be returned between the look and the wait without a
-                # notification (see _give_back), hence the bound.
-                self._returned.wait(0.005 if left is None else min(left, 0.005))
-        try:
-            with faults.named(self.path, epoch):
-                return patiently(lambda: self._connect(epoch), wait)
-        except BaseException:
-            with self._returned:
-                if epoch == self._epoch:
-                    self._open -= 1
-                else:
-                    self._leaving -= 1
-            raise
+    def _connect(self, slot: Slot, wait: Wait) -> Connection:
+        with faults.named(self.path, slot.epoch):
+            return patiently(lambda: self._opened(slot), wait)
 
-    def _connect(self, epoch: int) -> Connection:
-        connection: Connection = sqlite3.connect(
+    def _opened(self, slot: Slot) -> Connection:
+        raw = sqlite3.connect(
             self.path,
             timeout=0,
             isolation_level=None,
             check_same_thread=False,
             cached_statements=128,
-            factory=Connection,
         )
-        connection.epoch = epoch
         try:
-            self._configure(connection)
+            self._configure(raw)
+            return Connection(raw, slot)
         except BaseException:
-            connection.close()
+            raw.close()
             raise
-        return connection
-
-    def _give_back(self, connection: Connection) -> None:
-        if connection.epoch != self._epoch:
-            if connection not in _inherited:
-                connection.close()
-                with self._returned:
-                    self._leaving -= 1
-            return
-        _roll_back(connection)  # an interrupt fell between BEGIN and its bookkeeping
-        self._idle.append(connection)  # atomic, without the lock: the common path
-        if self._open >= self._limit:
-            with self._returned:
-                self._returned.notify()
 
     def close(self) -> None:
         """Close every idle connection, and each borrowed one when it comes back.
 
         The next call opens new ones: closing is never final.
         """
-        with self._returned:
-            self._epoch += 1
-            idle = _emptied(self._idle)
-            self._leaving += self._open - len(idle)
-            self._open = 0
-        for connection in idle:
-            connection.close()
+        self.pool.close()
 
     def _prepare_fork(self) -> None:
-        self._forking = True
-        self.close()
+        self.pool.prepare_fork()
 
     def _only_own(self) -> bool:
         """Whether no connection is open but that of this thread's transaction."""
-        with self._returned:
-            # Some come back idle: on their way when the pool was closed, or let through.
-            for connection in _emptied(self._idle):
-                connection.close()
-                if connection.epoch == self._epoch:
-                    self._open -= 1
-                else:
-                    self._leaving -= 1
-            return self._open + self._leaving <= (self.current() is not None)
+        return self.pool.unused(self.current() is not None)
 
     def _go_on(self) -> None:
-        with self._returned:
-            self._forking = False
-            self._returned.notify_all()
+        self.pool.go_on()
 
     def _forget(self) -> None:
         """Drop what belongs to the parent process, without touching it."""
-        self._useless = self._useless or bool(self._leaving or self._open)
-        inherited = [*self._idle, *(each.connection for each in self._transactions.values())]
-        _keep_for_ever(inherited)
-        self._idle.clear()
+        transactions = [each() for each in self._transactions.values()]
+        self.pool.forget([each.connection for each in transactions if each is not None])
         self._transactions = {}
-        self._returned = threading.Condition(threading.Lock())
-        self._forking = False
-        self._epoch += 1
-        self._open = self._leaving = 0
-
-
-def _roll_back(connection: Connection) -> None:
-    if connection.in_transaction:
-        # What cannot even be rolled back is seen by the next who uses the connection.
-        with suppress(sqlite3.Error):
-            connection.rollback()
-
-
-def _emptied(idle: list[Connection]) -> list[Connection]:
-    """What was in it; others may put in and take out meanwhile."""
-    taken = []
-    while True:
-        try:
-            taken.append(idle.pop())
-        except IndexError:
-            return taken
-
-
-def _close_all(idle: list[Connection]) -> None:
-    for connection in _emptied(idle):
-        connection.close()
 
 
 _databases: weakref.WeakSet[Database] = weakref.WeakSet()
-_inherited: list[Connection] = []
-
-
-def _keep_for_ever(connections: list[Connection]) -> None:
-    """Keep these from being finalised, at the interpreter's end as well.
-
-    Module globals are torn down at exit, which would close them; only a reference that
-    nothing gives back survives that.
-    """
-    if not connections:
-        return
-    import ctypes  # only here: a child that inherited nothing does not pay for it
-
-    for connection in connections:
-        ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
-    _inherited.extend(connections)
 
 
 def _transacting() -> bool:

@@ -283,6 +283,8 @@ class Engine:
         threads it takes long to get that back.
         """
         self.near.flush()
+        if self.near.bypassing() and not any(s.database.current() for s in self.stores):
+            self.near.bypass_no_more()
         self.look()
 
     def look(self) -> None:

@@ -267,6 +267,10 @@ class NearCache:
             else:
                 self.transacting.pop(thread, None)  # a forked child began without
 
+    def bypass_no_more(self) -> None:
+        """This thread is in no transaction, whatever an interrupt has left here."""
+        self.transacting.pop(get_ident(), None)
+
     def bypassing(self) -> bool:
         """Whether this thread is inside `bypassed`."""
         return bool(self.transacting) and get_ident() in self.transacting

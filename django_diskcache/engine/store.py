@@ -225,11 +225,11 @@ class Store:
             segment.stamp(slot)
         try:
             result = database.run(sql, parameters, wait, outcome)
+            if result or not adding:
+                segment.stamp(slot)
         except BaseException:
             segment.stamp(slot)  # it may be committed all the same
             raise
-        if result or not adding:
-            segment.stamp(slot)
         return result
 
     def _put(self, sql: str, row: Sequence[Any], number: int, wait: Wait) -> bool | None:

@@ -476,7 +476,7 @@ def test_a_read_that_finds_the_pool_empty_leaves_the_loop_free(make_cache: MakeC
     cache = make_cache(SHARDS=1, DATABASE_TIMEOUT=PATIENCE)
     cache.set("key", 1)
     database = cache._cache.engine.stores[0].database
-    borrowed = [database._borrow(0) for _ in range(database._limit)]
+    borrowed = [database.pool.borrow(0, True) for _ in range(database.pool.limit)]
 
     async def main() -> list[Any]:
         reads = [
@@ -487,14 +487,14 @@ def test_a_read_that_finds_the_pool_empty_leaves_the_loop_free(make_cache: MakeC
             await asyncio.sleep(0)
         assert not any(read.done() for read in reads)
         while borrowed:
-            database._give_back(borrowed.pop())
+            database.pool.give_back(borrowed.pop())
         return await asyncio.gather(*reads)
 
     try:
         assert run(main()) == [1, True, {"key": 1}]
     finally:
         while borrowed:
-            database._give_back(borrowed.pop())
+            database.pool.give_back(borrowed.pop())
 
 
 def test_a_read_opens_a_connection_while_a_write_waits(make_cache: MakeCache) -> None:
@@ -503,11 +503,11 @@ def test_a_read_opens_a_connection_while_a_write_waits(make_cache: MakeCache) ->
     database = cache._cache.engine.stores[0].database
 
     with locked(cache):
-        taken = database._borrow(0)  # as a thread has it that waits for the lock
+        taken = database.pool.borrow(0, True)  # as a thread has it that waits for the lock
         try:
             assert run(cache.aget("b")) == 2
         finally:
-            database._give_back(taken)
+            database.pool.give_back(taken)
 
 
 # Memoized coroutine functions

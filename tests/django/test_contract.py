@@ -1154,7 +1154,7 @@ def test_a_full_pool_is_a_miss_and_never_a_wait_without_end(make_cache: MakeCach
     cache = make_cache(SHARDS=1, DATABASE_TIMEOUT=0.001)
     cache.set("key", 1)
     database = cache._cache.engine.stores[0].database
-    borrowed = [database._borrow(0) for _ in range(database._limit)]
+    borrowed = [database.pool.borrow(0, True) for _ in range(database.pool.limit)]
     try:
         assert cache.get("key", "default") == "default"
         assert cache.has_key("key") is False
@@ -1167,5 +1167,5 @@ def test_a_full_pool_is_a_miss_and_never_a_wait_without_end(make_cache: MakeCach
         assert cache.pop("key", "default", retry=False) == "default"
     finally:
         for connection in borrowed:
-            database._give_back(connection)
+            database.pool.give_back(connection)
     assert cache.get("key") == 1

@@ -346,15 +346,15 @@ def test_a_read_that_finds_the_pool_empty_leaves_the_loop_free(keeper: Keeper) -
     engine = engine_of(keeper)
     engine.near.clear()
     borrowed = [
-        (store.database, store.database._borrow(0))
+        (store.database, store.database.pool.borrow(0, True))
         for store in engine.stores
-        for _ in range(store.database._limit)
+        for _ in range(store.database.pool.limit)
     ]
 
     def give_back() -> bool:
         while borrowed:
             database, connection = borrowed.pop()
-            database._give_back(connection)
+            database.pool.give_back(connection)
         return True
 
     try:
