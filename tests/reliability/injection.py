@@ -101,6 +101,7 @@ def damage(target: str, soak: Soak) -> None:
     path = victim(soak.cache, target, soak.random)
     if path is not None:
         name = soak.random.choice(list(MAPPED.get(target, DAMAGES)))
+        soak.detail = f"{name}: {path.relative_to(soak.cache)}"
         with suppress(FileNotFoundError):  # the cache has just removed it
             DAMAGES[name](path, soak.random)
 

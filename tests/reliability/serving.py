@@ -84,13 +84,16 @@ class Server:
     def serve(self) -> None:
         """Answer requests until the board says stop."""
         cache: Any = None
-        while not self.bulletin.get("stop"):
+        stopped = False
+        while not stopped:
             try:
-                if cache is None:
-                    cache = self._opened()
-                else:
-                    self._request(cache)
-                    self._probe(cache)
+                while not self.bulletin.get("stop"):
+                    if cache is None:
+                        cache = self._opened()
+                    else:
+                        self._request(cache)
+                        self._probe(cache)
+                stopped = True
             except Interrupt:
                 continue
 

@@ -120,6 +120,7 @@ class Soak:
         self.servers: list[Child] = []
         self.workers: list[Child] = []
         self.killed: Counter[str] = Counter()
+        self.detail = ""  # of the last fault, to be told where it did not heal
         self._born = 0
         self._epoch = 0
         self.place = Place(disk)  # replaced at each epoch
@@ -192,12 +193,14 @@ class Soak:
     def _inject(self, name: str) -> None:
         self.bulletin.put("fault", list(self.faults).index(name))
         self.report.injected[name] += 1
+        self.detail = ""
         self.faults[name](self)
         self._bury(name)
         over = time.monotonic_ns()
         healed = self._wait_until_well(over)
         if healed is None:
             self.report.unhealed[name] += 1
+            self.report.samples.append(f"not healed: {name} {self.detail}")
         else:
             self.report.healing[name].append(healed)
         self._bury(name)
