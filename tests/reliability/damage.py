@@ -12,8 +12,19 @@ from pathlib import Path
 from random import Random
 
 
+# What a damage raises on a file that its owner removes or empties at this moment.
+TOO_LATE = (OSError, ValueError)
+
+
 def _size(path: Path) -> int:
     return path.stat().st_size
+
+
+def _has_something(path: Path) -> bool:
+    try:
+        return path.is_file() and _size(path) > 0
+    except OSError:
+        return False
 
 
 def _overwrite(path: Path, offset: int, data: bytes) -> None:
@@ -125,5 +136,5 @@ MAPPED = {"segment": ("deleted", "bits_flipped", "zeroed"), "shared memory": ("d
 
 def victim(top: Path, target: str, random: Random) -> Path | None:
     """One of the files that are `target`s and have something in them."""
-    found = [path for path in TARGETS[target](top) if path.is_file() and _size(path)]
+    found = [path for path in TARGETS[target](top) if _has_something(path)]
     return random.choice(found) if found else None

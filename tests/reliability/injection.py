@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .damage import DAMAGES, MAPPED, TARGETS, victim
+from .damage import DAMAGES, MAPPED, TARGETS, TOO_LATE, victim
 from .faces import fill_in, open_django
 from .places import fill
 from .processes import Child, in_child
@@ -102,7 +102,7 @@ def damage(target: str, soak: Soak) -> None:
     if path is not None:
         name = soak.random.choice(list(MAPPED.get(target, DAMAGES)))
         soak.detail = f"{name}: {path.relative_to(soak.cache)}"
-        with suppress(FileNotFoundError):  # the cache has just removed it
+        with suppress(*TOO_LATE):
             DAMAGES[name](path, soak.random)
 
 
