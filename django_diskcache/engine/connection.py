@@ -33,7 +33,7 @@ from typing import Any, TypeAlias, TypeVar, overload
 from . import faults
 from .errors import Timeout
 from .pool import FORK_PATIENCE, Connection, Pool, Slot, collect_lost
-from .pool import Wait as Wait  # it is in the signatures of all that waits
+from .pool import Wait as Wait  # noqa: PLC0414  it is in the signatures of all that waits
 from .sqlite import OLDEST, sqlite3
 
 T = TypeVar("T")
@@ -211,6 +211,22 @@ class Database:
         assert transaction is not None
         with faults.named(self.path, transaction.connection.epoch):
             return transaction.connection.executemany(sql, rows).rowcount
+
+    def script(self, sql: str, wait: Wait = None) -> bool:
+        """Run one statement to its end that gives rows without columns; always True.
+
+        Of such a statement `run` would do the first step only. Not inside a transaction.
+
+        :raises Timeout: when the database is locked for more than `wait` seconds
+        :raises Fault: when something is wrong with it
+        """
+        connection = self.pool.borrow(wait, patient=not _transacting())
+        try:
+            with faults.named(self.path, connection.epoch):
+                patiently(lambda: connection.raw.executescript(sql), wait)
+        finally:
+            self.pool.give_back(connection)
+        return True
 
     def current(self) -> Transaction | None:
         """The transaction that this thread is in, if any."""

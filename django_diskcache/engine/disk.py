@@ -130,6 +130,11 @@ class Disk:
     # says a moment later; `crc` is the CRC-32 of what was put there, or is expected there.
     filed: threading.local
 
+    # Set by the store and the limits: what is told of each part of a value file before it is
+    # written, and how many directories files are spread over.
+    admit: Callable[[int], object] | None = None
+    directories = 256
+
     def __init__(
         self, directory: str, min_file_size: int = 0, pickle_protocol: int = 0, **kwargs: Any
     ) -> None:
@@ -206,8 +211,16 @@ class Disk:
 
     def _store_file(self, mode: int, chunks: Iterator[bytes], key: Any, value: Any) -> Stored:
         filename, path = self.filename(key, value)
+        if self.admit is not None:
+            chunks = self._admitted(self.admit, chunks)
         size, self.filed.crc = files.write(path, chunks)
         return size, mode, filename, None
+
+    @staticmethod
+    def _admitted(admit: Callable[[int], object], chunks: Iterator[bytes]) -> Iterator[bytes]:
+        for chunk in chunks:
+            admit(len(chunk))
+            yield chunk
 
     def fetch(self, mode: int, filename: str | None, value: Any, read: bool) -> Any:
         """The value that `store` put away.
@@ -242,7 +255,7 @@ class Disk:
 
     def filename(self, key: Any = UNKNOWN, value: Any = UNKNOWN) -> tuple[str, str]:
         """A new name for a value file, relative to the directory, and its full path."""
-        name = files.new_name()
+        name = files.new_name(self.directories)
         return name, os.path.join(self._directory, name)
 
     def remove(self, file_path: str) -> None:

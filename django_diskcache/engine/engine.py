@@ -25,14 +25,14 @@ from .clock import Clock
 from .connection import Wait
 from .disk import Disk, Place, portable_hash
 from .errors import ENOVAL
-from .eviction import EVICTION_POLICY
+from .eviction import REASONS, Queue, policy_type
 from .faults import FAULTS
-from .healing import BRIEFLY, create, directory_lock, renew
+from .healing import BRIEFLY, create, directory_lock, quarantined, renew
 from .limits import Limits
 from .nearcache import NearCache
-from .options import DEFAULT_SETTINGS, OPTIONS, did_you_mean, read_settings
+from .options import DEFAULT_SETTINGS, OPTIONS, POLICIES, did_you_mean, read_settings
 from .relief import Reserve, removing
-from .segment import HITS, MISSES, Segment, slots_for
+from .segment import HITS, MISSES, POLICY, Segment, slots_for
 from .signing import NO_SECRETS, Secrets
 from .store import Store
 from .triage import Triage
@@ -41,6 +41,7 @@ STORABLE = (int, float, str, bytes, type(None))  # an argument of a Disk may be 
 T = TypeVar("T")
 
 LOOK_EVERY = 1.0  # seconds between two looks at whether the directory is still there
+LEAST_SHARD = 10**6  # bytes of the size limit for each shard; below that there are fewer
 SHARD_NAME = re.compile(r"[0-9]{3,}")
 
 
@@ -73,7 +74,7 @@ class Engine:
         self._segment_path = os.path.join(directory, "segment")
         with directory_lock(directory):
             if sharded:
-                shards = _shards_in(directory) or shards
+                shards = _shards_in(directory) or self._fewer(shards)
             slots = self._slots(shards)
             self.segment = Segment(self._segment_path, shards, slots)
             self.near = NearCache(self.segment, self.settings["near_cache_size"], clock)
@@ -88,10 +89,13 @@ class Engine:
                 for number, (path, disk) in enumerate(zip(paths, self.disks, strict=True))
             ]
             self._create_stores()
-            evicts = self.stores[0].policy.evicts  # a collection is mostly small
-            self.reserve = Reserve(directory, self.stores[0].log_bytes() if evicts else 0)
+            evicts = policy_type(self.settings["eviction_policy"]).evicts
+            # A collection is mostly small.
+            self.reserve = Reserve(directory, self.stores[0].log_share if evicts else 0)
             self.reserve.keep()
         self.limits = Limits(self.stores, self.settings, clock)
+        self.limits.budget.beside = self._beside()
+        self._set_policy()
         weakref.finalize(self, self.near.flush)  # at exit as well
         this = weakref.proxy(self)  # not a cycle: an engine goes with its last user
         self.triage = Triage(this)
@@ -110,6 +114,10 @@ class Engine:
         self.configure(self.settings)
         self.limits.begin()
 
+    def _beside(self) -> int:
+        """Bytes in the directory that belong to no shard."""
+        return self.reserve.taken + quarantined(self.directory)
+
     def _create_stores(self) -> None:
         # The last one first: however early this process is killed, the directory then tells
         # how many there are to be.
@@ -119,8 +127,15 @@ class Engine:
             create(store, self.directory, self.settings["size_limit"])
 
     def _slots(self, shards: int) -> int:
-        evicts = EVICTION_POLICY[self.settings["eviction_policy"]].evicts
+        evicts = policy_type(self.settings["eviction_policy"]).evicts
         return slots_for(self.settings["size_limit"], shards, evicts)
+
+    def _fewer(self, shards: int) -> int:
+        """As many shards as the limit has room for."""
+        if not policy_type(self.settings["eviction_policy"]).evicts:
+            return shards
+        room: int = self.settings["size_limit"] // LEAST_SHARD
+        return max(1, min(shards, room))
 
     def _make_disk(self, path: str, settings: Mapping[str, Any]) -> Disk:
         prefix = "disk_"
@@ -165,19 +180,31 @@ class Engine:
         if any(name.startswith("sqlite_") for name in changed):
             self.close()  # pragmas are set when a connection is opened
         if "eviction_policy" in changed:
-            self.segment.forget_access()
+            self._set_policy()
         if "near_cache_size" in changed:
             self.near.resize(self.settings["near_cache_size"])
-        policy = self.stores[0].policy
         self.near.flush()
         self.near.counting = bool(self.settings["statistics"])
-        self.near.note = policy.hit if policy.tracks else None
-        if "max_entries" in changed:
+        if {"max_entries", "size_limit"} & changed:
             self.limits.begin()
         if save:
             self._save(settings)
         if settings.get("tag_index"):
             self.index_tags(True)
+
+    def _set_policy(self) -> None:
+        """Let the policy of the settings begin, on what another has left or anew."""
+        policy = policy_type(self.settings["eviction_policy"])(self.segment)
+        self.limits.policy = policy
+        for store in self.stores:
+            store.policy = policy
+        self.near.note = policy.hit if policy.tracks else None
+        cells, place = self.segment.cells, self.segment.cell(POLICY, 0)
+        mark = crc32(f"{type(policy).__module__}.{type(policy).__qualname__}".encode())
+        if policy.evicts and cells[place] != mark:
+            cells[place] = mark
+            self.segment.forget_access()
+            policy.begin([Queue(store, (), self.clock()) for store in self.stores])
 
     def _apply_disk_settings(self) -> None:
         for name, value in self.settings.items():
@@ -191,6 +218,8 @@ class Engine:
         known = {}
         for name, value in self.stores[0].database.run(schema.LOAD_SETTINGS):
             try:
+                if name == "eviction_policy" and value not in POLICIES:
+                    continue  # a path to import: settings of the code's own, not of a file's
                 parsed = read_settings({name: value})
                 if name not in OPTIONS:
                     # An argument of a Disk. Set on it unseen, it could be anything of it.
@@ -260,6 +289,14 @@ class Engine:
         """What `remove(*args)` returns, which takes entries from `store`: see `relief`."""
         return removing(self.reserve, self.stores, store, self.directory, lambda: remove(*args))
 
+    def evictions(self) -> list[dict[str, int]]:
+        """What each shard has evicted since its segment was made, by reason: see `REASONS`."""
+        total = self.segment.total
+        return [
+            {name: total(kind, store.number) for name, kind in REASONS.items()}
+            for store in self.stores
+        ]
+
     # Transactions, life
 
     @contextmanager
@@ -318,10 +355,12 @@ class Engine:
             self._create_stores()
             for store in replaced:
                 renew(store, segment)  # others may have the new segment and the old file
+        self._set_policy()
         self.settle()
 
     def settle(self) -> None:
         """After a shard was made anew: what its file does not have yet."""
+        self.limits.budget.beside = self._beside()
         self.limits.begin()
         self._save(self.settings)
         if self.settings["tag_index"]:

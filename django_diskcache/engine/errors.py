@@ -43,6 +43,10 @@ class LockLost(AssertionError):
     """
 
 
+class TooLarge(ValueError):
+    """A value that cannot fit into the cache, however much is evicted for it."""
+
+
 class Foreign(Exception):
     """A row's pickle has no signature of ours; it is a miss, so callers never see this."""
 

@@ -1,163 +1,207 @@
-"""Eviction policies: which entries go first when the cache is full.
+"""Eviction: the policies by their names, a shard as they see it, and the removal of victims.
 
-A policy notes each hit in the slot's access field on the shared segment, with one plain store,
-and ranks entries by what it finds there: the lowest rank goes first. Nothing is written to
-SQLite for it. Ranks of different shards are comparable, since the limits are those of the
-whole cache. Up to `EXACT` entries are ranked whole; more of them by a random sample, which for
-the least recently used comes within a fraction of a per cent of the exact order.
+What a policy chooses is removed under the shard's write lock, in one statement of at most
+`MOST` rows, so that no write pays more than a millisecond or two for it. That statement leaves
+alone what was overwritten since it was chosen, and what is pinned.
 """
 
 from __future__ import annotations
 
-import random
+import os
 from collections.abc import Collection, Sequence
-from heapq import nsmallest
-from typing import TYPE_CHECKING, Any, Protocol
+from itertools import count
+from typing import TYPE_CHECKING, NamedTuple
 
 from . import schema
+from .connection import Wait
+from .errors import Timeout
+from .fifo import S3FIFO
+from .policies import (
+    Entry,
+    LeastFrequentlyUsed,
+    LeastRecentlyStored,
+    LeastRecentlyUsed,
+    Policy,
+)
+from .segment import (
+    COUNTED,
+    EVICTED_ENTRIES,
+    EVICTED_SIZE,
+    EXPIRED,
+    FREED,
+    GHOST_HITS,
+    REFUSED,
+    UNCOUNTED,
+)
 
 if TYPE_CHECKING:
     from .store import Store
 
-EXACT = 512  # entries that are ranked all together
-SAMPLE = 8  # entries looked at for each one that is evicted
-RUN = 8  # neighbours read at each random place
-MOST_COUNTED = 2**16  # accesses; more make no difference to a count of frequency
+MOST = 128  # rows removed by one statement, so under one lock
+ROW_BYTES = 64  # of a row and its index entry beside key and value, about
+PART = 32  # of a shard, about one part at most goes at a time
+FEW = 512  # entries of which all shards take part
+RECOUNT = 16  # entries are counted anew when one in so many may have come or gone
 
+_turns = count(os.getpid())  # of the shards
 
-class AccessFields(Protocol):
-    """Access fields on the segment: one unsigned 32-bit number per slot."""
-
-    def __getitem__(self, slot: int, /) -> int: ...
-    def __setitem__(self, slot: int, value: int, /) -> None: ...
-
-
-class Policy:
-    """What a policy is; this one evicts nothing.
-
-    `evicts` says whether the limits may remove entries at all, `tracks` whether `hit` and
-    `stored` are to be called.
-    """
-
-    name = "none"
-    evicts = False
-    tracks = False
-
-    def hit(self, access: AccessFields, slot: int, now: float) -> float:
-        """A live entry in `slot` was read at `now`, seconds since the epoch.
-
-        :return: until when other reads of it make no difference, seconds since the epoch
-        """
-        return now
-
-    def stored(self, access: AccessFields, slot: int, now: float) -> None:
-        """An entry in `slot` was stored at `now`, seconds since the epoch."""
-
-    def rank(self, store_time: float, access: int) -> float:
-        """Where an entry stands; the lowest rank goes first."""
-        return store_time
-
-
-class LeastRecentlyStored(Policy):
-    """The entry that was stored longest ago."""
-
-    name = "least-recently-stored"
-    evicts = True
-
-
-class LeastRecentlyUsed(Policy):
-    """The entry that was read or stored longest ago, to the second."""
-
-    name = "least-recently-used"
-    evicts = True
-    tracks = True
-
-    def hit(self, access: AccessFields, slot: int, now: float) -> float:
-        second = int(now)
-        access[slot] = second & 0xFFFFFFFF
-        return second + 1.0
-
-    def stored(self, access: AccessFields, slot: int, now: float) -> None:
-        self.hit(access, slot, now)
-
-    def rank(self, store_time: float, access: int) -> float:
-        # The exact store time orders what has not been read since.
-        return max(store_time, access)
-
-
-class LeastFrequentlyUsed(Policy):
-    """The entry that was read least often, the longest stored one among equals."""
-
-    name = "least-frequently-used"
-    evicts = True
-    tracks = True
-
-    def hit(self, access: AccessFields, slot: int, now: float) -> float:
-        count = access[slot]
-        if count < MOST_COUNTED:
-            access[slot] = count + 1
-        return now
-
-    def rank(self, store_time: float, access: int) -> float:
-        return access + store_time / 2**40  # a time is below 2**40: it only breaks ties
-
-
-EVICTION_POLICY = {
+EVICTION_POLICY: dict[str, type[Policy]] = {
     policy.name: policy
-    for policy in (Policy(), LeastRecentlyStored(), LeastRecentlyUsed(), LeastFrequentlyUsed())
+    for policy in (S3FIFO, LeastRecentlyStored, LeastRecentlyUsed, LeastFrequentlyUsed, Policy)
+}
+
+# Names of the counters: entries that are gone by the size limit, by the limit on entries, and
+# because they had expired; values that were refused; bytes of all that is gone; and entries
+# that were stored again soon after they were evicted.
+REASONS = {
+    "size": EVICTED_SIZE,
+    "entries": EVICTED_ENTRIES,
+    "expired": EXPIRED,
+    "refused": REFUSED,
+    "freed": FREED,
+    "ghost_hits": GHOST_HITS,
 }
 
 
-def victims(
-    stores: Sequence[Store], count: int, spare: tuple[Store, Collection[int]] | None
-) -> list[tuple[Store, list[int]]]:
-    """The ids of up to `count` entries that should go first, by shard.
+def policy_type(setting: str | type[Policy]) -> type[Policy]:
+    """The class that the setting `eviction_policy` stands for."""
+    return EVICTION_POLICY[setting] if isinstance(setting, str) else setting
 
-    :param spare: a shard and the slots of the keys just written, which are no victims
+
+class Removed(NamedTuple):
+    """What went: entries, and their bytes, about."""
+
+    entries: int = 0
+    size: int = 0
+
+
+class Queue:
+    """A shard as policies see it: what has expired or is spared is not there for them.
+
+    :param spared: slots of keys just written, which are no victims
     """
-    spans = [_span(store) for store in stores]
-    sampled = sum(spans) > EXACT and count < EXACT
-    if sampled:
-        # Keys are spread by their hash, so one shard is a fair sample of a large cache.
-        stores = random.choices(stores, spans)
-    ranked: list[tuple[float, int, int]] = []
-    for number, store in enumerate(stores):
-        spared = spare[1] if spare and spare[0] is store else ()
-        candidates = _candidates(store, count, spared)
-        if sampled:  # few of few: the newest of a shard that has little left are to stay
-            count = max(1, min(count, len(candidates) // SAMPLE))
-        ranked += [(rank, number, each) for rank, each in nsmallest(count, candidates)]
-    chosen: dict[int, list[int]] = {}
-    for _, number, each in nsmallest(count, ranked):
-        chosen.setdefault(number, []).append(each)
-    return [(stores[number], ids) for number, ids in chosen.items()]
+
+    def __init__(self, store: Store, spared: Collection[int], now: float) -> None:
+        self.store = store
+        self.number = store.number
+        self.expired: list[Entry] = []
+        self._spared = spared
+        self._now = now
+        self._entries: int | None = None
+
+    @property
+    def entries(self) -> int:
+        if self._entries is None:
+            self._entries = counted(self.store)
+        return self._entries
+
+    def bounds(self) -> tuple[int, int]:
+        ((first, last),) = self.store.database.run(schema.ID_BOUNDS)
+        return (0, -1) if first is None else (first, last)
+
+    def after(self, position: int, count: int) -> Sequence[Entry]:
+        store = self.store
+        while rows := store.database.run(schema.WINDOW, (position, count)):
+            found = []
+            for each, key, raw, signature, store_time, expire, size in rows:
+                number = store.number_of(key, raw, signature)
+                slot = store.segment.slot(number)
+                if slot in self._spared:
+                    continue
+                entry = Entry(each, store_time, size + ROW_BYTES, slot, number)
+                if expire is not None and expire <= self._now:
+                    self.expired.append(entry)
+                else:
+                    found.append(entry)
+            if found:
+                return found
+            position = rows[-1][0]
+        return ()
 
 
-def _span(store: Store) -> int:
-    """Of the ids; no fewer than there are entries."""
-    ((first, last),) = store.database.run(schema.ID_BOUNDS)
-    return 0 if first is None else int(last - first + 1)
+def counted(store: Store) -> int:
+    """How many entries the shard has, about; it counts only now and then."""
+    segment = store.segment
+    cells = segment.cells
+    place, changed = (segment.cell(kind, store.number) for kind in (COUNTED, UNCOUNTED))
+    if cells[changed] * RECOUNT >= cells[place]:
+        ((cells[place],),) = store.database.run(schema.COUNT)
+        cells[changed] = 1
+    return cells[place]
 
 
-def _candidates(store: Store, count: int, spared: Collection[int]) -> list[tuple[float, int]]:
-    rank = store.policy.rank
-    access = store.segment.access
-    result = []
-    for each, key, raw, signature, store_time in _rows(store, count):
-        slot = store.slot(key, raw, signature)
-        if slot not in spared:
-            result.append((rank(store_time, access[slot]), each))
-    return result
+def evict(
+    stores: Sequence[Store],
+    policy: Policy,
+    *,
+    entries: int = 0,
+    size: int = 0,
+    most: int = MOST,
+    spare: tuple[Store, Collection[int]] | None = None,
+    wait: Wait = None,
+) -> Removed:
+    """Remove so many entries, or so many bytes of them, but no more than `most` entries.
+
+    A shard whose lock is not free within `wait` seconds is left to the next writer.
+    """
+    now = stores[0].clock()
+    queues = [
+        Queue(store, spare[1] if spare and spare[0] is store else (), now) for store in stores
+    ]
+    weigh = not entries
+    # How many entries so many bytes are, nobody knows beforehand: it ends when they are found.
+    wanted = min(entries or most, most)
+    queues = _in_turn(queues, wanted)
+    chosen: dict[int, list[Entry]] = {}
+    freed = 0
+    victims = policy.victims(queues, wanted, weigh, now)
+    for found, (queue, entry) in enumerate(victims, start=1):
+        chosen.setdefault(queue.number, []).append(entry)
+        freed += entry.size
+        expired = sum(len(queue.expired) for queue in queues)
+        if found + expired >= most or (found >= entries if entries else freed >= size):
+            break
+    removed = Removed()
+    reason = EVICTED_SIZE if weigh else EVICTED_ENTRIES
+    for queue in queues:
+        try:
+            for group, kind in (
+                (queue.expired, EXPIRED),
+                (chosen.get(queue.number, []), reason),
+            ):
+                gone = _remove(queue.store, group, kind, wait)
+                removed = Removed(removed.entries + gone.entries, removed.size + gone.size)
+        except Timeout:
+            continue
+    return removed
 
 
-def _rows(store: Store, count: int) -> list[tuple[Any, ...]]:
-    wanted = count * SAMPLE
-    ((first, last),) = store.database.run(schema.ID_BOUNDS)
-    if first is None or last - first < max(EXACT, wanted):
-        return store.database.run(schema.RANK_ALL)
-    rows = {}
-    for _ in range(-(-wanted // RUN)):
-        place = random.randint(first, last)
-        for row in store.database.run(schema.RANK_RUN, (place, RUN)):
-            rows[row[0]] = row
-    return list(rows.values())
+def _in_turn(queues: list[Queue], number: int) -> list[Queue]:
+    """As few of the shards as can give so many entries without losing much of what they have.
+
+    Each costs a transaction. Keys are spread by their hash, so one is as good as another.
+    """
+    entries = sum(queue.entries for queue in queues)
+    wanted = -(-number * PART * len(queues) // max(1, entries))
+    if entries <= FEW or wanted >= len(queues):
+        return queues
+    first = next(_turns)
+    return [queues[(first + step) % len(queues)] for step in range(wanted)]
+
+
+def _remove(store: Store, group: list[Entry], reason: int | None, wait: Wait) -> Removed:
+    """Remove these, unless they were overwritten since they were looked at."""
+    removed = Removed()
+    for start in range(0, len(group), MOST):
+        some = group[start : start + MOST]
+        latest = max(entry.store_time for entry in some)
+        ids = [entry.id for entry in some]
+        if len(ids) > 1:  # a power of two, so that few statements are ever compiled
+            ids += ids[-1:] * ((1 << (len(ids) - 1).bit_length()) - len(ids))
+        with store.transact(wait) as transaction:
+            transaction.slots.update(entry.slot for entry in some)
+            rows = store.database.run(schema.evict(len(ids)), (*ids, latest))
+            gone = Removed(len(rows), sum(row[2] for row in rows))
+            store.removed(rows, reason)
+        removed = Removed(removed.entries + gone.entries, removed.size + gone.size)
+    return removed

@@ -48,10 +48,14 @@ NOT_OURS = {errno.ELOOP, errno.EMLINK, errno.ENOTDIR, errno.ENXIO, errno.ENAMETO
 CHUNK = 2**22  # bytes read from a stream at a time
 
 
-def new_name() -> str:
-    """A name for a value file, relative to the directory of its shard."""
+def new_name(directories: int = 256) -> str:
+    """A name for a value file, relative to the directory of its shard.
+
+    :param directories: how many of those in it are used
+    """
     name = secrets.token_hex(16)
-    return os.path.join(name[:2], f"{name[2:]}.val")
+    top = name[:2] if directories == 256 else f"{int(name[:2], 16) % directories:02x}"
+    return os.path.join(top, f"{name[2:]}.val")
 
 
 def make_directory(path: str) -> None:

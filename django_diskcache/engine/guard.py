@@ -17,7 +17,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any, ClassVar, TypeAlias, TypeVar
 
 from .engine import Engine
-from .errors import Constant, Fault, Timeout
+from .errors import Constant, Fault, Timeout, TooLarge
 from .faults import FAULTS
 from .store import Store
 
@@ -41,6 +41,10 @@ class Guarded:
         """What the operation returns, or `otherwise` where a fault in it is absorbed."""
         try:
             return operation(*args)
+        except TooLarge:  # no fault: what was stored before stays
+            if otherwise is RAISE or not self.absorbs:
+                raise
+            return otherwise  # type: ignore[no-any-return]
         except FAULTS as error:
             if not self._absorbed(error) or otherwise is RAISE:
                 raise
@@ -92,6 +96,7 @@ class Guarded:
                 removed += error.removed
                 if not self._absorbed(error):
                     raise
+        self._safely(None, self._engine.limits.give_back)
         return removed
 
     @contextmanager

@@ -23,7 +23,7 @@ from contextlib import contextmanager, suppress
 from . import files
 from .errors import Fault, Timeout
 from .faults import named
-from .segment import ENTRIES, Segment
+from .segment import Segment
 from .store import Store
 
 KEPT = 2  # damaged databases that stay in it
@@ -112,7 +112,7 @@ def _begin_anew(store: Store, root: str, limit: int, fault: Fault) -> list[str]:
 
 def renew(store: Store, segment: Segment) -> None:
     """Let all processes open the shard's file anew, and trust nothing that they remember."""
-    segment.rebase(ENTRIES, store.number)
+    segment.forget_shard(store.number)
     segment.counters[segment.generation(store.number)] = secrets.randbits(62)
     segment.stamp_shard(store.number)
 

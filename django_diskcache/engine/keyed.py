@@ -151,7 +151,7 @@ class KeyedCache(Guarded):
         :param read: `value` is a binary file to copy, or bytes, and is kept in a file
         :param tag: str, bytes, int, float or None, to find the entry by
         :param retry: wait for a lock as long as it takes
-        :return: whether it was stored
+        :return: whether it was stored; a value that cannot fit into the cache is not
         """
         store, place = self._engine.place(key)
         return self._safely(
@@ -440,6 +440,16 @@ class KeyedCache(Guarded):
         The kinds are ``locked``, ``full``, ``corrupt``, ``denied``, ``lost`` and ``other``.
         """
         return self._engine.triage.counts()
+
+    def evictions(self) -> dict[str, int]:
+        """What has been evicted, by all processes since the segment was made.
+
+        :return: entries that are gone, by the reason: 'size', 'entries', 'expired'; values
+            that were 'refused'; the bytes 'freed' by all that; 'ghost_hits', which are
+            entries that were stored again soon after they were evicted
+        """
+        shards = self._engine.evictions()
+        return {name: sum(shard[name] for shard in shards) for name in shards[0]}
 
     def volume(self) -> int:
         """Bytes that the cache takes on disk, estimated from SQLite's page counts."""

@@ -1,8 +1,9 @@
 """The limits of a cache, over all its shards: bytes on disk and number of entries.
 
-Each write is told to `wrote`, which spreads its cost: the volume is looked at once while a
-256th of the limit is written, and the expiry sweep takes a step every 64 writes. Expired
-entries go first, then what the policy ranks lowest; never the key just written.
+Each write is told to `wrote`, which spreads its cost: a look at the bytes after a step of the
+`budget`, and a step of the expiry sweep every 64 writes. What is large says so before it is
+written, to `reserve`. Expired entries go first, then what the policy chooses; never the key
+just written. Removal is in batches, so that no write pays for many.
 """
 
 from __future__ import annotations
@@ -12,98 +13,277 @@ from collections.abc import Sequence
 from typing import Any
 
 from . import eviction, maintenance, schema
+from .budget import Budget, on_disk
 from .clock import Clock
 from .connection import Wait
-from .errors import Timeout
-from .segment import ENTRIES
+from .errors import Timeout, TooLarge
+from .policies import Policy
+from .segment import ENTRIES, FILES, FREE, LOG, REFUSED
 from .store import Store
 
 SWEEP_EVERY = 64  # writes of this process between two steps of the expiry sweep
-CHECKS_PER_LIMIT = 256  # looks at the volume while the size limit's bytes are written
-LOG_PART = 8  # logs that take more than this fraction of the limit are emptied first
+SWEEP_SOON = 16  # writes after a step that found more than one in DIRTY to be expired
+DIRTY = 8
+SWEEP_AGAIN = 1.0  # seconds until a full cache looks for expired entries again
 BRIEFLY = 0.01  # seconds that a writer waits for a shard that is not its own
-ROW_OVERHEAD = 64  # bytes of a row and its index entry beside key and value, about
+ROW_OVERHEAD = 128  # bytes of a row and its index entry beside its value, about
+BATCH = 128  # of the limit, one part is freed at a time, or less if that are many entries
+VACUUM = 64  # pages given back at a time
+ATTEMPTS = 100  # to make room, of each at most BRIEFLY for a shard
 
 
 class Limits:
     """Keeps `stores` within `size_limit` and `max_entries` of the settings."""
 
+    policy: Policy  # set by the engine
+
     def __init__(self, stores: Sequence[Store], settings: dict[str, Any], clock: Clock) -> None:
         self._stores = stores
         self._settings = settings
         self._clock = clock
+        self.budget = Budget(stores, settings)
         self._unswept = 0  # writes of this process since the last step of the sweep
+        self._swept_at = 0.0  # when a full cache looked for what has expired
         self._uncounted = 0  # entries added by it since it counted: others may not count theirs
-        self._unchecked = 0  # bytes written by this process since it looked at the volume
+        self._unlooked = [0] * len(stores)  # bytes written by it since it looked at a shard
+        self._writes = 0  # entries written by it since it looked at any
+        self._least: int | None = None  # entries that are to be left, once too many were there
         for store in stores:
             store.limits = weakref.proxy(self)  # not a cycle: an engine goes with its last user
 
-    def wrote(self, store: Store, slots: Sequence[int], size: int, new: int) -> None:
-        """After every write of entries of `size` bytes whose keys map to `slots`."""
-        self._unswept += len(slots)
-        if self._unswept >= SWEEP_EVERY and self._settings["cull_limit"]:
-            self._unswept = 0
-            maintenance.sweep(store)
-        if new and self._settings["max_entries"] is not None:
-            self._keep_entries(store, slots)
-        self._unchecked += size + ROW_OVERHEAD * len(slots)
-        if self._unchecked * CHECKS_PER_LIMIT > self._settings["size_limit"]:
-            self._unchecked = 0
-            if self._settings["cull_limit"] and self._too_large():
-                self._make_room(store, slots)
-
     def begin(self) -> None:
-        """Count the entries, where a limit on them is in force."""
+        """After a change of the settings or of the segment."""
+        self.budget.plan()
+        self._least = None
         if self._settings["max_entries"] is not None:
             self.recount()
+        if self.budget.segment.created:
+            maintenance.recount_files(self._stores)
+            self.budget.segment.created = False
+        self.budget.look_at_all()
+
+    # Before a write
+
+    def reserve(self, store: Store, key: Any, size: int, so_far: int) -> int:
+        """Make room for `size` bytes of a value file, and count them.
+
+        :param so_far: bytes of the file that were reserved before
+        :return: what was counted, in whole blocks
+        :raises TooLarge: when the file cannot fit into this cache
+        :raises Timeout: when there is no room for it, because others hold the locks
+        """
+        taken = size if so_far else on_disk(size)
+        if not self._bound():
+            store.segment.add(FILES, store.number, taken)
+            return taken
+        self.fit(store, key, so_far + size)
+        store.segment.add(FILES, store.number, taken)
+        try:
+            self._room(store)
+        except BaseException:
+            store.segment.add(FILES, store.number, -taken)
+            raise
+        return taken
+
+    def fit(self, store: Store, key: Any, size: int) -> None:
+        """Nothing, if a value of `size` bytes fits into the cache when it is empty.
+
+        :raises TooLarge: when it does not
+        """
+        if size <= self.largest or not self._bound():
+            return
+        import logging  # at start-up it would cost some milliseconds
+
+        limit = self.budget.limit
+        store.segment.add(REFUSED, store.number, 1)
+        logging.getLogger("django_diskcache").warning(
+            "%s: the value of %r takes %d bytes and cannot fit, size_limit is %d; refused",
+            store.directory, key, size, limit,
+        )  # fmt: skip
+        raise TooLarge(f"the value of {key!r} takes {size} bytes; size_limit is {limit}")
+
+    @property
+    def largest(self) -> int:
+        """Bytes of the largest value that is not refused."""
+        budget = self.budget
+        return budget.full - budget.fixed - len(self._stores) * maintenance.EMPTY
+
+    def _bound(self) -> bool:
+        return self.policy.evicts
+
+    def admit(self, store: Store, key: Any, size: int) -> None:
+        """Make room for `size` bytes that are to be written into a shard's database.
+
+        :raises TooLarge: when they cannot fit
+        """
+        if not self._bound():
+            return
+        self.fit(store, key, 2 * size)  # the log has them as well
+        if self._settings["cull_limit"]:
+            budget = self.budget
+            budget.look(store)
+            if budget.used() + size > budget.full or budget.taken() + 2 * size > budget.most:
+                self._room(store, size)
+
+    def _room(self, store: Store, more: int = 0) -> None:
+        budget = self.budget
+        if not self._settings["cull_limit"]:
+            return
+        if budget.used() + more <= budget.full and budget.taken() + more <= budget.most:
+            return
+        budget.look_at_all()
+        for _ in range(ATTEMPTS):
+            excess = budget.used() + more - budget.full
+            if excess <= 0:
+                break
+            self._evict(size=excess, spare=None)
+        self._shrink(more)
+        if budget.used() + more > budget.full + budget.limit // eviction.MOST:
+            raise Timeout("there is no room: others hold the locks")
+
+    # After a write
+
+    def wrote(self, store: Store, slots: Sequence[int], size: int, new: int) -> None:
+        """After every write of entries of `size` bytes whose keys map to `slots`."""
+        settings = self._settings
+        self._unswept += len(slots)
+        if self._unswept >= SWEEP_EVERY and settings["cull_limit"]:
+            self._unswept = 0
+            found = maintenance.sweep(store)
+            if found * DIRTY > maintenance.WINDOW:  # the next step follows soon
+                self._unswept = SWEEP_EVERY - SWEEP_SOON
+            self._give_back(store)
+        if new and settings["max_entries"] is not None:
+            self._keep_entries(store, slots)
+        self._writes += len(slots)
+        unlooked = self._unlooked
+        unlooked[store.number] += size + ROW_OVERHEAD * len(slots)
+        if unlooked[store.number] >= self.budget.step:
+            unlooked[store.number] = 0
+            self.budget.look(store)
+            if settings["cull_limit"] and self.policy.evicts:
+                self._keep_size(store, slots)
+            self._writes = 0
 
     def _keep_entries(self, store: Store, slots: Sequence[int]) -> None:
         most = self._settings["max_entries"]
         self._uncounted += len(slots)
-        if (self.entries() <= most and self._uncounted <= most) or not store.policy.evicts:
+        count = self.entries()
+        if count <= most and self._least is not None and count > self._least:
+            self._evict(entries=count - self._least, spare=(store, slots))
+            if self.entries() <= self._least:
+                self._least = None
             return
-        self._uncounted = 0
-        count = self.recount(BRIEFLY)
+        self._least = None
+        if (count <= most and self._uncounted <= most) or not self.policy.evicts:
+            return
+        if self._uncounted * eviction.RECOUNT > most:
+            self._uncounted = 0
+            count = self.recount(BRIEFLY)
         if count > most:
             frequency = self._settings["cull_frequency"]
             # At least what is over the limit, which a high frequency would round to nothing.
             surplus = max(count - most, count // frequency) if frequency else count - 1
-            surplus -= self._remove_expired()
-            if surplus > 0:
-                self._evict(surplus, (store, slots))
+            surplus -= self._expire_some()
+            if surplus > eviction.MOST:
+                self._least = count - surplus  # the next writes go on
+            while surplus > 0:
+                gone = self._evict(entries=surplus, spare=(store, slots))
+                surplus -= gone
+                if not gone or self.entries() <= most:
+                    return
 
-    def _make_room(self, store: Store, slots: Sequence[int]) -> None:
-        self._remove_expired()
-        self._shorten_logs()
-        while store.policy.evicts and self._too_large():
-            if not self._evict(self._settings["cull_limit"], (store, slots)):
-                return
+    def _keep_size(self, store: Store, slots: Sequence[int]) -> None:
+        budget = self.budget
+        excess = budget.used() - budget.full
+        if excess > 0:
+            self._expire_some()
+            most = max(1, self._settings["cull_limit"] * self._writes)
+            wanted = excess + budget.limit // BATCH
+            while self._evict(size=wanted, spare=(store, slots), most=most):
+                excess = budget.used() - budget.full
+                if excess <= budget.limit // BATCH // 2:
+                    break  # it fits; the next look goes on
+                wanted = excess
+        if budget.taken() > budget.most:
+            self._shrink()
 
-    def _shorten_logs(self) -> None:
-        """Else entries would be evicted to make room for a log that a checkpoint empties."""
-        logs = sum(map(maintenance.log_bytes, self._stores))
-        if logs * LOG_PART > self._settings["size_limit"]:
+    def _expire_some(self) -> int:
+        """Remove some of what has expired; how many."""
+        now = self._clock()
+        if abs(now - self._swept_at) < SWEEP_AGAIN:
+            return 0
+        removed = sum(map(maintenance.sweep, self._stores))
+        if not removed:
+            self._swept_at = now
+        return removed
+
+    def _evict(
+        self,
+        *,
+        entries: int = 0,
+        size: int = 0,
+        spare: tuple[Store, Sequence[int]] | None,
+        most: int = eviction.MOST,
+    ) -> int:
+        removed = eviction.evict(
+            self._stores,
+            self.policy,
+            entries=entries,
+            size=size,
+            most=min(most, eviction.MOST),
+            spare=spare,
+            wait=BRIEFLY,
+        )
+        if size:
+            self.budget.look_at_all()
+        return removed.entries
+
+    # Space that is given back
+
+    def _shrink(self, more: int = 0) -> None:
+        """Shorten the logs, then give free pages back, until the limit holds."""
+        budget = self.budget
+        for store in self._stores:
+            if budget.of(LOG, store) > store.log_share:
+                maintenance.checkpoint(store)
+                budget.look(store)
+        while budget.taken() + more > budget.most:
+            store = max(self._stores, key=lambda each: budget.of(FREE, each))
+            free = budget.of(FREE, store)
+            if not free or not maintenance.vacuum(store, VACUUM):
+                break
+            maintenance.checkpoint(store)
+            budget.look(store)
+            if budget.of(FREE, store) >= free or budget.of(LOG, store) > store.log_share:
+                break  # it does not help, or a reader keeps the log from getting shorter
+        if budget.taken() + more > budget.most:
             for store in self._stores:
                 maintenance.checkpoint(store)
+                budget.look(store)
 
-    def _remove_expired(self) -> int:
-        now = self._clock()
-        removed = 0
+    def _give_back(self, store: Store) -> None:
+        """A few pages, when many are free: the cache has shrunk."""
+        budget = self.budget
+        free = budget.of(FREE, store)
+        if free > budget.step and free * 4 > budget.used() // len(self._stores):
+            maintenance.vacuum(store, VACUUM // 4)
+
+    def give_back(self) -> None:
+        """All free pages but a few, after a call that has removed much."""
         for store in self._stores:
-            try:
-                removed += maintenance.remove(store, schema.REMOVE_EXPIRED, now, 0)
-            except Timeout as error:
-                removed += error.removed
-        return removed
-
-    def _evict(self, count: int, spare: tuple[Store, Sequence[int]] | None) -> int:
-        removed = 0
-        for store, ids in eviction.victims(self._stores, count, spare):
-            try:
-                removed += maintenance.remove_ids(store, ids, BRIEFLY)
-            except Timeout:
-                continue  # a busy shard is left to the next writer
-        return removed
+            self.budget.look(store)
+            if store.database.current() is not None:
+                continue
+            while self.budget.of(FREE, store) > self.budget.step:
+                free = self.budget.of(FREE, store)
+                if not maintenance.vacuum(store, 16 * VACUUM):
+                    break
+                self.budget.look(store)
+                if self.budget.of(FREE, store) >= free:
+                    break
+            maintenance.checkpoint(store)
+            self.budget.look(store)
 
     def cull(self, wait: Wait) -> int:
         """Remove the expired, then evict until the volume is within the limit; how many.
@@ -113,24 +293,27 @@ class Limits:
         removed = maintenance.remove_everywhere(
             self._stores, schema.REMOVE_EXPIRED, self._clock(), wait
         )
-        self._shorten_logs()
-        while self._stores[0].policy.evicts and self._too_large():
-            gone = self._evict(max(10, self._settings["cull_limit"]), None)
+        budget = self.budget
+        budget.look_at_all()
+        while self.policy.evicts and (excess := budget.used() - budget.full) > 0:
+            gone = self._evict(size=excess, spare=None)
             if not gone:
                 break
             removed += gone
+        self._shrink()
         return removed
 
-    def _too_large(self) -> bool:
-        return self.volume() > int(self._settings["size_limit"])
+    # What there is
 
     def volume(self) -> int:
         """Bytes on disk: the shards' pages in use, value files, logs, and the segment."""
-        return self._stores[0].segment.bytes + sum(map(maintenance.volume, self._stores))
+        files = self.budget.segment.whole(FILES)
+        segment = self.budget.segment.bytes
+        return segment + files + sum(map(maintenance.volume, self._stores))
 
     def entries(self) -> int:
         """About how many entries there are, without a look at the tables."""
-        return sum(store.segment.total(ENTRIES, store.number) for store in self._stores)
+        return self.budget.segment.whole(ENTRIES)
 
     def recount(self, wait: Wait = None) -> int:
         """How many entries there are, counted; `entries` goes on from there.

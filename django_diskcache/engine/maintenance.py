@@ -6,6 +6,7 @@ never keeps another writer waiting for more than milliseconds.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 import warnings
@@ -13,14 +14,17 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from . import files, schema
+from .budget import BLOCK, NAME_BYTES, log_bytes
 from .connection import Wait, changed_rows
 from .disk import INT64_MIN
 from .errors import EmptyDirWarning, Fault, Timeout, UnknownFileWarning
-from .segment import ENTRIES
+from .segment import COUNTED, ENTRIES, EXPIRED, FILES, SWEEP
 from .store import Store
 
 BATCH = 1000  # rows removed under one write lock
 WINDOW = 128  # rows that the sweep looks at in one go
+FRONT = 32  # and among the oldest, where expired ones gather when all live equally long
+EMPTY = 2**15  # bytes of the database of an empty shard, about
 IN_PROGRESS = 60.0  # seconds for which a value file may be waiting for its row
 
 
@@ -38,7 +42,7 @@ def remove(store: Store, sql: str, value: Any, wait: Wait) -> int:
         while True:
             with store.database.transact(wait):  # for the count, see Store.count
                 rows = store.database.run(sql, (last, value, BATCH))
-                _removed(store, rows)
+                store.removed(rows, EXPIRED if sql is schema.REMOVE_EXPIRED else None)
             if not rows:
                 break
             last = max(row[0] for row in rows)
@@ -68,26 +72,6 @@ def remove_everywhere(stores: Iterable[Store], sql: str, value: Any, wait: Wait)
     return removed
 
 
-def _removed(store: Store, rows: Sequence[tuple[Any, ...]]) -> None:
-    store.count(-len(rows))
-    store.discard(filename for _, filename in rows)
-
-
-def remove_ids(store: Store, ids: Sequence[int], wait: Wait) -> int:
-    """Remove the entries with these ids in one transaction; how many there were."""
-    removed = 0
-    with store.transact(wait) as transaction:
-        for each in ids:
-            rows = store.database.run(schema.DELETE_ID, (each,))
-            if rows:
-                removed += 1
-                filename, *key = rows[0]
-                transaction.slots.add(store.slot(*key))
-                store.discard([filename])
-        store.count(-removed)
-    return removed
-
-
 def clear(store: Store, wait: Wait) -> int:
     """Remove every entry; how many there were.
 
@@ -99,6 +83,7 @@ def clear(store: Store, wait: Wait) -> int:
         removed = store.database.run(schema.CLEAR, (), wait, changed_rows)
         store.discard(filenames)
         store.count(-removed)
+        store.segment.cells[store.segment.cell(COUNTED, store.number)] = 0
     return removed
 
 
@@ -106,47 +91,58 @@ def sweep(store: Store) -> int:
     """Remove what has expired among the next few entries; how many.
 
     Called after every so many writes, it passes over the whole shard again and again, at a
-    pace tied to the writes: what has expired stays a fraction of what is stored.
+    pace tied to the writes: what has expired stays a fraction of what is stored. The oldest are
+    looked at each time.
     """
-    counters = store.segment.counters
-    hand = store.segment.hand(store.number)
-    start = counters[hand]
-    now = store.clock()
-    ((last, expired),) = store.database.run(schema.SWEEP_WINDOW, (now, start, WINDOW))
-    if last is None:
-        counters[hand] = INT64_MIN
-        return 0
-    removed = 0
-    if expired:
-        try:
-            rows = store.database.run(schema.SWEEP, (start, last, now), 0)
-        except Timeout:
-            return 0  # somebody is writing: the next call looks again
-        removed = len(rows)
-        _removed(store, rows)
-    counters[hand] = last
+    cells = store.segment.cells
+    hand = store.segment.cell(SWEEP, store.number)
+    start = cells[hand]
+    last, removed = _sweep(store, start, WINDOW)
+    cells[hand] = INT64_MIN if last is None else last
+    if start != INT64_MIN and last is not None:
+        removed += _sweep(store, INT64_MIN, FRONT)[1]
     return removed
 
 
-def volume(store: Store) -> int:
-    """Bytes that the shard takes: pages in use, value files and the log."""
-    ((pages, free, page_size),) = store.database.run(schema.PAGES)
-    ((in_files,),) = store.database.run(schema.FILE_BYTES)
-    return int((pages - free) * page_size + in_files + log_bytes(store))
-
-
-def log_bytes(store: Store) -> int:
-    """Bytes of the shard's log."""
+def _sweep(store: Store, start: int, count: int) -> tuple[int | None, int]:
+    """The last id of those looked at, if there are any, and how many had expired."""
+    now = store.clock()
+    ((last, expired),) = store.database.run(schema.SWEEP_WINDOW, (now, start, count))
+    if not expired:
+        return last, 0
     try:
-        return os.stat(f"{store.path}-wal").st_size
-    except OSError:
-        return 0
+        with store.database.transact(0):
+            rows = store.database.run(schema.SWEEP, (start, last, now))
+            store.removed(rows, EXPIRED)
+    except Timeout:
+        return start, 0  # somebody is writing: the next call looks again
+    return last, len(rows)
+
+
+def volume(store: Store) -> int:
+    """Bytes of the shard's database that are in use, and of its log."""
+    ((pages,),), ((free,),) = map(store.database.run, schema.PAGES)
+    return int((pages - free) * store.page_size + log_bytes(store))
+
+
+def vacuum(store: Store, pages: int) -> bool:
+    """Give free pages back to the disk, where the database was made to; whether it worked.
+
+    The file itself gets shorter with the next checkpoint.
+    """
+    if store.database.current() is not None:
+        return False
+    try:
+        return bool(store.database.script(f"PRAGMA incremental_vacuum({pages})", 0))
+    except Timeout:
+        return False
 
 
 def checkpoint(store: Store) -> None:
     """Move the log into the database and truncate it, unless somebody is using it."""
     if store.database.current() is None:
-        store.database.run("PRAGMA wal_checkpoint(TRUNCATE)")
+        with contextlib.suppress(Timeout):
+            store.database.run("PRAGMA wal_checkpoint(TRUNCATE)", (), 0)
 
 
 def recount(store: Store, wait: Wait = None) -> int:
@@ -163,6 +159,13 @@ def recount(store: Store, wait: Wait = None) -> int:
     return int(count)
 
 
+def recount_files(stores: Iterable[Store]) -> None:
+    """Let the segment say what the value files of rows take."""
+    for store in stores:
+        ((size,),) = store.database.run(schema.FILE_BYTES, (BLOCK, BLOCK, BLOCK, NAME_BYTES))
+        store.segment.rebase(FILES, store.number, size)
+
+
 def check(store: Store, fix: bool, wait: Wait) -> None:
     """Warn of what is wrong with the shard, and mend it if `fix`.
 
@@ -177,7 +180,8 @@ def check(store: Store, fix: bool, wait: Wait) -> None:
         _check_rows(store, rows, fix)
         _check_files(store, {os.path.normpath(str(filename)) for _, filename, _ in rows}, fix)
     if fix:
-        store.database.run("PRAGMA incremental_vacuum", (), wait)
+        store.database.script("PRAGMA incremental_vacuum", wait)
+        recount_files((store,))
 
 
 def check_all(stores: Iterable[Store], fix: bool, wait: Wait) -> list[warnings.WarningMessage]:

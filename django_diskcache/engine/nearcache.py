@@ -83,7 +83,7 @@ class NearCache:
         self.chores: Callable[[], object] = self.flush
         self.counting = True
         # The policy's: told of a hit, it returns until when others make no difference to it.
-        self.note: Callable[[Any, int, float], float] | None = None
+        self.note: Callable[[int, float], float] | None = None
         self.transacting: dict[int, int] = {}  # threads inside a transaction of this engine
         self.attach(segment)
         _caches.add(self)
@@ -160,7 +160,7 @@ class NearCache:
                 return False
         until = min(end, now + CHORES_EVERY)
         if self.note is not None and entry[VALUE] is not ENOVAL:
-            until = min(until, self.note(self._segment.access, entry[SLOT], now))
+            until = min(until, self.note(entry[SLOT], now))
         if entry[WARMTH] < WARM:
             entry[WARMTH] += 1
             if entry[WARMTH] < WARM:

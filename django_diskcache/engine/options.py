@@ -13,7 +13,10 @@ import pickle
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
+
+from .policies import Policy
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 _UNITS |= {f"{unit}i": 2 ** (10 * power) for power, unit in enumerate("kmgt", start=1)}
@@ -144,7 +147,31 @@ class Option:
 
 
 SERIALIZERS = ("pickle", "json", "msgpack")
-POLICIES = ("least-recently-stored", "least-recently-used", "least-frequently-used", "none")
+POLICIES = (
+    "s3-fifo",
+    "least-recently-stored",
+    "least-recently-used",
+    "least-frequently-used",
+    "none",
+)
+
+
+def policy(value: Any) -> str | type[Policy]:
+    """The name of a policy, or a class of one's own, given by itself or by its dotted path."""
+    if isinstance(value, str) and "." in value:
+        module, _, name = value.strip().rpartition(".")
+        try:
+            value = getattr(import_module(module), name)
+        except (ImportError, AttributeError, TypeError, ValueError) as error:
+            raise Refused(f"the dotted path of a subclass of Policy ({error})") from None
+    if isinstance(value, type):
+        if issubclass(value, Policy):
+            return value
+        raise Refused("a subclass of Policy")
+    known: str = choice(*POLICIES)(value)
+    return known
+
+
 JOURNAL_MODES = ("wal", "delete", "truncate", "persist", "memory", "off")
 
 OPTIONS = {
@@ -161,8 +188,8 @@ OPTIONS = {
         Option("tag_index", 0, flag, "", "Keep an index on tags, which makes evict() fast."),
         Option(
             "eviction_policy",
-            "least-recently-stored",
-            choice(*POLICIES),
+            "s3-fifo",
+            policy,
             "",
             "What goes first when the cache is full.",
         ),
@@ -172,7 +199,7 @@ OPTIONS = {
             10,
             integer(0),
             "entries",
-            "How many entries a write evicts at a time; 0 leaves eviction to cull().",
+            "The most entries that go for each that is stored; 0 leaves eviction to cull().",
         ),
         Option(
             "max_entries",

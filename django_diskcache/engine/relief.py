@@ -55,6 +55,14 @@ class Reserve:
             finally:
                 os.close(descriptor)
 
+    @property
+    def taken(self) -> int:
+        """Bytes that it takes."""
+        try:
+            return os.stat(self.path).st_size
+        except OSError:
+            return 0
+
     def give_up(self) -> None:
         """Free its space."""
         with suppress(OSError):

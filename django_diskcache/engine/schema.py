@@ -12,6 +12,8 @@ changed rows says all there is to know, and costs nothing.
 
 from __future__ import annotations
 
+from functools import cache
+
 from .disk import PINNED
 from .integrity import MODE_BITS, SUM
 
@@ -130,7 +132,7 @@ DELETE_PLAIN = """
     WHERE key = ? AND raw = ? AND filename IS NULL AND (expire IS NULL OR expire > ?)
 """
 DELETE = f"DELETE FROM cache WHERE key = ? AND raw = ? RETURNING {ROW}"
-DELETE_ID = "DELETE FROM cache WHERE id = ? RETURNING filename, key, raw, signature"
+DELETE_ID = "DELETE FROM cache WHERE id = ?"
 # Of a foreign value, or a foreign key: only what was seen, and not what took its place.
 DELETE_VALUE = """
     DELETE FROM cache
@@ -184,16 +186,16 @@ QUEUE_BACK = """
     SELECT key FROM cache WHERE raw = 1 AND key > ? AND key < ? ORDER BY key DESC LIMIT 1
 """
 
-# Removal in batches. Each returns (id, filename); the largest id is the next cursor.
+# Removal in batches. Each returns (id, filename, size); the largest id is the next cursor.
 REMOVE_EXPIRED = """
     DELETE FROM cache WHERE id IN (
         SELECT id FROM cache WHERE id > ? AND expire <= ? ORDER BY id LIMIT ?
-    ) RETURNING id, filename
+    ) RETURNING id, filename, size
 """
 REMOVE_TAGGED = """
     DELETE FROM cache WHERE id IN (
         SELECT id FROM cache WHERE id > ? AND tag = ? ORDER BY id LIMIT ?
-    ) RETURNING id, filename
+    ) RETURNING id, filename, size
 """
 # The sweep looks at a window of rows and takes the write lock only when one has expired.
 SWEEP_WINDOW = """
@@ -201,29 +203,42 @@ SWEEP_WINDOW = """
         SELECT id, expire FROM cache WHERE id > ? ORDER BY id LIMIT ?
     )
 """
-SWEEP = "DELETE FROM cache WHERE id > ? AND id <= ? AND expire <= ? RETURNING id, filename"
+SWEEP = (
+    "DELETE FROM cache WHERE id > ? AND id <= ? AND expire <= ? RETURNING id, filename, size"
+)
 FILENAMES = "SELECT filename FROM cache WHERE filename IS NOT NULL"
 CLEAR = "DELETE FROM cache"
 
-# Candidates for eviction: all rows of a small shard, or runs of rows from random places.
+# What eviction looks at, in order of insertion; what is pinned is not to be seen.
 # Two look-ups: SQLite scans the table for both ends in one aggregate.
 ID_BOUNDS = "SELECT (SELECT MIN(id) FROM cache), (SELECT MAX(id) FROM cache)"
-# What is pinned is none; but a mode that is none of ours pins nothing.
+# But a mode that is none of ours pins nothing.
 EVICTABLE = (
     f"NOT (mode & {PINNED} = {PINNED} AND mode BETWEEN 0 AND {(1 << MODE_BITS + 32) - 1})"
 )
-RANK_ALL = f"SELECT id, {KEY}, store_time + 0.0 FROM cache WHERE {EVICTABLE}"
-RANK_RUN = f"""
-    SELECT id, {KEY}, store_time + 0.0 FROM cache
-    WHERE id >= ? AND {EVICTABLE} ORDER BY id LIMIT ?
+# Bounded: a row that others wrote may hold anything, and a sum may overflow.
+BYTES = "MAX(0, MIN(CAST(size AS INTEGER), 1 << 48))"
+WINDOW = f"""
+    SELECT id, {KEY}, store_time + 0.0, expire, {BYTES} FROM cache
+    WHERE id > ? AND {EVICTABLE} ORDER BY id LIMIT ?
 """
 
+
+@cache
+def evict(count: int) -> str:
+    """Remove rows by `count` ids, unless they were stored later than the last parameter."""
+    marks = ", ".join("?" * count)
+    return f"""
+        DELETE FROM cache WHERE id IN ({marks}) AND {EVICTABLE} AND store_time + 0.0 <= ?
+        RETURNING id, filename, {BYTES}
+    """
+
+
 # Bytes.
-PAGES = "SELECT page_count, freelist_count, page_size FROM pragma_page_count, "
-PAGES += "pragma_freelist_count, pragma_page_size"
-# Bounded, and not SUM: a row that others wrote may hold anything, and a sum may overflow.
-FILE_BYTES = """
-    SELECT TOTAL(MAX(0, MIN(size, 1 << 48))) FROM cache WHERE filename IS NOT NULL
+PAGES = ("PRAGMA page_count", "PRAGMA freelist_count")
+FILE_BYTES = f"""
+    SELECT CAST(TOTAL(({BYTES} + ? - 1) / ? * ? + ?) AS INTEGER) FROM cache
+    WHERE filename IS NOT NULL
 """
 
 # Check.

@@ -8,13 +8,15 @@ slot share access field and stamp, which makes eviction a little less exact, for
 the other changes, and makes nothing wrong.
 
 Everything in it is derived state. A file that is missing, short or foreign is replaced; what
-is lost with it are statistics and access times.
+is lost with it are statistics, access times, and what the eviction policy remembers.
 
-Layout: a header page; counters as int64, [kind][shard][stripe]; stamps as uint64 and access
-fields as uint32, one per slot and shard. Each process counts in a stripe of its own (its pid,
-modulo their number), because an increment is a read and a write: two processes on one counter
-would lose some. Within a process the interpreter's lock makes it whole. A reset moves a base
-line instead of writing zeros into the stripes of others.
+Layout: a header page; counters as int64, [kind][shard][stripe], and their base lines,
+[kind][shard]; cells as int64, [shard][cell]; stamps as uint64, access fields as uint32 and the
+ghost table as uint32, one of each per slot and shard. Each process counts in a stripe of its
+own (its pid, modulo their number), because an increment is a read and a write: two processes on
+one counter would lose some. Within a process the interpreter's lock makes it whole. A reset
+moves a base line instead of writing zeros into the stripes of others. A cell is what one
+process sets and all read: how far a hand has come, or what was measured last.
 
 The file's blocks are reserved when it is made: a store into a hole on a full disk would kill
 the process with SIGBUS.
@@ -31,19 +33,18 @@ import weakref
 from array import array
 from collections.abc import Iterable
 from itertools import count
-from typing import IO, Any, Final
+from typing import IO, Any, Final, Literal
 
 MAGIC: Final = b"ddcacheS"
-VERSION: Final = 3
+VERSION: Final = 4
 HEADER: Final = struct.Struct("<8sIII")  # magic, version, shards, slots
 HEADER_BYTES: Final = 4096
 STRIPES: Final = 64
 
-# Kinds of counters. BASE + kind holds the base line of a kind, in stripe 0.
+# Kinds of counters.
 HITS: Final = 0
 MISSES: Final = 1
 ENTRIES: Final = 2
-HAND: Final = 3  # not a count: where the expiry sweep stands, in stripe 0
 # Entries that are gone, by the reason: the size limit, the limit on entries, their expiry;
 # and those that were refused, being larger than the whole cache may be.
 EVICTED_SIZE: Final = 4
@@ -54,12 +55,23 @@ FREED: Final = 8  # bytes of all that
 GHOST_HITS: Final = 9  # sets of a key that was evicted lately
 FAULTS: Final = 10  # the first of the kinds of faults, in the order of `faults.KINDS`
 GENERATION: Final = 20  # not a count: which file of the shard is in use, in stripe 0
-BASE: Final = 24
-KINDS: Final = 48
+FILES: Final = 30  # not a count: bytes of value files, of those being written as well
+KINDS: Final = 32
+
+# Cells.
+SWEEP: Final = 0  # the id that the expiry sweep has reached
+PAGES: Final = 1  # of the database, when somebody looked last
+FREE: Final = 2  # those of them that hold nothing
+LOG: Final = 3  # bytes of the log, then
+COUNTED: Final = 4  # entries, when somebody counted last
+UNCOUNTED: Final = 5  # changes since then that call for another count
+POLICY: Final = 6  # a number for the policy that the access fields are written by
+HANDS: Final = 8  # the first of those that are the policy's own
+CELLS: Final = 16
 
 MIN_SLOTS: Final = 2**9
 MAX_SLOTS: Final = 2**22
-BYTES_PER_SLOT: Final = 4096  # of the size limit: so the segment is 0.3 % of it
+BYTES_PER_SLOT: Final = 4096  # of the size limit: so the segment is 0.4 % of it
 
 
 def slots_for(size_limit: int, shards: int, evicts: bool) -> int:
@@ -90,12 +102,14 @@ class Segment:
             self._mmap = mmap.mmap(file.fileno(), _size(shards, self.slots))
         self.bytes = len(self._mmap)
         view = memoryview(self._mmap)
-        counters = HEADER_BYTES
-        stamps = counters + _counter_bytes(shards)
-        access = stamps + shards * self.slots * 8
-        self.counters = view[counters:stamps].cast("q")
-        self.stamps = view[stamps:access].cast("Q")
-        self.access = view[access:].cast("I")
+        parts = {}
+        start = HEADER_BYTES
+        for name, form, size in _parts(shards, self.slots):
+            parts[name] = view[start : start + size].cast(form)
+            start += size
+        self.counters, self.bases = parts["counters"], parts["bases"]
+        self.cells = parts["cells"]
+        self.stamps, self.access, self.ghost = parts["stamps"], parts["access"], parts["ghost"]
         self.begin()
         _segments.add(self)
 
@@ -135,31 +149,51 @@ class Segment:
 
     def total(self, kind: int, shard: int) -> int:
         """The sum over all processes since the last `rebase`."""
-        start = (kind * self.shards + shard) * STRIPES
-        base = ((BASE + kind) * self.shards + shard) * STRIPES
-        return sum(self.counters[start : start + STRIPES]) - self.counters[base]
+        place = kind * self.shards + shard
+        start = place * STRIPES
+        return sum(self.counters[start : start + STRIPES]) - self.bases[place]
+
+    def whole(self, kind: int) -> int:
+        """`total` of all shards."""
+        start, end = kind * self.shards, (kind + 1) * self.shards
+        counted = sum(self.counters[start * STRIPES : end * STRIPES])
+        return counted - sum(self.bases[start:end])
 
     def rebase(self, kind: int, shard: int, value: int = 0) -> None:
         """Let `total` be `value` from now on."""
-        base = ((BASE + kind) * self.shards + shard) * STRIPES
+        base = kind * self.shards + shard
         try:
-            self.counters[base] += self.total(kind, shard) - value
+            self.bases[base] += self.total(kind, shard) - value
         except ValueError:  # no sums of ours: the file was damaged
-            start = (kind * self.shards + shard) * STRIPES
+            start = base * STRIPES
             self.counters[start : start + STRIPES] = memoryview(bytes(8 * STRIPES)).cast("q")
-            self.counters[base] = -value
+            self.bases[base] = -value
 
     def generation(self, shard: int) -> int:
         """Index into `counters` of the number that changes when `shard` is made anew."""
         return (GENERATION * self.shards + shard) * STRIPES
 
-    def hand(self, shard: int) -> int:
-        """Index into `counters` of the place that the sweep of `shard` has reached."""
-        return (HAND * self.shards + shard) * STRIPES
+    def cell(self, kind: int, shard: int) -> int:
+        """Index into `cells`."""
+        return shard * CELLS + kind
+
+    def hands(self, shard: int) -> memoryview[int]:
+        """The cells of a shard that are the policy's own."""
+        return self.cells[shard * CELLS + HANDS : (shard + 1) * CELLS]
+
+    def forget_shard(self, shard: int) -> None:
+        """A shard is empty, and its rows are numbered anew."""
+        for kind in (ENTRIES, FILES):
+            self.rebase(kind, shard)
+        start = shard * CELLS  # the policy's own stay: what they say of shards goes for all
+        self.cells[start : start + POLICY] = memoryview(bytes(POLICY * 8)).cast("q")
 
     def forget_access(self) -> None:
-        """Zero every access field; they mean something else under another policy."""
-        self.access[:] = memoryview(bytes(len(self.access) * 4)).cast("I")
+        """Zero what one policy has noted; it means something else under another."""
+        for fields in (self.access, self.ghost):
+            fields[:] = memoryview(bytes(len(fields) * 4)).cast("I")
+        for shard in range(self.shards):
+            self.hands(shard)[:] = memoryview(bytes((CELLS - HANDS) * 8)).cast("q")
 
     def lost(self) -> bool:
         """Whether the file at the path is no longer the one that is mapped."""
@@ -169,12 +203,21 @@ class Segment:
             return True
 
 
-def _counter_bytes(shards: int) -> int:
-    return KINDS * shards * STRIPES * 8
+def _parts(shards: int, slots: int) -> tuple[tuple[str, Literal["q", "Q", "I"], int], ...]:
+    """What follows the header: its name, the form of its numbers, and its bytes."""
+    counters = KINDS * shards
+    return (
+        ("counters", "q", counters * STRIPES * 8),
+        ("bases", "q", counters * 8),
+        ("cells", "q", shards * CELLS * 8),
+        ("stamps", "Q", shards * slots * 8),
+        ("access", "I", shards * slots * 4),
+        ("ghost", "I", shards * slots * 4),
+    )
 
 
 def _size(shards: int, slots: int) -> int:
-    return HEADER_BYTES + _counter_bytes(shards) + shards * slots * 12
+    return HEADER_BYTES + sum(size for _, _, size in _parts(shards, slots))
 
 
 def _slots_of(path: str, shards: int) -> int | None:

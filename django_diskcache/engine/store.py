@@ -11,12 +11,14 @@ value file is involved that must be removed after the commit.
 from __future__ import annotations
 
 import os
+import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from . import files, schema
+from .budget import FRAME, on_disk
 from .clock import Clock
 from .connection import Database, Transaction, Wait, all_rows, changed_rows
 from .copies import UNCHANGEABLE
@@ -35,11 +37,11 @@ from .disk import (
     portable_hash,
 )
 from .errors import ENOVAL, Fault, Foreign, Unreadable
-from .eviction import EVICTION_POLICY, Policy
 from .faults import FAULTS, fault, named
 from .integrity import MODES, WORD
 from .nearcache import CHORES_EVERY, NearCache
-from .segment import ENTRIES, Segment
+from .policies import Policy
+from .segment import ENTRIES, FILES, FREED, GHOST_HITS, UNCOUNTED, Segment
 from .signing import NO_SECRETS, Secrets
 from .sqlite import sqlite3
 from .trust import Broken, Trust, is_native, text
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
 
 PAGE = 2048  # bytes of a database page; a commit writes whole pages, so a set costs less
 LOG_SHARE = 16  # the log takes about this fraction of a shard's part of the size limit
+LARGE = 8 * PAGE  # bytes from which on a value in a row asks for room before it is written
 FEWEST_LOG_PAGES = 16
 MOST_LOG_PAGES = 4000
 READ_ATTEMPTS = 3  # of a row whose file vanishes between the two looks: it was overwritten
@@ -83,6 +86,7 @@ class Store:
 
     limits: Limits  # told of every write; set by the limits themselves
     inode = 0  # of the file that was opened
+    policy: Policy  # in force; set by the engine
 
     def __init__(
         self,
@@ -107,6 +111,9 @@ class Store:
             this._configure(connection)
 
         self.database = Database(self.path, configure)
+        self._admitting = threading.local()  # key and bytes of the file that is being written
+        self.page_size = PAGE
+        disk.admit = _weakly(self._admit)
         self.trust = Trust(self.database, directory, disk, secrets)
         self._native = is_native(disk)
         self.near = near
@@ -116,11 +123,6 @@ class Store:
         """Use this segment from now on."""
         self.segment = segment
         self.database.watch(segment.counters, segment.generation(self.number), self.trust.renew)
-
-    @property
-    def policy(self) -> Policy:
-        """The eviction policy in force."""
-        return EVICTION_POLICY[self.settings["eviction_policy"]]
 
     # The file
 
@@ -171,15 +173,13 @@ class Store:
         connection.execute(f"PRAGMA synchronous={settings['sqlite_synchronous']:d}")
         connection.execute(f"PRAGMA cache_size={settings['sqlite_cache_size']:d}")
         connection.execute(f"PRAGMA wal_autocheckpoint={self._log_pages():d}")
+        connection.execute(f"PRAGMA journal_size_limit={self.log_share:d}")
+        ((self.page_size,),) = connection.execute("PRAGMA page_size")
         connection.execute(f"PRAGMA mmap_size={settings['sqlite_mmap_size']:d}")
         connection.execute("PRAGMA temp_store=MEMORY")
         # Some builds overwrite all that is deleted with zeros, freed pages included, through
         # the log: a clear would write as much as the fill did. Now only where it costs no page.
         connection.execute("PRAGMA secure_delete=FAST")
-
-    def log_bytes(self) -> int:
-        """How large the log may become before it is moved into the database."""
-        return self._log_pages() * PAGE
 
     def _log_pages(self) -> int:
         """After how many pages SQLite moves the log into the database.
@@ -188,6 +188,11 @@ class Store:
         """
         share = self.settings["size_limit"] // self.segment.shards // LOG_SHARE // PAGE
         return int(min(max(share, FEWEST_LOG_PAGES), MOST_LOG_PAGES))
+
+    @property
+    def log_share(self) -> int:
+        """Bytes of the log when SQLite moves it into the database."""
+        return self._log_pages() * (PAGE + FRAME)
 
     # Small parts of the operations
 
@@ -256,7 +261,7 @@ class Store:
     def _hit(self, place: Place) -> None:
         self.near.counts[self.number] += 1
         if self.near.note is not None:  # the policy's
-            self.near.note(self.segment.access, self.segment.slot(place[2]), self.clock())
+            self.near.note(self.segment.slot(place[2]), self.clock())
 
     def _missed(self) -> None:
         self.near.counts[self.segment.shards + self.number] += 1
@@ -301,8 +306,10 @@ class Store:
         slots = [segment.slot(place[2]) for place in places]
         if self.near.note is not None:  # the policy tracks
             now = self.clock()
-            for slot in slots:
-                self.policy.stored(segment.access, slot, now)
+            stored = self.policy.stored
+            for slot, place in zip(slots, places, strict=True):
+                if stored(slot, place[2], now):
+                    segment.add(GHOST_HITS, self.number, 1)
         size = 0
         for in_file, _, _, value in encoded:
             size += in_file
@@ -321,19 +328,67 @@ class Store:
 
     def _remove_files(self, names: Iterable[str]) -> None:
         for name in names:
-            self.disk.remove(name)
+            self._remove_file(name)
+
+    def _remove_file(self, name: str) -> None:
+        try:
+            size = files.size(self.directory, name)
+        except OSError:
+            size = None  # it is gone, and was counted off
+        self.disk.remove(name)
+        if size is not None:
+            self.segment.add(FILES, self.number, -on_disk(size))
+
+    def removed(self, rows: Sequence[tuple[Any, ...]], reason: int | None) -> None:
+        """Rows (id, filename, size) were deleted in this transaction.
+
+        :param reason: the kind of counter for it, if it is one that is counted
+        """
+        if not rows:
+            return
+        self.count(-len(rows))
+        self.discard(row[1] for row in rows)
+        self.segment.cells[self.segment.cell(UNCOUNTED, self.number)] += len(rows)
+        if reason is not None:
+            size = sum(row[2] for row in rows)
+            self.after_commit(lambda: self._add_removed(reason, len(rows), size))
+
+    def _add_removed(self, reason: int, count: int, size: int) -> None:
+        self.segment.add(reason, self.number, count)
+        self.segment.add(FREED, self.number, size)
+
+    def _admit(self, size: int) -> None:
+        admitting = self._admitting
+        admitting.taken += self.limits.reserve(self, admitting.key, size, admitting.size)
+        admitting.size += size
 
     def encode(self, value: Any, read: bool, key: Any, place: Place) -> Stored:
-        """The stored form of a value; its file goes if the transaction is rolled back."""
+        """The stored form of a value; its file goes if the transaction is rolled back.
+
+        :raises TooLarge: when it cannot fit into the cache
+        """
         pinned = type(value) is Pinned
         if pinned:
             (value,) = value
-        stored = self.trust.sign(place, self.disk.store(value, read, key=key))
+        admitting = self._admitting
+        admitting.key, admitting.size, admitting.taken = key, 0, 0
+        try:
+            stored = self.trust.sign(place, self.disk.store(value, read, key=key))
+        except BaseException:
+            if admitting.taken:
+                self.segment.add(FILES, self.number, -admitting.taken)
+            raise
         if pinned:
             stored = stored[0], stored[1] | PINNED, *stored[2:]
-        filename = stored[2]
-        if filename is not None and (transaction := self.database.current()) is not None:
-            transaction.on_rollback.append(lambda: self.disk.remove(filename))
+        size, _, filename, data = stored
+        if filename is None:
+            if (type(data) is bytes or type(data) is str) and len(data) >= LARGE:
+                self.limits.admit(self, key, len(data))
+            return stored
+        # In parts, or by a Disk of one's own, it may be another number.
+        self.segment.add(FILES, self.number, on_disk(size) - admitting.taken)
+        if (transaction := self.database.current()) is not None:
+            transaction.on_rollback.append(lambda: self._remove_file(filename))
         return stored
 
     def decode(self, place: Place, row: Row, read: bool) -> Any:
@@ -388,6 +443,8 @@ class Store:
         :raises TypeError: for a tag of a type that SQLite does not compare
         """
         size, mode, filename, value = stored
+        if filename is None and (type(value) is bytes or type(value) is str):
+            size = len(value)
         if tag is not None and not isinstance(tag, TAGS):
             raise TypeError(f"tag={tag!r}: expected a str, bytes, int, float or None")
         signature = self.trust.sign_key(place[0], place[1])
@@ -557,7 +614,7 @@ class Store:
 
     def drop(self, stored: Stored) -> None:
         if stored[2] is not None:
-            self.disk.remove(stored[2])
+            self._remove_file(stored[2])
 
     def replace(self, row: Sequence[Any], number: int, wait: Wait) -> bool:
         """Overwrite a row whose value was in a file, and remove the file; whether it is new."""
@@ -705,6 +762,18 @@ class Store:
         with self.transact(wait):
             if self.found(place, False, wait) is None:
                 self.remove(place, wait)
+
+
+def _weakly(method: Callable[[int], None]) -> Callable[[int], None]:
+    """The method, without keeping its object: disk and store would be a cycle."""
+    weak = weakref.WeakMethod(method)
+
+    def call(size: int) -> None:
+        bound = weak()
+        if bound is not None:
+            bound(size)
+
+    return call
 
 
 def near_name(key: Any, place: Place) -> Any:

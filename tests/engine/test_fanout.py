@@ -104,7 +104,7 @@ def test_sub_collections(fanout: FanoutCache) -> None:
 def test_sub_collections_that_evict_nothing(fanout: FanoutCache) -> None:
     assert fanout.deque("d").cache.eviction_policy == "none"
     assert fanout.index("i").cache.eviction_policy == "none"
-    assert fanout.cache("c").eviction_policy == "least-recently-stored"
+    assert fanout.cache("c").eviction_policy == "s3-fifo"
     fanout.close()
 
 

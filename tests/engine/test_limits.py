@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from django_diskcache.engine import Cache, FanoutCache
-from django_diskcache.engine.maintenance import log_bytes
+from django_diskcache.engine.budget import log_bytes
 
 
 class FakeClock:

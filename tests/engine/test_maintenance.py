@@ -16,6 +16,7 @@ from django_diskcache.engine import (
     UnknownFileWarning,
     maintenance,
 )
+from django_diskcache.engine.budget import log_bytes
 from django_diskcache.engine.maintenance import IN_PROGRESS
 from tests.conftest import FakeClock
 from tests.engine.soundness import assert_sound
@@ -195,4 +196,4 @@ def test_a_clear_does_not_write_what_it_removes(tmp_path: Path) -> None:
             cache[number] = "x" * 1000
         maintenance.checkpoint(cache.engine.stores[0])
         assert cache.clear() == 2000
-        assert maintenance.log_bytes(cache.engine.stores[0]) < 200_000
+        assert log_bytes(cache.engine.stores[0]) < 200_000

@@ -55,7 +55,7 @@ REFUSED = [
     ("statistics", "maybe", "true or false"),
     ("statistics", None, "true or false"),
     ("tag_index", [], "true or false"),
-    ("eviction_policy", "lru", "one of least-recently-stored"),
+    ("eviction_policy", "lru", "one of s3-fifo, least-recently-stored"),
     ("eviction_policy", None, "one of"),
     ("size_limit", -1, "at least 0"),
     ("size_limit", "-1", "at least 0"),
