@@ -11,7 +11,6 @@ from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
-
 # What a damage raises on a file that its owner removes or empties at this moment.
 TOO_LATE = (OSError, ValueError)
 
