@@ -23,7 +23,8 @@ from .asynchronous import AsyncMethods
 from .engine import ENOVAL, UNKNOWN, Cache, Deque, Index
 from .engine.disk import pickle_key
 from .engine.memoize import Decorator, Function, Results, refuse_bare, wrapper_of
-from .opened import opened
+from .engine.statistics import Statistics
+from .opened import Opened, opened, opened_unless_checked
 
 _SENTINEL = "\x00key\x00"
 
@@ -46,9 +47,30 @@ class DjangoCache(AsyncMethods, BaseCache):  # type: ignore[misc]
     """
 
     def __init__(self, directory: Any, params: dict[str, Any]) -> None:
-        self._cache, self._impatient, *_ = opened(directory, params)
-        self._near = self._cache.engine.near
-        super().__init__({**params, "OPTIONS": params.get("OPTIONS") or {}})
+        self._entry = directory, params
+        entry = opened_unless_checked(directory, params)
+        self._use(entry)
+        options = params.get("OPTIONS")
+        if not isinstance(options, Mapping):  # a mistake that waits for the first use
+            options = {}
+        try:
+            super().__init__({**params, "OPTIONS": options})
+        except ImportError:  # another one
+            if entry is not None:
+                raise
+            super().__init__({**params, "OPTIONS": options, "KEY_FUNCTION": None})
+
+    def _use(self, entry: Opened | None) -> None:
+        if entry is not None:
+            self._cache, self._impatient = entry.cache, entry.impatient
+            self._near = entry.cache.engine.near
+
+    def __getattr__(self, name: str) -> Any:
+        # What is not there was not opened when this object was made, see `opened`.
+        if name in ("_cache", "_impatient", "_near"):
+            self._use(opened(*self._entry))
+            return self.__dict__[name]
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     # Keys and timeouts
 
@@ -332,6 +354,16 @@ class DjangoCache(AsyncMethods, BaseCache):  # type: ignore[misc]
         """
         return self._cache.stats(enable, reset)
 
+    def figures(self, reset: bool = False) -> Statistics:
+        """What the cache has done and holds, per shard and in all; it costs no scan.
+
+        Of more than a few thousand entries in a shard their number is an estimate; `len`
+        counts. The near cache is that of this process.
+
+        :param reset: let all counters begin again at zero
+        """
+        return self._cache.figures(reset)
+
     def faults(self) -> dict[str, int]:
         """How many faults all processes have met, by their kind, since statistics were reset.
 
@@ -369,7 +401,8 @@ class DjangoCache(AsyncMethods, BaseCache):  # type: ignore[misc]
 
         Connections stay open for the next request; `shutdown` closes them.
         """
-        self._cache.engine.tidy()
+        if "_cache" in self.__dict__:  # else it has not been used
+            self._cache.engine.tidy()
 
     def shutdown(self) -> None:
         """Close the connections of this process; the next call opens new ones."""

@@ -8,7 +8,7 @@ any case, because settings that come from the environment are upper-cased; value
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -22,13 +22,19 @@ from .engine.options import OPTIONS, Option, Refused, did_you_mean, flag, intege
 from .engine.signing import NO_SECRETS, Secrets
 
 
+def imported(value: Any, expected: str) -> Any:
+    """What a dotted path leads to; anything else is that itself."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return import_string(value)
+    except (ImportError, TypeError, ValueError) as error:
+        raise Refused(f"the dotted path of {expected} ({error})") from None
+
+
 def disk_class(value: Any) -> type[Disk]:
     """A `Disk` class, from itself or its dotted path."""
-    if isinstance(value, str):
-        try:
-            value = import_string(value)
-        except (ImportError, TypeError, ValueError) as error:
-            raise Refused(f"the dotted path of a Disk class ({error})") from None
+    value = imported(value, "a Disk class")
     if isinstance(value, type) and issubclass(value, Disk):
         return value
     raise Refused("Disk or a subclass of it, or its dotted path")
@@ -36,11 +42,7 @@ def disk_class(value: Any) -> type[Disk]:
 
 def error_handler(value: Any) -> Callable[[Exception], object] | None:
     """A callable, from itself or its dotted path, or None."""
-    if isinstance(value, str):
-        try:
-            value = import_string(value)
-        except (ImportError, TypeError, ValueError) as error:
-            raise Refused(f"the dotted path of a callable ({error})") from None
+    value = imported(value, "a callable")
     if value is None or callable(value):
         return value  # type: ignore[no-any-return]
     raise Refused("a callable that takes an exception, or its dotted path")
@@ -54,7 +56,18 @@ def default_timeout(value: Any) -> int | None:
         raise Refused("a number of seconds, or None for ever") from None
 
 
+def key_function(value: Any) -> Any:
+    """A callable or its dotted path, or None."""
+    found = imported(value, "a callable")
+    if found is None or callable(found):
+        return value
+    raise Refused("a callable of a key, KEY_PREFIX and VERSION, or its dotted path")
+
+
+# Those of Django's own settings, beside OPTIONS, that can be wrong.
 TIMEOUT = Option("TIMEOUT", 300, default_timeout, "seconds", "How long an entry lives.")
+KEY_FUNCTION = Option("KEY_FUNCTION", None, key_function, "", "Makes a key of the store.")
+BESIDE = {TIMEOUT.name: TIMEOUT, KEY_FUNCTION.name: KEY_FUNCTION}
 
 FACE_OPTIONS = {
     option.name: option
@@ -125,6 +138,21 @@ def _secrets(*given: Any) -> Secrets:
     return Secrets(map(force_bytes, given))
 
 
+class Mistake(NamedTuple):
+    """Something in an entry of CACHES that keeps its cache from working.
+
+    :param kind: of what there is a system check for, by the same word
+    :param text: what is wrong, and what is taken instead
+    :param fault: what is wrong, alone
+    :param remedy: what to do about it
+    """
+
+    kind: str
+    text: str
+    fault: str
+    remedy: str
+
+
 def read(location: Any, params: Mapping[str, Any], secrets: Secrets) -> Configuration:
     """What to open.
 
@@ -133,44 +161,59 @@ def read(location: Any, params: Mapping[str, Any], secrets: Secrets) -> Configur
     :param secrets: the site's
     :raises ImproperlyConfigured: which names the mistake and what is taken instead
     """
-    if not isinstance(location, (str, os.PathLike)) or not os.fspath(location):
-        raise ImproperlyConfigured(
-            f"LOCATION={location!r} of a DjangoCache: expected the path of a directory"
+    configuration, mistakes = examine(location, params, secrets)
+    if mistakes:
+        mistake = mistakes[0]
+        where = "" if mistake.kind == "location" else f"The cache at {str(location)!r}: "
+        raise ImproperlyConfigured(where + mistake.text)
+    return configuration
+
+
+def examine(
+    location: Any, params: Mapping[str, Any], secrets: Secrets
+) -> tuple[Configuration, list[Mistake]]:
+    """What to open, and all mistakes; with one it has defaults in their place.
+
+    The arguments are those of `read`.
+    """
+    mistakes: list[Mistake] = []
+    directory = ""
+    if isinstance(location, (str, os.PathLike)) and os.fspath(location):
+        directory = str(os.fspath(location))
+    else:
+        expected = "the path of a directory"
+        text = f"LOCATION={location!r} of a DjangoCache: expected {expected}"
+        mistakes.append(
+            Mistake("location", text, f"has LOCATION={location!r}", f"It takes {expected}.")
         )
-    directory = str(os.fspath(location))
-    given = _given(directory, params)
-    try:
-        TIMEOUT.read(params.get("timeout", params.get("TIMEOUT", TIMEOUT.default)))
-    except ValueError as error:
-        raise ImproperlyConfigured(f"The cache at {directory!r}: {error}") from None
+    given, repeated = _given(params)
+    mistakes += repeated
+    given[TIMEOUT.name] = params.get("timeout", params.get(TIMEOUT.name, 300))
+    given[KEY_FUNCTION.name] = params.get(KEY_FUNCTION.name)
     face = {name: option.default for name, option in FACE_OPTIONS.items()}
     settings: dict[str, Any] = dict(DEFAULTS)
     for name, value in given.items():
-        try:
+        option = BESIDE.get(name) or FACE_OPTIONS.get(name) or OPTIONS.get(name)
+        if option is None and name.startswith("disk_"):
+            settings[name] = value  # an argument of a Disk subclass, which checks it
+        elif option is None:
+            mistakes.append(_unknown(name))
+        else:
+            try:
+                parsed = option.read(value)
+            except ValueError as error:
+                mistakes.append(_wrong(option, value, str(error)))
+                continue
             if name in FACE_OPTIONS:
-                face[name] = FACE_OPTIONS[name].read(value)
+                face[name] = parsed
             elif name in OPTIONS:
-                settings[name] = OPTIONS[name].read(value)
-            elif name.startswith("disk_"):
-                settings[name] = value  # an argument of a Disk subclass, which checks it
-            else:
-                hint = did_you_mean(name, [*FACE_OPTIONS, *OPTIONS])
-                raise ValueError(f"{name!r} is not an option of DjangoCache{hint}")
-        except ValueError as error:
-            raise ImproperlyConfigured(f"The cache at {directory!r}: {error}") from None
+                settings[name] = parsed
+    mistakes += _of_disk(face["disk"], directory, settings)
     if not face["signing"]:
         secrets = NO_SECRETS
-    elif not secrets:
-        raise ImproperlyConfigured(
-            f"The cache at {directory!r}: signing takes SECRET_KEY, which is empty; set it, or "
-            "turn signing off by OPTIONS={'signing': False}"
-        )
-    elif not all(secrets):
-        raise ImproperlyConfigured(
-            f"The cache at {directory!r}: there is an empty one among SECRET_KEY_FALLBACKS, "
-            "with which anybody could sign; remove it"
-        )
-    return Configuration(
+    else:
+        mistakes += _of_secrets(secrets)
+    configuration = Configuration(
         directory,
         face["shards"],
         face["database_timeout"],
@@ -180,22 +223,87 @@ def read(location: Any, params: Mapping[str, Any], secrets: Secrets) -> Configur
         bool(face["strict"]),
         settings,
     )
+    return configuration, mistakes
 
 
-def _given(directory: str, params: Mapping[str, Any]) -> dict[str, Any]:
+def _unknown(name: str) -> Mistake:
+    known = [*FACE_OPTIONS, *OPTIONS]
+    hint = did_you_mean(name, known)
+    fault = f"{name!r} is not an option of DjangoCache"
+    remedy = "It is not one of DjangoCache"
+    remedy += f". D{hint[3:]}" if hint else f", which are {', '.join(known)}."
+    return Mistake("unknown", fault + hint, f"has the option {name!r}", remedy)
+
+
+def _wrong(option: Option, value: Any, text: str) -> Mistake:
+    kind = option.name if option.name in ("eviction_policy", "shards") else "value"
+    fault = f"has {option.name}={value!r}"
+    # What the parser said of this value: it may know which was meant.
+    taken = text.partition(": expected ")[2]
+    remedy = f"It takes {taken}" + ("" if taken.endswith("?") else ".")
+    return Mistake(kind, text, fault, remedy)
+
+
+def _of_disk(
+    disk: type[Disk], directory: str, settings: Mapping[str, Any]
+) -> Iterator[Mistake]:
+    """What the Disk says of its arguments, which only it knows."""
+    prefix = "disk_"
+    values = {n: option.default for n, option in OPTIONS.items() if n.startswith(prefix)}
+    values.update((n, value) for n, value in settings.items() if n.startswith(prefix))
+    try:
+        disk(directory, **{name[len(prefix) :]: value for name, value in values.items()})
+    except (TypeError, ValueError) as error:
+        yield Mistake(
+            "value",
+            str(error),
+            f"has options that its Disk refuses: {error}",
+            f"Those that begin with disk_ are arguments of {disk.__name__}.",
+        )
+
+
+def _of_secrets(secrets: Secrets) -> Iterator[Mistake]:
+    """What keeps the site's secrets from signing."""
+    if not secrets:
+        yield Mistake(
+            "signing",
+            "signing takes SECRET_KEY, which is empty; set it, or "
+            "turn signing off by OPTIONS={'signing': False}",
+            "signs what it pickles with SECRET_KEY, which is empty",
+            "Set SECRET_KEY, or turn signing off by OPTIONS={'signing': False}.",
+        )
+    elif not all(secrets):
+        yield Mistake(
+            "signing",
+            "there is an empty one among SECRET_KEY_FALLBACKS, "
+            "with which anybody could sign; remove it",
+            "verifies what it unpickles with an empty one of SECRET_KEY_FALLBACKS, with which "
+            "anybody could sign",
+            "Remove it.",
+        )
+
+
+def _given(params: Mapping[str, Any]) -> tuple[dict[str, Any], list[Mistake]]:
+    """Options by their names in lower case, and what is wrong with how they are given."""
+    mistakes = []
     options = params.get("OPTIONS") or {}
     if not isinstance(options, Mapping):
-        raise ImproperlyConfigured(
-            f"The cache at {directory!r}: OPTIONS={options!r}: expected a dictionary"
-        )
+        text = f"OPTIONS={options!r}: expected a dictionary"
+        fault = f"has OPTIONS={options!r}"
+        mistakes.append(Mistake("options", text, fault, "It takes a dictionary."))
+        options = {}
     known = {*FACE_OPTIONS, *OPTIONS}
     beside = {n: v for n, v in params.items() if str(n).lower() in known}
     given: dict[str, Any] = {}
     for name, value in [*beside.items(), *options.items()]:
         lower = str(name).lower()
         if lower in given:
-            raise ImproperlyConfigured(
-                f"The cache at {directory!r}: {name} is given twice; leave one of them out"
+            text = f"{name} is given twice; leave one of them out"
+            fault = f"has the option {name} twice"
+            mistakes.append(
+                Mistake(
+                    "twice", text, fault, "Leave one of them out; case makes no difference."
+                )
             )
-        given[lower] = value
-    return given
+        given.setdefault(lower, value)
+    return given, mistakes

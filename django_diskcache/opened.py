@@ -10,6 +10,9 @@ anew. So:
   of a thread must not take it along.
 - `close` is housekeeping (`Engine.tidy`): the counts of hits go to the segment, and once in a
   second there is a look whether the directory is still the one that was opened.
+- While apps are loaded and while Django's system checks run, which make an object of every
+  cache, nothing is opened or refused: checks change nothing on the disk, and ours tell what is
+  wrong with an entry. What is left is done at the first use.
 - A fork closes the connections before it happens, and both sides open new ones when they need
   them (see `engine.connection`).
 - The hard close is `shutdown` for connections, and `forget` for tests that are done with a
@@ -19,9 +22,12 @@ anew. So:
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from traceback import walk_stack
 from typing import Any, NamedTuple
 
+from django.apps import apps
+from django.core.checks import run_checks
 from django.core.exceptions import ImproperlyConfigured
 
 from . import configuration
@@ -48,6 +54,29 @@ _in_use: set[Engine] = set()  # else an engine would go with the last backend ob
 def opened(location: Any, params: Mapping[str, Any]) -> Opened:
     """The open cache of an entry; opened now if it is the first time.
 
+    :raises ImproperlyConfigured: like `opened_unless_checked`
+    """
+    entry = opened_unless_checked(location, params, lambda: False)
+    assert entry is not None
+    return entry
+
+
+def checks_are_to_tell() -> bool:
+    """Whether this is before or in a run of system checks, ours among them."""
+    if all(app.name != __package__ for app in apps.app_configs.values()):
+        return False
+    if not apps.ready:  # modules are imported, with `cache.memoize` in some of them
+        return True
+    return any(frame.f_code is run_checks.__code__ for frame, _ in walk_stack(None))
+
+
+def opened_unless_checked(
+    location: Any,
+    params: Mapping[str, Any],
+    checked: Callable[[], bool] = checks_are_to_tell,
+) -> Opened | None:
+    """The open cache of an entry, or None if that is not to be opened now.
+
     :raises ImproperlyConfigured: for an option that is not known or has a wrong value, and a
         directory that cannot be made
     """
@@ -60,6 +89,8 @@ def opened(location: Any, params: Mapping[str, Any]) -> Opened:
             if known.params == params and known.secrets == secrets:
                 known.cache.engine.look()
                 return known
+    if checked():
+        return None
     cache = _open(location, params, secrets)
     _in_use.add(cache.engine)
     # A copy: settings may be changed in place.

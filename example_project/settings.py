@@ -1,8 +1,9 @@
 """Settings of the magazine. All of them have defaults; the environment can change some.
 
 EXAMPLE_DATA            directory of database, caches and secret key (example_project/var)
-EXAMPLE_CACHE_SIZE      the most that the cache takes on disk (64MB)
-EXAMPLE_SESSIONS_SIZE   the same for the cache of the sessions (16MB)
+EXAMPLE_CACHE_URL       the cache, such as diskcache:///var/cache/magazine?size_limit=1GB&shards=4
+                        (EXAMPLE_DATA/cache, of 64MB)
+EXAMPLE_SESSIONS_URL    the same for the cache of the sessions (EXAMPLE_DATA/sessions, of 16MB)
 EXAMPLE_SECRET_KEY      by default generated once and kept in EXAMPLE_DATA
 EXAMPLE_ALLOWED_HOSTS   names that the site answers to, with commas between (this machine's)
 EXAMPLE_DEBUG           true for Django's debug pages (false)
@@ -11,11 +12,15 @@ EXAMPLE_DEBUG           true for Django's debug pages (false)
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import quote
 
 import environ  # type: ignore[import-untyped]
 
+from django_diskcache.environment import register
+
 from .secret import kept_secret
 
+register(environ.Env)
 env = environ.Env()
 
 BASE = Path(__file__).resolve().parent
@@ -29,20 +34,16 @@ ALLOWED_HOSTS = env.list("EXAMPLE_ALLOWED_HOSTS", default=["127.0.0.1", "localho
 # Caches
 
 CACHES = {
-    "default": {
-        "BACKEND": "django_diskcache.DjangoCache",
-        "LOCATION": DATA / "cache",
-        "OPTIONS": {
-            "size_limit": env.str("EXAMPLE_CACHE_SIZE", default="64MB"),
-            "tag_index": True,  # the magazine evicts by tag at every save
-        },
-    },
+    "default": env.cache(
+        "EXAMPLE_CACHE_URL",
+        # The magazine evicts by tag at every save.
+        default=f"diskcache://{quote(str(DATA))}/cache?size_limit=64MB&tag_index=true",
+    ),
     # Apart from the rest: a full page cache must not log visitors out.
-    "sessions": {
-        "BACKEND": "django_diskcache.DjangoCache",
-        "LOCATION": DATA / "sessions",
-        "OPTIONS": {"size_limit": env.str("EXAMPLE_SESSIONS_SIZE", default="16MB")},
-    },
+    "sessions": env.cache(
+        "EXAMPLE_SESSIONS_URL",
+        default=f"diskcache://{quote(str(DATA))}/sessions?size_limit=16MB",
+    ),
 }
 SESSION_ENGINE = "django.contrib.sessions.backends.cache"
 SESSION_CACHE_ALIAS = "sessions"
@@ -56,6 +57,7 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "django_diskcache",
     "example_project.magazine",
 ]
 MIDDLEWARE = [

@@ -127,7 +127,7 @@ class Disk:
     pickles = True  # else a pickle in a row is none of its own, and is not loaded
     # What the store and `Disk` tell one another of a value in a file: `pickled` is the pickle
     # that was just put into one, for the store signs that, and not what a file in the directory
-    # says a moment later; `crc` is the CRC-32 of what was put there, or is expected there.
+    # says a moment later; `crc` is the CRC-32 of what was put there, `expected` what is due.
     filed: threading.local
 
     # Set by the store and the limits: what is told of each part of a value file before it is
@@ -242,7 +242,7 @@ class Disk:
         if mode == MODE_BINARY and read:
             return files.opened(self._directory, filename)
         data = files.read(self._directory, filename)
-        crc = vars(self.filed).pop("crc", None)
+        crc = vars(self.filed).pop("expected", None)
         if crc is not None and zlib.crc32(data) != crc:
             raise ValueError(f"{filename} is damaged")
         if mode == MODE_BINARY:

@@ -28,6 +28,7 @@ from .errors import ENOVAL
 from .eviction import REASONS, Queue, policy_type
 from .faults import FAULTS
 from .healing import BRIEFLY, create, directory_lock, quarantined, renew
+from .history import History
 from .limits import Limits
 from .nearcache import NearCache
 from .options import DEFAULT_SETTINGS, OPTIONS, POLICIES, did_you_mean, read_settings
@@ -94,6 +95,7 @@ class Engine:
             self.reserve = Reserve(directory, self.stores[0].log_share if evicts else 0)
             self.reserve.keep()
         self.limits = Limits(self.stores, self.settings, clock)
+        self.history = History(self.stores, clock)
         self.limits.budget.beside = self._beside()
         self._set_policy()
         weakref.finalize(self, self.near.flush)  # at exit as well
@@ -101,7 +103,7 @@ class Engine:
         self.triage = Triage(this)
 
         def chores() -> None:
-            this.tidy()
+            this.report()
 
         self.near.chores = chores
         if stored:
@@ -217,9 +219,9 @@ class Engine:
     def _load(self) -> dict[str, Any]:
         known = {}
         for name, value in self.stores[0].database.run(schema.LOAD_SETTINGS):
+            if name == "eviction_policy" and value not in POLICIES:
+                continue  # a dotted path: what is written there is not to be imported
             try:
-                if name == "eviction_policy" and value not in POLICIES:
-                    continue  # a path to import: settings of the code's own, not of a file's
                 parsed = read_settings({name: value})
                 if name not in OPTIONS:
                     # An argument of a Disk. Set on it unseen, it could be anything of it.
@@ -314,7 +316,15 @@ class Engine:
             store.database.close()
 
     def tidy(self) -> None:
-        """The end of a request: report what was counted, and `refresh` once a second.
+        """The end of a request: `report`, and once a minute a row of history.
+
+        Never in a read, which writes nothing.
+        """
+        self.history.note()  # before this request's counts: they belong to what begins now
+        self.report()
+
+    def report(self) -> None:
+        """Report what was counted, and `refresh` once a second.
 
         Not every time: a look at a file lets go of the interpreter's lock, and among busy
         threads it takes long to get that back.

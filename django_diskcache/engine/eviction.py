@@ -152,11 +152,11 @@ def evict(
     # How many entries so many bytes are, nobody knows beforehand: it ends when they are found.
     wanted = min(entries or most, most)
     queues = _in_turn(queues, wanted)
-    chosen: dict[int, list[Entry]] = {}
+    chosen: dict[int, dict[int, Entry]] = {}
     freed = 0
     victims = policy.victims(queues, wanted, weigh, now)
     for found, (queue, entry) in enumerate(victims, start=1):
-        chosen.setdefault(queue.number, []).append(entry)
+        chosen.setdefault(queue.number, {})[entry.id] = entry
         freed += entry.size
         expired = sum(len(queue.expired) for queue in queues)
         if found + expired >= most or (found >= entries if entries else freed >= size):
@@ -167,7 +167,7 @@ def evict(
         try:
             for group, kind in (
                 (queue.expired, EXPIRED),
-                (chosen.get(queue.number, []), reason),
+                ([*chosen.get(queue.number, {}).values()], reason),
             ):
                 gone = _remove(queue.store, group, kind, wait)
                 removed = Removed(removed.entries + gone.entries, removed.size + gone.size)

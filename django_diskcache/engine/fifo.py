@@ -38,10 +38,11 @@ FEW = 512  # entries that go in their order over all shards
 CHUNK = 32  # entries read at a time
 PATIENCE = 256  # entries passed in the main queue for one that goes, however often read
 
-# Hands. The last three are those of the first shard, for all. `SHARE` is the part of the ids
+# Hands. All but two are those of the first shard, for all. `SHARE` is the part of the ids
 # above the small hand that are entries of the small queue: others are marked, or gone. `MEAN`
 # is the mean size of what is stored. Both are in parts of WHOLE.
-SMALL, MAIN, GHOST_CLOCK, SHARE, MEAN = range(5)
+# `LIFETIME` is that of a fingerprint, by the ghost's clock.
+SMALL, MAIN, GHOST_CLOCK, LIFETIME, SHARE, MEAN = range(6)
 WHOLE = 2**16
 WINDOW = 64  # ids, or entries, that they are the means of, about
 
@@ -67,7 +68,6 @@ class S3FIFO(Policy):
         self._hands = [board.hands(shard) for shard in range(board.shards)]
         self._shared = self._hands[0]
         self._unit = max(1, board.shards * board.slots // GHOST_TICKS)
-        self._lifetime = 0xFFFF  # of a fingerprint, in ticks
 
     def begin(self, queues: Sequence[Queue]) -> None:
         for queue in queues:
@@ -89,7 +89,7 @@ class S3FIFO(Policy):
         if not known or known >> 16 != _fingerprint(number):
             return False
         self._ghost[slot] = 0
-        if (self._clock() - known) & 0xFFFF > self._lifetime:
+        if (self._clock() - known) & 0xFFFF > self._shared[LIFETIME]:
             return False
         self._access[slot] = MARKED
         return True
@@ -101,7 +101,9 @@ class S3FIFO(Policy):
         self, queues: Sequence[Queue], count: int, weigh: bool, now: float
     ) -> Iterable[tuple[Queue, Entry]]:
         entries = sum(queue.entries for queue in queues)
-        self._lifetime = min(max(1, entries // self._unit), 0xFFFF)
+        # The clock is that of all shards, of which some take part.
+        whole = entries * self.board.shards // len(queues)
+        self._shared[LIFETIME] = min(max(1, whole // self._unit), 0xFFFF)
         pairs = [_Hands(queue, self._hands[queue.number]) for queue in queues]
         # Of few entries, each one out of order counts. Of many, the shards take turns.
         following = _oldest if entries <= FEW else _most_above
@@ -120,6 +122,8 @@ class S3FIFO(Policy):
             entries -= 1
             self._access[entry.slot] = 0
             yield pair.queue, entry
+            if entries <= 0:
+                return
 
     def _small_victim(
         self, pairs: Sequence[_Hands], weigh: bool, following: Following

@@ -11,12 +11,12 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any, TypeVar
 
-from . import batches, maintenance, ordering, schema
+from . import batches, maintenance, ordering, schema, statistics
 from .clock import Clock, wall_clock
 from .connection import Wait
 from .disk import Disk, Place
 from .engine import Engine, open_engine
-from .errors import ENOVAL, UNKNOWN, Timeout
+from .errors import ENOVAL, UNKNOWN, Timeout, TooLarge
 from .guard import RAISE, ErrorHandler, Guarded
 from .memoize import Decorator, memoizer
 from .signing import NO_SECRETS, Secrets
@@ -36,6 +36,14 @@ def shaped(found: tuple[Any, float | None, Any], expire_time: bool, tag: bool) -
     if tag:
         return value, label
     return value
+
+
+def _store_all_that_fit(*args: Any) -> bool | None:
+    """`batches.store_all`, or None when a value cannot fit into the cache."""
+    try:
+        return batches.store_all(*args)
+    except TooLarge:
+        return None
 
 
 class KeyedCache(Guarded):
@@ -345,8 +353,11 @@ class KeyedCache(Guarded):
         failed: list[Any] = []
         for store, places in self._by_store(items).items():
             entries = ((place, key, items[key]) for key, place in places)
-            wait = self._wait(retry)
-            if not self._safely(False, batches.store_all, store, entries, expire, tag, wait):
+            arguments = (store, entries, expire, tag, self._wait(retry))
+            stored = self._safely(False, _store_all_that_fit, *arguments)
+            if stored is None:  # one is too large: each for itself, then
+                failed += [k for k, _ in places if not self.set(k, items[k], expire, tag=tag)]
+            elif not stored:
                 failed += [key for key, _ in places]
         return failed
 
@@ -440,6 +451,19 @@ class KeyedCache(Guarded):
         The kinds are ``locked``, ``full``, ``corrupt``, ``denied``, ``lost`` and ``other``.
         """
         return self._engine.triage.counts()
+
+    def figures(self, reset: bool = False) -> statistics.Statistics:
+        """What the cache has done and holds, per shard and in all; it costs no scan.
+
+        `statistics` is a setting, hence the name. Of more than a few thousand entries in a
+        shard their number is an estimate; `len` counts.
+
+        :param reset: let all counters begin again at zero
+        """
+        result = statistics.statistics(self._engine, self._safely)
+        if reset:
+            statistics.reset(self._engine)
+        return result
 
     def evictions(self) -> dict[str, int]:
         """What has been evicted, by all processes since the segment was made.

@@ -285,23 +285,31 @@ class Limits:
             maintenance.checkpoint(store)
             self.budget.look(store)
 
-    def cull(self, wait: Wait) -> int:
+    def cull(self, wait: Wait, target: int | None = None) -> int:
         """Remove the expired, then evict until the volume is within the limit; how many.
 
+        :param target: bytes to get to instead of `size_limit`
         :raises Timeout: with the number removed so far
         """
         removed = maintenance.remove_everywhere(
             self._stores, schema.REMOVE_EXPIRED, self._clock(), wait
         )
-        budget = self.budget
-        budget.look_at_all()
-        while self.policy.evicts and (excess := budget.used() - budget.full) > 0:
+        self.budget.look_at_all()
+        while self.policy.evicts and (excess := self._excess(target)) > 0:
             gone = self._evict(size=excess, spare=None)
             if not gone:
                 break
             removed += gone
         self._shrink()
         return removed
+
+    def _excess(self, target: int | None) -> int:
+        """Bytes that are to go, until the limit holds or `target` is reached."""
+        if target is None:
+            return self.budget.used() - self.budget.full
+        for store in self._stores:
+            maintenance.checkpoint(store)  # an eviction makes the log longer, which counts
+        return self.volume() - target
 
     # What there is
 

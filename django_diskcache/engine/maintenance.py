@@ -22,6 +22,7 @@ from .segment import COUNTED, ENTRIES, EXPIRED, FILES, SWEEP
 from .store import Store
 
 BATCH = 1000  # rows removed under one write lock
+SMALL_BATCH = 16  # on a full disk
 WINDOW = 128  # rows that the sweep looks at in one go
 FRONT = 32  # and among the oldest, where expired ones gather when all live equally long
 EMPTY = 2**15  # bytes of the database of an empty shard, about
@@ -35,14 +36,22 @@ def remove(store: Store, sql: str, value: Any, wait: Wait) -> int:
     """
     removed = 0
     last = INT64_MIN
+    batch = BATCH
     transaction = store.database.current()
     if transaction is not None:
         transaction.whole = True
     try:
         while True:
-            with store.database.transact(wait):  # for the count, see Store.count
-                rows = store.database.run(sql, (last, value, BATCH))
-                store.removed(rows, EXPIRED if sql is schema.REMOVE_EXPIRED else None)
+            try:
+                with store.database.transact(wait):  # for the count, see Store.count
+                    rows = store.database.run(sql, (last, value, batch))
+                    store.removed(rows, EXPIRED if sql is schema.REMOVE_EXPIRED else None)
+            except Fault as fault:
+                if fault.kind != "full" or batch == SMALL_BATCH or transaction is not None:
+                    raise
+                batch = SMALL_BATCH  # the log of a smaller one may find room
+                checkpoint(store)
+                continue
             if not rows:
                 break
             last = max(row[0] for row in rows)
@@ -98,25 +107,29 @@ def sweep(store: Store) -> int:
     hand = store.segment.cell(SWEEP, store.number)
     start = cells[hand]
     last, removed = _sweep(store, start, WINDOW)
-    cells[hand] = INT64_MIN if last is None else last
-    if start != INT64_MIN and last is not None:
+    cells[hand] = last
+    if INT64_MIN not in (start, last):
         removed += _sweep(store, INT64_MIN, FRONT)[1]
     return removed
 
 
-def _sweep(store: Store, start: int, count: int) -> tuple[int | None, int]:
-    """The last id of those looked at, if there are any, and how many had expired."""
+def _sweep(store: Store, start: int, count: int) -> tuple[int, int]:
+    """Where to go on, and how many had expired: at the beginning, when it has come to the end.
+
+    Not when nothing is left: where others write, something always is.
+    """
     now = store.clock()
-    ((last, expired),) = store.database.run(schema.SWEEP_WINDOW, (now, start, count))
+    ((last, expired, seen),) = store.database.run(schema.SWEEP_WINDOW, (now, start, count))
+    following = last if seen == count else INT64_MIN
     if not expired:
-        return last, 0
+        return following, 0
     try:
         with store.database.transact(0):
             rows = store.database.run(schema.SWEEP, (start, last, now))
             store.removed(rows, EXPIRED)
     except Timeout:
         return start, 0  # somebody is writing: the next call looks again
-    return last, len(rows)
+    return following, len(rows)
 
 
 def volume(store: Store) -> int:

@@ -59,9 +59,10 @@ OVERHEAD = 400  # bytes of an entry beside its key and value: list, dictionary s
 
 # What is remembered of a key; a list, because some of it changes at hits. `UNTIL` is the time
 # from which a hit must look closer: then the entry ends, or the policy is to be told. Its end
-# itself is `END`. `READ` is for the second chance, `WARMTH` the number of closer looks.
-# `COPY` makes what a caller gets of the value; None if that is the value itself.
-SLOT, STAMP, UNTIL, COUNTER, VALUE, COPY, SIZE, READ, END, WARMTH = range(10)
+# itself is `END`, and `NOTED` the time before it was read: its age counts from then. `READ` is
+# for the second chance, `WARMTH` the number of closer looks. `COPY` makes what a caller gets of
+# the value; None if that is the value itself.
+SLOT, STAMP, UNTIL, COUNTER, VALUE, COPY, SIZE, READ, END, WARMTH, NOTED = range(11)
 
 
 class NearCache:
@@ -102,7 +103,7 @@ class NearCache:
         if entry is None or self._stamps[entry[SLOT]] != entry[STAMP]:
             return UNKNOWN
         now = time.time() if self._clock is wall_clock else self._clock()  # a call less
-        if now >= entry[UNTIL] and not self._goes_on(key, entry, now):
+        if not entry[NOTED] <= now < entry[UNTIL] and not self._goes_on(key, entry, now):
             return UNKNOWN
         if self.transacting and get_ident() in self.transacting:
             return UNKNOWN
@@ -124,7 +125,10 @@ class NearCache:
             if (
                 entry is None
                 or stamps[entry[SLOT]] != entry[STAMP]
-                or (now >= entry[UNTIL] and not self._goes_on(key, entry, now))
+                or (
+                    not entry[NOTED] <= now < entry[UNTIL]
+                    and not self._goes_on(key, entry, now)
+                )
             ):
                 unknown.append(key)
                 continue
@@ -143,7 +147,7 @@ class NearCache:
         if (
             entry is None
             or self._stamps[entry[SLOT]] != entry[STAMP]
-            or self._clock() >= entry[END]
+            or not entry[NOTED] <= self._clock() < entry[END]
             or self.bypassing()
         ):
             return None
@@ -152,7 +156,7 @@ class NearCache:
     def _goes_on(self, key: Any, entry: list[Any], now: float) -> bool:
         """Whether the entry is still good; the policy is told of the hit."""
         end: float = entry[END]
-        if now >= end:
+        if not entry[NOTED] <= now < end:  # before: the clock was set back
             return False
         if now - self.flushed > CHORES_EVERY:
             self.chores()
@@ -223,7 +227,7 @@ class NearCache:
                 self._bytes += size if known is None else size - known[SIZE]
                 warmth = WARM if loads is None else 0
                 entries[key] = [
-                    slot, stamp, until, counter, value, loads, size, False, end, warmth
+                    slot, stamp, until, counter, value, loads, size, False, end, warmth, now
                 ]  # fmt: skip
             self._shrink()
         if abs(now - self.flushed) > CHORES_EVERY:

@@ -118,6 +118,16 @@ def choice(*values: str) -> Parser:
     return parse
 
 
+class _Nothing:
+    """A value that no option takes."""
+
+    def __str__(self) -> str:
+        return ""  # like no word that an option knows
+
+
+_NOTHING = _Nothing()
+
+
 def serializer(value: Any) -> str:
     """The name of a serializer that can be used here."""
     name: str = choice(*SERIALIZERS)(value)
@@ -144,6 +154,15 @@ class Option:
             return self.parse(value)
         except Refused as error:
             raise ValueError(f"{self.name}={value!r}: expected {error}") from None
+
+    @property
+    def takes(self) -> str:
+        """What values it takes, and in which range, in its parser's words."""
+        try:
+            self.parse(_NOTHING)
+        except Refused as refusal:
+            return str(refusal)
+        raise AssertionError(f"{self.name} takes anything")
 
 
 SERIALIZERS = ("pickle", "json", "msgpack")

@@ -88,7 +88,7 @@ def end(
     while (outermost := _outermost(engine, prefix, back, wait)) is not None:
         store, place = engine.queue_place(outermost)
         if take:
-            found = store.pop(place, ENOVAL, wait)
+            found = engine.removing(store, store.pop, place, ENOVAL, wait)
         else:
             found = store.get(place, ENOVAL, False, wait)
             if found[0] is ENOVAL:

@@ -22,7 +22,7 @@ from .store import Store
 T = TypeVar("T")
 
 NAME = "reserve"
-FEWEST = 2**17  # bytes
+FEWEST = 2**16  # bytes
 SHARE = 16  # of what is free on the disk, it takes at most this fraction
 
 

@@ -63,7 +63,7 @@ LOAD_SETTINGS = f"SELECT key, value FROM settings WHERE key <> '{IDENTITY}'"
 SAVE_SETTING = "INSERT OR REPLACE INTO settings (key, value) VALUES (?, ?)"
 
 # One entry, by key. The order of the columns is that of `store.Row`.
-ROW = "id, expire, tag, mode, filename, value"
+ROW = "id, expire, tag, mode, filename, value, size"
 SELECT = f"SELECT {ROW} FROM cache WHERE key = ? AND raw = ?"
 
 
@@ -162,6 +162,12 @@ KEYS_BEFORE = f"""
 ITEM_FIRST = f"SELECT {KEY} FROM cache ORDER BY id LIMIT 1"
 ITEM_LAST = f"SELECT {KEY} FROM cache ORDER BY id DESC LIMIT 1"
 COUNT = "SELECT COUNT(*) FROM cache"
+# Of the first rows between two ids: how many there are, the last of them, how many expired.
+COUNT_RUN = """
+    SELECT COUNT(*), MAX(id), TOTAL(expire <= ?) FROM (
+        SELECT id, expire FROM cache WHERE id >= ? AND id <= ? ORDER BY id LIMIT ?
+    )
+"""
 
 # Live text keys that begin with a prefix (the range is computed by the caller), by key.
 LIVE_TEXT_KEYS = """
@@ -199,7 +205,7 @@ REMOVE_TAGGED = """
 """
 # The sweep looks at a window of rows and takes the write lock only when one has expired.
 SWEEP_WINDOW = """
-    SELECT MAX(id), SUM(expire <= ?) FROM (
+    SELECT MAX(id), SUM(expire <= ?), COUNT(*) FROM (
         SELECT id, expire FROM cache WHERE id > ? ORDER BY id LIMIT ?
     )
 """
@@ -219,7 +225,7 @@ EVICTABLE = (
 # Bounded: a row that others wrote may hold anything, and a sum may overflow.
 BYTES = "MAX(0, MIN(CAST(size AS INTEGER), 1 << 48))"
 WINDOW = f"""
-    SELECT id, {KEY}, store_time + 0.0, expire, {BYTES} FROM cache
+    SELECT id, {KEY}, store_time + 0.0, expire + 0.0, {BYTES} FROM cache
     WHERE id > ? AND {EVICTABLE} ORDER BY id LIMIT ?
 """
 
@@ -234,11 +240,73 @@ def evict(count: int) -> str:
     """
 
 
+# Removal in two steps: what a condition selects is found first, and removed if it still holds.
+AMOUNT = f"SELECT COUNT(*), TOTAL({BYTES}) FROM cache WHERE {{}}"
+FIND_SELECTED = "SELECT id FROM cache WHERE id > ? AND id <= ? AND {} ORDER BY id LIMIT ?"
+
+
+def delete_selected(condition: str, count: int) -> str:
+    """Of `count` ids, remove those whose rows fulfil a condition."""
+    marks = ", ".join("?" * count)
+    return (
+        f"DELETE FROM cache WHERE id IN ({marks}) AND {condition} "
+        f"RETURNING id, filename, {BYTES}"
+    )
+
+
 # Bytes.
 PAGES = ("PRAGMA page_count", "PRAGMA freelist_count")
 FILE_BYTES = f"""
     SELECT CAST(TOTAL(({BYTES} + ? - 1) / ? * ? + ?) AS INTEGER) FROM cache
     WHERE filename IS NOT NULL
+"""
+
+# Traffic over time, see `history`: what had been counted when a minute or an hour began.
+CREATE_HISTORY = """
+    CREATE TABLE IF NOT EXISTS history (
+        step INTEGER NOT NULL,
+        at INTEGER NOT NULL,
+        hits INTEGER NOT NULL,
+        misses INTEGER NOT NULL,
+        evicted INTEGER NOT NULL,
+        expired INTEGER NOT NULL,
+        errors INTEGER NOT NULL,
+        PRIMARY KEY (step, at)
+    ) WITHOUT ROWID
+"""
+HAS_HISTORY_TABLE = "SELECT 1 FROM sqlite_master WHERE name = 'history'"
+HAS_HISTORY = "SELECT 1 FROM history WHERE step = ? AND at = ?"
+ADD_HISTORY = "INSERT OR IGNORE INTO history VALUES (?, ?, ?, ?, ?, ?, ?)"
+FORGET_HISTORY = "DELETE FROM history WHERE step = ? AND at < ?"
+HISTORY = """
+    SELECT at, hits, misses, evicted, expired, errors FROM history
+    WHERE step = ? AND at >= ? AND at <= ? ORDER BY at
+"""
+
+# Looks at entries, see `inspection`: all of an entry but its value, and the bytes of that.
+# SQLite knows the length of a blob without reading it. Whoever wrote a row, these are of the
+# types that they should be.
+DETAILS = """
+    id, key, raw + 0, expire + 0.0, store_time + 0.0, tag, CAST(mode AS INTEGER),
+    CAST(updates AS INTEGER), CAST(filename AS TEXT),
+    CASE WHEN filename IS NOT NULL THEN CAST(size AS INTEGER)
+        WHEN typeof(value) = 'blob' THEN length(value)
+        ELSE IFNULL(length(CAST(value AS BLOB)), 0) END
+"""
+DETAILS_OF = f"SELECT {DETAILS} FROM cache WHERE key = ? AND raw = ?"
+DETAILS_BY_ID = f"SELECT {DETAILS} FROM cache WHERE id = ?"
+DETAILS_FROM = f"SELECT {DETAILS} FROM cache WHERE id >= ? ORDER BY id LIMIT ?"
+DETAILS_BY_KEY = f"""
+    SELECT {DETAILS} FROM cache WHERE key >= ? AND key < ? AND raw = 1 ORDER BY key LIMIT ?
+"""
+FILES_FROM = """
+    SELECT id, CAST(size AS INTEGER) FROM cache WHERE filename >= ? AND filename IS NOT NULL
+    ORDER BY filename LIMIT ?
+"""
+TAGGED = "SELECT COUNT(*) FROM (SELECT 1 FROM cache WHERE tag = ? LIMIT ?)"
+BEGINNING = """
+    SELECT CASE WHEN typeof(value) IN ('blob', 'text') THEN substr(value, 1, ?) ELSE value END
+    FROM cache WHERE id = ?
 """
 
 # Check.

@@ -15,7 +15,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import IO, TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from . import files, schema
 from .budget import FRAME, on_disk
@@ -70,6 +70,7 @@ class Row(NamedTuple):
     mode: int
     filename: str | None
     value: Any
+    size: Any
 
     def is_sound(self) -> bool:
         """Whether the small columns hold what we put there."""
@@ -400,7 +401,10 @@ class Store:
         """
         try:
             form = self.trust.verified(place, row.mode, row.filename, row.value)
-            return self.disk.fetch(*form, read)
+            value = self.disk.fetch(*form, read)
+            if read and self._native and row.filename is not None:
+                _check_size(value, row.size)
+            return value
         except FileNotFoundError:
             raise
         except GARBAGE as error:
@@ -672,6 +676,8 @@ class Store:
                     files.size(self.directory, name)
         except FileNotFoundError:
             return False
+        except OSError as error:
+            raise fault(error, self.path) from error
         except Foreign as why:
             self.trust.warn(self.clock(), why)
             return False
@@ -774,6 +780,13 @@ def _weakly(method: Callable[[int], None]) -> Callable[[int], None]:
             bound(size)
 
     return call
+
+
+def _check_size(file: IO[bytes], size: Any) -> None:
+    """:raises Unreadable: when there is not as much in an open file as was stored"""
+    if os.fstat(file.fileno()).st_size != size:
+        file.close()
+        raise Unreadable
 
 
 def near_name(key: Any, place: Place) -> Any:

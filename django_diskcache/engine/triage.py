@@ -7,12 +7,14 @@ lost directory is made again.
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from . import faults
 from .errors import Fault
 from .healing import heal
 from .segment import FAULTS
+from .store import Store
 
 if TYPE_CHECKING:
     from .engine import Engine
@@ -34,7 +36,7 @@ class Triage:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._said: dict[tuple[str, str], float] = {}
+        self._said: dict[tuple[str, int], float] = {}
 
     def met(self, error: Exception) -> None:
         """Count a fault, say so, and mend what can be mended.
@@ -42,14 +44,16 @@ class Triage:
         :param error: a `Timeout` or a `Fault`
         """
         engine = self._engine
-        kind, path = self._about(error)
-        store = next((each for each in engine.stores if each.path == path), None)
+        kind = self._kind(error)
+        store = self._store(error)
         number = 0 if store is None else store.number
         engine.segment.add(FAULTS + faults.KINDS.index(kind), number, 1)
         if kind != "corrupt":  # whoever heals it says so
             self.say(error)
         try:
-            if kind == "corrupt" and store is not None and isinstance(error, Fault):
+            if kind == "corrupt" and isinstance(error, Fault):
+                if store is None or error.path != store.path:
+                    return
                 if heal(store, engine.directory, engine.settings["size_limit"], error):
                     engine.settle()
             elif kind not in ("locked", "full"):
@@ -57,13 +61,22 @@ class Triage:
         except (OSError, *faults.FAULTS) as another:
             self.say(another)
 
-    def _about(self, error: Exception) -> tuple[str, str]:
-        path = error.path if isinstance(error, Fault) else self._engine.directory
-        return faults.kind_of(error, path) or "other", path
+    def _kind(self, error: Exception) -> str:
+        return faults.kind_of(error, self._engine.directory) or "other"
+
+    def _store(self, error: Exception) -> Store | None:
+        """The shard whose database, or one of whose files, a fault is about."""
+        if not isinstance(error, Fault):
+            return None
+        for store in self._engine.stores:
+            if error.path.startswith(store.directory + os.sep):
+                return store
+        return None
 
     def say(self, error: Exception) -> None:
-        """Log a fault, once in a while for each kind and file."""
-        about = self._about(error)
+        """Log a fault, once in a while for each kind and shard."""
+        store = self._store(error)
+        about = self._kind(error), -1 if store is None else store.number
         now = self._engine.clock()
         if abs(now - self._said.get(about, -SAY_EVERY)) >= SAY_EVERY:
             self._said[about] = now

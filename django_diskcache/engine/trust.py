@@ -137,7 +137,7 @@ class Trust:
         if type(mode) is int:
             seal, mode = mode >> MODE_BITS, mode & MODES & ~PINNED
             if filename is not None:
-                self._filed.crc = seal_of_file(seal, place[2]) if seal else None
+                self._filed.expected = seal_of_file(seal, place[2]) if seal else None
             elif seal and seal_of(value, place[2]) != seal:
                 raise Unreadable
             if mode < MODE_PICKLE or mode in UNSIGNED:

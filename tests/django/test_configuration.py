@@ -384,3 +384,16 @@ def test_every_option_says_what_it_is_for() -> None:
         assert option.name == name
         assert option.help
         assert option.read(option.default) == option.default
+
+
+def test_all_options_of_python_diskcache_are_taken(make_cache: MakeCache) -> None:
+    diskcache = pytest.importorskip("diskcache")
+    given = {**diskcache.DEFAULT_SETTINGS, "disk": JSONDisk, "disk_compress_level": 1}
+    policies = set(diskcache.core.EVICTION_POLICY)
+    given = {name: value for name, value in given.items() if value is not None}
+    cache = make_cache(SHARDS=2, DATABASE_TIMEOUT=0.01, OPTIONS=given)
+    for name in diskcache.DEFAULT_SETTINGS:
+        assert setting(cache, name) == given[name]
+    for policy in policies:
+        options = {"eviction_policy": policy}
+        assert setting(make_cache(OPTIONS=options), "eviction_policy") == policy

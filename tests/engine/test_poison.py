@@ -205,7 +205,7 @@ def test_nothing_else_raises(row: str, cache: Cache, clock: FakeClock) -> None:
         fill()
         cache.cull()
         cache.reset("size_limit", 0)
-        cache["third"] = "x" * 1000
+        cache.set("third", "x" * 1000)
         cache.cull()
         assert rows(cache) == (2 if row == "pinned nonsense" else 0)
     assert cache.set("key", ["new"])
@@ -407,7 +407,7 @@ def test_a_directory_of_value_files(
     cache = make_cache(disk_min_file_size=10)
     cache["key"] = "warm"
     path = Path(cache.directory, "3f")
-    monkeypatch.setattr(files, "new_name", lambda: "3f/planted.val")
+    monkeypatch.setattr(files, "new_name", lambda *_: "3f/planted.val")
     if planted == "file":
         path.write_text("in the way")
     else:
@@ -428,7 +428,7 @@ def test_a_value_file_that_is_there(
     path = Path(cache.directory, "3f")
     path.mkdir()
     (path / "planted.val").symlink_to(victim / "file")
-    monkeypatch.setattr(files, "new_name", lambda: "3f/planted.val")
+    monkeypatch.setattr(files, "new_name", lambda *_: "3f/planted.val")
     # A name of 120 random bits, so nobody knows it.
     assert cache.set("key", "x" * 100) is False
     assert_untouched(victim)

@@ -66,6 +66,9 @@ def test_the_printed_password_signs_in_and_the_old_one_does_not(site: Site) -> N
             },
         )
         assert ("Site administration" in page) is welcome
+        if welcome:
+            page = visitor.get("/admin/django_diskcache/cache/default/change/")
+            assert "Figures of default" in page
 
 
 def test_no_serve_ends_after_the_report(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""The dashboard in Django's admin; `django_diskcache.admin` puts it there."""

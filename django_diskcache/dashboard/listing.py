@@ -1,0 +1,51 @@
+"""Which entries of CACHES the dashboard shows, and what stands behind each."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from django.conf import settings
+from django.core.cache import caches
+from django.core.exceptions import ImproperlyConfigured
+
+from ..backend import DjangoCache
+from ..engine.engine import Engine
+from ..engine.fanout import FanoutCache
+from ..engine.faults import FAULTS
+from ..entries import is_ours
+
+# What a cache that is in trouble may raise. A page shows it as a text.
+TROUBLE = (ImproperlyConfigured, OSError, *FAULTS)
+
+
+class Listed(NamedTuple):
+    """A cache of ours, by its alias in CACHES."""
+
+    alias: str
+    cache: DjangoCache
+
+    @property
+    def face(self) -> FanoutCache:
+        """The cache of the engine, which takes keys as they are stored."""
+        return self.cache._cache
+
+    @property
+    def engine(self) -> Engine:
+        """The engine behind it."""
+        return self.face.engine
+
+
+def aliases() -> list[str]:
+    """The aliases whose backend is ours or a subclass of it, in the order of the settings."""
+    return [alias for alias, entry in settings.CACHES.items() if is_ours(entry)]
+
+
+def listed(alias: str) -> Listed:
+    """The cache with this alias, opened if it is not yet.
+
+    :param alias: one of `aliases`
+    :raises ImproperlyConfigured: when it cannot be opened
+    """
+    cache = caches[alias]
+    assert isinstance(cache, DjangoCache)
+    return Listed(alias, cache)

@@ -1,0 +1,360 @@
+"""Looks into the shards for who runs a site: single entries, pages of keys, samples.
+
+Nothing here changes, removes or unpickles anything, and nothing counts as an access. And
+nothing scans a large table: each look is by an index, or at a bounded number of entries, and
+says which. Up to `FEW` entries are looked at all; of more than that a random sample stands for
+the rest.
+"""
+
+from __future__ import annotations
+
+import heapq
+import io
+import os
+import pickletools
+import random
+import secrets
+import zlib
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+from . import files, schema
+from .disk import (
+    INT64_MIN,
+    MODE_BINARY,
+    MODE_PICKLE,
+    MODE_RAW,
+    MODE_SIGNED,
+    MODE_TEXT,
+    PINNED,
+    Disk,
+    JSONDisk,
+    Place,
+)
+from .fifo import MOST_HITS
+from .integrity import MODES
+from .ordering import after_prefix
+from .policies import LAP, TICKS
+from .serializers import MODE_JSON, MODE_MSGPACK
+from .signing import LENGTH
+from .store import Store
+
+FEW = 3000  # entries that are looked at one and all
+SAMPLE = 1000  # entries that stand for the others, of all shards together
+RUN = 4  # neighbours at each random place
+BEGINNING = 4096  # bytes of a value that are read for a preview
+SHOWN = 1000  # characters of them that are shown
+MOST_STEPS = 60  # opcodes of a pickle that are shown
+# Opcodes that say nothing of what is in a pickle.
+PLUMBING = {"PROTO", "FRAME", "MEMOIZE", "BINPUT", "LONG_BINPUT", "PUT"}
+PLUMBING |= {"BINGET", "LONG_BINGET", "GET"}
+# What a value of these modes is shown as; None is what it is in the database.
+KINDS = {
+    MODE_RAW: None,
+    MODE_BINARY: None,
+    MODE_TEXT: None,
+    MODE_JSON: "json",
+    MODE_MSGPACK: "msgpack",
+}
+
+
+class Entry(NamedTuple):
+    """An entry without its value; times are in seconds since the epoch, `size` in bytes."""
+
+    shard: int
+    id: int
+    key: Any  # in its database form
+    raw: int  # whether that is the key itself
+    expire: float | None
+    stored: float
+    tag: Any
+    mode: int
+    updates: int  # how often it was overwritten
+    filename: str | None  # of its value, relative to the directory of the shard
+    size: int
+
+    @property
+    def pinned(self) -> bool:
+        """Whether it is not evicted."""
+        return bool(self.mode & PINNED)
+
+    @property
+    def form(self) -> int:
+        """The mode without the seal, and without the mark of what is pinned."""
+        return self.mode & MODES & ~PINNED
+
+
+class Preview(NamedTuple):
+    """The beginning of a value: what `kind` it is, and `text` to show.
+
+    Kinds are text, number, bytes, json, msgpack, pickle, lost (its file is gone) and unknown.
+    """
+
+    kind: str
+    text: str
+    whole: bool
+
+
+class Access(NamedTuple):
+    """What the eviction policy knows of an entry's use: the last, their number, or nothing."""
+
+    last: float | None = None  # when it was read or stored last
+    hits: int | None = None  # about how often it was read
+    more: bool = False  # or more often: it is not counted further
+
+
+class Sample(NamedTuple):
+    """Entries that were looked at, and how many there are in the cache."""
+
+    entries: list[Entry]
+    total: int
+
+    @property
+    def whole(self) -> bool:
+        """Whether every entry was looked at."""
+        return len(self.entries) >= self.total
+
+    @property
+    def weight(self) -> float:
+        """How many entries of the cache each of these stands for."""
+        return max(1.0, self.total / len(self.entries)) if self.entries else 1.0
+
+
+class Tag(NamedTuple):
+    """A tag with how many entries and bytes of values have it."""
+
+    tag: Any
+    entries: int
+    bytes: int
+
+
+class Ranking(NamedTuple):
+    """The first entries in some order; exact, or the first of those that were looked at."""
+
+    entries: list[Entry]
+    exact: bool
+
+
+# One entry
+
+
+def find(store: Store, place: Place) -> Entry | None:
+    """The entry of a placed key, expired or not."""
+    rows = store.database.run(schema.DETAILS_OF, place[:2])
+    return Entry(store.number, *rows[0]) if rows else None
+
+
+def path_of(store: Store, entry: Entry) -> str:
+    """Where the value lies: the path of its file, or of the database."""
+    if entry.filename is None:
+        return store.path
+    return os.path.join(store.directory, str(entry.filename))
+
+
+def access(store: Store, entry: Entry) -> Access:
+    """How the entry has been used, as far as the policy in force notes that."""
+    policy = store.policy
+    if not policy.tracks or not (entry.raw or type(store.disk).hash is Disk.hash):
+        return Access()  # the second is a key that would have to be unpickled
+    slot = store.slot(entry.key, entry.raw, None)
+    field = store.segment.access[slot]
+    if policy.name == "least-recently-used":
+        now = store.clock()
+        ago = (int(now * TICKS) - field) % LAP / TICKS
+        return Access(last=now - ago) if field else Access()
+    if policy.name == "least-frequently-used":
+        return Access(hits=field)
+    if policy.name == "s3-fifo":
+        hits = field & MOST_HITS
+        return Access(hits=hits, more=hits == MOST_HITS)
+    return Access()  # what one of another's means only that knows
+
+
+def preview(store: Store, entry: Entry) -> Preview:
+    """The beginning of an entry's value, without unpickling anything."""
+    length = BEGINNING + LENGTH
+    try:
+        if entry.filename is not None:
+            with files.opened(store.directory, entry.filename) as file:
+                beginning: Any = file.read(length)
+        else:
+            rows = store.database.run(schema.BEGINNING, (length, entry.id))
+            if not rows:
+                return Preview("lost", "", True)
+            ((beginning,),) = rows
+    except OSError:
+        return Preview("lost", "", True)
+    if isinstance(store.disk, JSONDisk) and isinstance(beginning, bytes):
+        return _unpacked(beginning)
+    if entry.form in (MODE_PICKLE, MODE_SIGNED) and isinstance(beginning, bytes):
+        if entry.form == MODE_SIGNED and entry.filename is None:
+            beginning = beginning[LENGTH:]
+        return _outline(beginning, entry.size <= length)
+    if entry.form in (MODE_TEXT, MODE_JSON) and isinstance(beginning, bytes):
+        beginning = beginning.decode(errors="replace")
+    if entry.form not in KINDS:
+        return Preview("unknown", repr(beginning)[:SHOWN], False)
+    if isinstance(beginning, str):
+        whole = len(beginning) <= SHOWN and entry.size <= length
+        return Preview(KINDS[entry.form] or "text", beginning[:SHOWN], whole)
+    if isinstance(beginning, bytes):
+        shown = beginning[: SHOWN // 4]
+        whole = len(shown) == entry.size
+        return Preview(KINDS[entry.form] or "bytes", shown.hex(" "), whole)
+    return Preview("number", repr(beginning), True)
+
+
+def _unpacked(data: bytes) -> Preview:
+    """JSON as `JSONDisk` packs it; however much it would unpack to."""
+    try:
+        unpacker = zlib.decompressobj()
+        text = unpacker.decompress(data, BEGINNING).decode(errors="replace")
+    except zlib.error:
+        return Preview("unknown", "", False)
+    return Preview("json", text[:SHOWN], len(text) <= SHOWN and unpacker.eof)
+
+
+def _outline(data: bytes, complete: bool) -> Preview:
+    """The opcodes of a pickle with their arguments, one a line. They are not executed."""
+    lines: list[str] = []
+    whole = complete
+    try:
+        for opcode, argument, _ in pickletools.genops(io.BytesIO(data)):
+            if opcode.name in PLUMBING:
+                continue
+            if len(lines) == MOST_STEPS:
+                whole = False
+                break
+            lines.append(opcode.name if argument is None else f"{opcode.name} {argument!r:.80}")
+    except Exception:  # it ends here because only the beginning was read, or it is no pickle
+        whole = False
+    return Preview("pickle", "\n".join(lines), whole)
+
+
+# Keys in their order
+
+
+def keys(stores: Sequence[Store], head: str, after: str, count: int) -> list[Entry]:
+    """Up to `count` entries whose text keys begin with `head`, in the order of the keys.
+
+    :param after: the last key of the page before, or ''
+    """
+    first = max(head, f"{after}\0") if after else head
+    bounds = (first, after_prefix(head), count)
+    pages = [_from(store, schema.DETAILS_BY_KEY, *bounds) for store in stores]
+    # A text that is no UTF-8 comes as bytes, and is no key of ours.
+    texts = ([entry for entry in page if type(entry.key) is str] for page in pages)
+    merged = heapq.merge(*texts, key=lambda entry: entry.key)
+    return [entry for entry, _ in zip(merged, range(count), strict=False)]
+
+
+# All entries, or some that stand for them
+
+
+def sample(stores: Sequence[Store], counts: Sequence[int]) -> Sample:
+    """Every entry of a small cache, or some of a large one, at random.
+
+    :param counts: how many entries each shard has
+    """
+    total = sum(counts)
+    if total <= FEW:
+        found = [_from(store, schema.DETAILS_FROM, INT64_MIN, FEW) for store in stores]
+        entries = [entry for each in found for entry in each]
+        return Sample(entries, len(entries))
+    entries = []
+    for store, count in zip(stores, counts, strict=True):
+        entries += _some(store, max(RUN, SAMPLE * count // total))
+    return Sample(entries, total)
+
+
+def _some(store: Store, wanted: int) -> Iterable[Entry]:
+    ((first, last),) = store.database.run(schema.ID_BOUNDS)
+    if first is None:
+        return ()
+    chosen = {}
+    for _ in range(-(-wanted // RUN)):
+        for entry in _from(store, schema.DETAILS_FROM, random.randint(first, last), RUN):
+            chosen[entry.id] = entry
+    return chosen.values()
+
+
+def _from(store: Store, sql: str, *values: Any) -> list[Entry]:
+    return [Entry(store.number, *row) for row in store.database.run(sql, values)]
+
+
+def largest(stores: Sequence[Store], looked_at: Sample, count: int) -> Ranking:
+    """The entries with the largest values.
+
+    Large values are in files, and of those there is an index: up to `FEW` of them are looked
+    at all, in addition to the sample.
+    """
+    each = max(count, FEW // len(stores))
+    exact = True
+    found: list[tuple[int, int, int]] = []
+    for store in stores:
+        rows = store.database.run(schema.FILES_FROM, ("", each + 1))
+        if len(rows) > each:  # their names are random, so this is as good as any other choice
+            exact = False
+            rows = store.database.run(schema.FILES_FROM, (secrets.token_hex(1), each)) or rows
+        found += [(size, store.number, number) for number, size in rows]
+    known = {(entry.shard, entry.id): entry for entry in looked_at.entries}
+    for _, shard, number in heapq.nlargest(count, found):
+        for entry in _from(stores[shard], schema.DETAILS_BY_ID, number):
+            known[shard, number] = entry
+    entries = heapq.nlargest(count, known.values(), key=lambda entry: entry.size)
+    in_files = len(entries) == count and all(
+        entry.filename is not None and entry.size >= stores[0].disk.min_file_size
+        for entry in entries
+    )
+    return Ranking(entries, looked_at.whole or (exact and in_files))
+
+
+def oldest(stores: Sequence[Store], count: int) -> Ranking:
+    """The entries that came into the cache first; to overwrite one does not make it newer."""
+    first = [
+        entry
+        for store in stores
+        for entry in _from(store, schema.DETAILS_FROM, -(2**63), count)
+    ]
+    # Of each shard the first by its own order; between shards the time of storing decides.
+    return Ranking(heapq.nsmallest(count, first, key=lambda entry: entry.stored), True)
+
+
+def soonest(looked_at: Sample, now: float, count: int) -> Ranking:
+    """The live entries that expire next."""
+    live = ((entry.expire, entry) for entry in looked_at.entries if entry.expire is not None)
+    due = [(expire, entry) for expire, entry in live if expire > now]
+    chosen = heapq.nsmallest(count, due, key=lambda pair: pair[0])
+    return Ranking([entry for _, entry in chosen], looked_at.whole)
+
+
+def expired(looked_at: Sample, now: float) -> int:
+    """How many entries have expired and are not yet removed; of a sample, about."""
+    dead = sum(e.expire is not None and e.expire <= now for e in looked_at.entries)
+    return round(dead * looked_at.weight)
+
+
+def tags(looked_at: Sample, count: int) -> list[Tag]:
+    """The tags with most entries; of a sample, about how many."""
+    found: dict[tuple[type, Any], list[int]] = {}
+    for entry in looked_at.entries:
+        if entry.tag is not None:
+            sums = found.setdefault((type(entry.tag), entry.tag), [0, 0])
+            sums[0] += 1
+            sums[1] += entry.size
+    weight = looked_at.weight
+    most = heapq.nlargest(count, found.items(), key=lambda item: item[1][0])
+    return [
+        Tag(tag, round(number * weight), round(size * weight))
+        for (_, tag), (number, size) in most
+    ]
+
+
+def tagged(stores: Sequence[Store], tag: Any, most: int) -> int:
+    """How many entries have this tag, counted up to `most`; by the index on tags."""
+    number = 0
+    for store in stores:
+        number += store.database.run(schema.TAGGED, (tag, most - number))[0][0]
+        if number >= most:
+            break
+    return number

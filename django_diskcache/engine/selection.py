@@ -1,0 +1,154 @@
+"""Removal of many entries by what they have in common, step by step, telling how far it is.
+
+The entries are found without a lock. Then each batch of them is removed under one write lock of
+a few milliseconds, if it still is what was looked for: whoever writes beside this waits no
+longer than for another writer. A caller that stops in between has removed what it was told of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+from . import schema
+from .connection import Rows, Wait
+from .disk import INT64_MIN
+from .engine import Engine
+from .ordering import after_prefix
+from .segment import EXPIRED
+from .store import Store
+
+BATCH = 128  # entries removed under one write lock
+CULL_STEPS = 50  # in which a cache is culled, to tell how far it is
+
+
+class Selection(NamedTuple):
+    """Which entries: a condition of SQL, and its parameters.
+
+    :param finds: the condition by which they are looked for, in order of insertion
+    :param holds: the same, in a form that no index serves: for a few rows found before
+    """
+
+    finds: str
+    holds: str
+    parameters: tuple[Any, ...]
+
+
+def expired(now: float) -> Selection:
+    """What has expired by `now`, in seconds since the epoch."""
+    return Selection("expire <= ?", "expire <= ?", (now,))
+
+
+def tagged(tag: Any) -> Selection:
+    """The entries with this tag."""
+    return Selection("tag = ?", "+tag = ?", (tag,))
+
+
+def beginning(head: str, tail: str = "") -> Selection:
+    """The entries whose keys are texts that begin and end with these."""
+    sql = "raw = 1 AND +key >= ? AND +key < ?"
+    parameters: tuple[Any, ...] = (head, after_prefix(head))
+    if tail:
+        sql += " AND substr(key, ?) = ?"
+        parameters += (-len(tail), tail)
+    return Selection(sql, sql, parameters)
+
+
+class Amount(NamedTuple):
+    """Entries, and the bytes of their values."""
+
+    entries: int
+    bytes: int
+
+
+class Step(NamedTuple):
+    """What one batch removed, and how far the whole is, from 0 to 1."""
+
+    entries: int
+    bytes: int
+    done: float
+
+
+def amount(stores: Iterable[Store], selection: Selection) -> Amount:
+    """How much there is to remove; nothing is changed."""
+    sql = schema.AMOUNT.format(selection.finds)
+    rows = [store.database.run(sql, selection.parameters)[0] for store in stores]
+    return Amount(sum(row[0] for row in rows), int(sum(row[1] for row in rows)))
+
+
+def remove(
+    engine: Engine, selection: Selection, wait: Wait = None, reason: int | None = None
+) -> Iterator[Step]:
+    """Remove what is selected, and give the space back that is free then.
+
+    :param reason: the kind of counter for it, if it is one that is counted
+    :raises Timeout: when a write lock is not free in time
+    :raises Fault: when a shard cannot be read or written
+    """
+    shards = len(engine.stores)
+    removed = 0
+    for store in engine.stores:
+        for step in _remove(engine, store, selection, wait, reason):
+            removed += step.entries
+            yield step._replace(done=(store.number + step.done) / shards)
+    if removed:
+        engine.limits.give_back()
+
+
+def remove_expired(engine: Engine, wait: Wait = None) -> Iterator[Step]:
+    """Remove what has expired by now, and count it as such; otherwise like `remove`."""
+    return remove(engine, expired(engine.clock()), wait, EXPIRED)
+
+
+def _remove(
+    engine: Engine, store: Store, selection: Selection, wait: Wait, reason: int | None
+) -> Iterator[Step]:
+    find = schema.FIND_SELECTED.format(selection.finds)
+    delete = schema.delete_selected(selection.holds, BATCH)
+    ((first, end),) = store.database.run(schema.ID_BOUNDS)
+    last = INT64_MIN
+    removed = 0
+    try:
+        while found := store.database.run(
+            find, (last, end, *selection.parameters, BATCH), wait
+        ):
+            ids = [each for (each,) in found]
+            last = ids[-1]
+            ids += ids[-1:] * (BATCH - len(ids))  # so that one statement is compiled
+            parameters = (*ids, *selection.parameters)
+            rows = engine.removing(store, _batch, store, delete, parameters, wait, reason)
+            removed += len(rows)
+            done = (last - first + 1) / (end - first + 1)
+            yield Step(len(rows), sum(size for _, _, size in rows), min(1.0, done))
+    finally:
+        if removed:
+            store.segment.stamp_shard(store.number)
+
+
+def _batch(
+    store: Store, sql: str, parameters: tuple[Any, ...], wait: Wait, reason: int | None
+) -> Rows:
+    with store.database.transact(wait):
+        rows = store.database.run(sql, parameters)
+        store.removed(rows, reason)
+    return rows
+
+
+def cull(engine: Engine, target: int, wait: Wait = None) -> Iterator[Step]:
+    """Remove the expired, then evict until the volume is `target` bytes or less.
+
+    :raises Timeout: when a write lock is not free in time
+    :raises Fault: when a shard cannot be read or written
+    """
+    yield from (step._replace(done=0.0) for step in remove_expired(engine, wait))
+    begin = volume = engine.limits.volume()
+    step = max(1, (begin - target) // CULL_STEPS)
+    while volume > target:
+        next_target = max(target, volume - step)
+        store = engine.stores[0]
+        removed = engine.removing(store, engine.limits.cull, wait, next_target)
+        before, volume = volume, engine.limits.volume()
+        if not removed and volume >= before:
+            return  # the policy evicts nothing, or there is nothing left
+        done = (begin - volume) / (begin - target)
+        yield Step(removed, max(0, before - volume), min(1.0, max(0.0, done)))

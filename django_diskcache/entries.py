@@ -1,0 +1,66 @@
+"""The entries of CACHES that are ours, looked at without opening any of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from django.conf import settings
+from django.utils.module_loading import import_string
+
+from .configuration import Configuration, Mistake, examine, site_secrets
+from .engine import DEFAULT_SETTINGS
+
+
+class Entry(NamedTuple):
+    """One of ours: what it says, what that means, and what is wrong with it."""
+
+    alias: str
+    location: Any
+    params: Mapping[str, Any]
+    configuration: Configuration
+    mistakes: list[Mistake]
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The engine's settings, defaults included."""
+        return {**DEFAULT_SETTINGS, **self.configuration.settings}
+
+    @property
+    def path(self) -> str:
+        """Where the cache really is, links followed; '' without a LOCATION."""
+        return os.path.realpath(self.expanded) if self.expanded else ""
+
+    @property
+    def expanded(self) -> str:
+        """LOCATION with ``~`` and ``$VARIABLES`` replaced."""
+        return expanded(self.configuration.directory)
+
+
+def expanded(location: str) -> str:
+    """A LOCATION with ``~`` and ``$VARIABLES`` replaced, as the engine does."""
+    return os.path.expanduser(os.path.expandvars(location))
+
+
+def is_ours(entry: Any) -> bool:
+    """Whether the BACKEND of an entry is `DjangoCache` or a subclass of it."""
+    from .backend import DjangoCache  # it is large, and no app needs it at start-up
+
+    try:
+        backend = import_string(str(entry["BACKEND"]))
+    except (ImportError, KeyError, TypeError):
+        return False  # Django says so itself
+    return isinstance(backend, type) and issubclass(backend, DjangoCache)
+
+
+def entries() -> list[Entry]:
+    """Ours, in the order of CACHES."""
+    secrets = site_secrets()
+    found = []
+    for alias, entry in settings.CACHES.items():
+        if is_ours(entry):
+            params = {name: value for name, value in entry.items() if name != "BACKEND"}
+            location = params.pop("LOCATION", "")
+            found.append(Entry(alias, location, params, *examine(location, params, secrets)))
+    return found

@@ -1,0 +1,76 @@
+"""Looks for what is wrong with the files of caches."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from collections.abc import Iterator
+from typing import Any
+
+from django.core.management.base import CommandError
+
+from ...engine import maintenance
+from ...engine.faults import FAULTS
+from ...engine.selection import Step
+from ..shared import CacheCommand, Target
+
+
+class Command(CacheCommand):
+    help = (
+        "Look for damage in databases and for value files that are missing or belong to no "
+        "entry. It reads everything and keeps the writers of a shard waiting meanwhile. The "
+        "exit code is 1 when something is wrong."
+    )
+    tidies = True
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument(
+            "--fix",
+            action="store_true",
+            help="Mend what can be mended; the exit code tells of what is still wrong then.",
+        )
+
+    def work(self, target: Target, options: dict[str, Any]) -> dict[str, Any]:
+        found = self.problems(target, options["fix"], options)
+        left = self.problems(target, False, options) if found and options["fix"] else found
+        return {"problems": found, "fixed": options["fix"], "left": len(left)}
+
+    def problems(
+        self, target: Target, fix: bool, options: dict[str, Any]
+    ) -> list[dict[str, str]]:
+        found: list[dict[str, str]] = []
+        for _ in self.watched(self.steps(target, fix, found), target.alias, options):
+            pass
+        return found
+
+    def steps(self, target: Target, fix: bool, found: list[dict[str, str]]) -> Iterator[Step]:
+        """Look at one shard after the other, and add to `found` what is wrong."""
+        stores = target.engine.stores
+        for store in stores:
+            yield Step(0, 0, store.number / len(stores))
+            try:
+                for each in maintenance.check_all([store], fix, None):
+                    found.append(problem(each.category, each.message))
+            except (OSError, *FAULTS) as error:
+                if fix and isinstance(error, FAULTS):
+                    target.care_for(error)
+                found.append(problem(type(error), error))
+
+    def say(self, alias: str, result: dict[str, Any], options: dict[str, Any]) -> None:
+        for each in result["problems"]:
+            self.stdout.write(f"{alias}: {each['text']}")
+        if options["verbosity"] > 0 and not result["problems"]:
+            self.stdout.write(f"{alias}: nothing is wrong")
+
+    def conclude(self, results: dict[str, dict[str, Any]], options: dict[str, Any]) -> None:
+        super().conclude(results, options)
+        wrong = {a: each["left"] for a, each in results.items() if each.get("left")}
+        if wrong:
+            listed = ", ".join(f"{number} in {alias}" for alias, number in wrong.items())
+            still = "still " if options["fix"] else ""
+            raise CommandError(f"Something is {still}wrong: {listed}", returncode=1)
+
+
+def problem(kind: type, text: object) -> dict[str, str]:
+    """Something that is wrong, as JSON has it."""
+    return {"kind": kind.__name__, "text": str(text)}

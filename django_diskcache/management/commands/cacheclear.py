@@ -1,0 +1,103 @@
+"""Empties caches, or removes the keys of a prefix or version."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import CommandError
+from django.core.management.base import CommandParser as Parser
+
+from ...engine import selection
+from ...engine.selection import Selection
+from ..shared import CacheCommand, Target, bytes_text, entries_text, location, opened, wanted
+
+_SENTINEL = "\x00key\x00"
+
+
+class Command(CacheCommand):
+    help = (
+        "Remove all entries of a cache, those of other versions and of every KEY_PREFIX in its "
+        "directory included; or with --prefix or --version only some of the cache's own. It "
+        "asks first."
+    )
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> Parser:
+        # Django's own --version, which prints that of Django, makes room.
+        return super().create_parser(
+            prog_name, subcommand, conflict_handler="resolve", **kwargs
+        )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument(
+            "--prefix",
+            metavar="TEXT",
+            help="Only keys that begin with this, as the site writes them.",
+        )
+        parser.add_argument(
+            "--version",
+            type=int,
+            dest="key_version",
+            metavar="N",
+            help="Only keys of this version; with --prefix, instead of the cache's VERSION.",
+        )
+        parser.add_argument(
+            "--no-input",
+            "--noinput",
+            action="store_false",
+            dest="interactive",
+            help="Do not ask.",
+        )
+
+    def prepare(self, options: dict[str, Any]) -> None:
+        aliases = wanted(options["aliases"])
+        if not options["interactive"]:
+            return
+        if options["json"]:
+            raise CommandError("With --json nothing can be asked: give --no-input as well")
+        which = "all entries"
+        if options["prefix"] is not None:
+            which = f"all keys that begin with {options['prefix']!r}"
+        if options["key_version"] is not None:
+            which += f" of version {options['key_version']}"
+        listed = "".join(f"\n  {alias} in {location(alias)}" for alias in aliases)
+        self.stdout.write(f"This removes {which} of:{listed}")
+        try:
+            answer = input("Type 'yes' to go on: ")
+        except EOFError:
+            self.stdout.write("")
+            raise CommandError("Nobody answered; --no-input does not ask") from None
+        if answer.strip().lower() != "yes":
+            raise CommandError("Nothing was removed")
+
+    def work(self, target: Target, options: dict[str, Any]) -> dict[str, Any]:
+        if options["prefix"] is not None or options["key_version"] is not None:
+            steps = selection.remove(target.engine, selected(target, options))
+            return dict(self.count(steps, target.alias, options))
+        limits = target.engine.limits
+        before = limits.volume()
+        removed = target.cache._cache.clear()
+        return {"removed": removed, "freed": max(0, before - limits.volume())}
+
+    def say(self, alias: str, result: dict[str, Any], options: dict[str, Any]) -> None:
+        if options["verbosity"] > 0:
+            self.stdout.write(
+                f"{alias}: {entries_text(result['removed'])} removed, "
+                f"{bytes_text(result['freed'])} freed"
+            )
+
+
+def selected(target: Target, options: dict[str, Any]) -> Selection:
+    """The keys of a prefix and version.
+
+    :raises CommandError: when KEY_FUNCTION does not keep the key in what it makes
+    """
+    cache = opened(target.alias)
+    made: Any = cache.make_key(_SENTINEL, options["key_version"])
+    head, found, tail = str(made).partition(_SENTINEL)
+    if not found:
+        raise CommandError(
+            f"{target.alias}: its KEY_FUNCTION makes keys that the original is not part of"
+        )
+    return selection.beginning(head + (options["prefix"] or ""), tail)

@@ -1,0 +1,89 @@
+"""Removes the entries with certain tags."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from collections.abc import Iterator
+from typing import Any
+
+from ...engine import selection
+from ...engine.selection import Selection
+from ..shared import CacheCommand, Target, bytes_text, entries_text
+
+
+def tags(text: str) -> Iterator[Any]:
+    """The tags that a text may mean: itself, and a number."""
+    yield text
+    for kind in (int, float):
+        try:
+            number = kind(text)
+        except ValueError:
+            continue
+        if kind is float or -(2**63) <= number < 2**63:
+            yield number
+            return  # to SQLite 1 and 1.0 are one tag
+
+
+class Command(CacheCommand):
+    help = (
+        "Remove all entries that have one of these tags. A tag that is a number stands for the "
+        "number and for the text."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("tags", nargs="+", metavar="TAG", help="A tag of entries.")
+        parser.add_argument(
+            "--cache",
+            action="append",
+            dest="aliases",
+            default=[],
+            metavar="ALIAS",
+            help=(
+                "A cache in CACHES; it may be given several times. Without it, all whose "
+                "backend is DjangoCache."
+            ),
+        )
+        parser.add_argument(
+            "--dry-run",
+            action="store_true",
+            help="Count what would be removed, and remove nothing.",
+        )
+        self.add_json(parser)
+
+    def prepare(self, options: dict[str, Any]) -> None:
+        if isinstance(options["aliases"], str):  # by call_command(cache="default")
+            options["aliases"] = [options["aliases"]]
+
+    def work(self, target: Target, options: dict[str, Any]) -> dict[str, Any]:
+        by_tag = {tag: self.of_tag(target, tag, options) for tag in options["tags"]}
+        return {
+            "removed": sum(each["removed"] for each in by_tag.values()),
+            "freed": sum(each["freed"] for each in by_tag.values()),
+            "dry_run": options["dry_run"],
+            "tags": by_tag,
+        }
+
+    def of_tag(self, target: Target, tag: str, options: dict[str, Any]) -> dict[str, int]:
+        total = {"removed": 0, "freed": 0}
+        for selected in map(selection.tagged, tags(tag)):
+            found = self.of_selection(target, selected, f"{target.alias} {tag}", options)
+            total = {name: total[name] + found[name] for name in total}
+        return total
+
+    def of_selection(
+        self, target: Target, selected: Selection, label: str, options: dict[str, Any]
+    ) -> dict[str, int]:
+        if options["dry_run"]:
+            amount = selection.amount(target.engine.stores, selected)
+            return {"removed": amount.entries, "freed": amount.bytes}
+        return self.count(selection.remove(target.engine, selected), label, options)
+
+    def say(self, alias: str, result: dict[str, Any], options: dict[str, Any]) -> None:
+        if options["verbosity"] == 0:
+            return
+        would = "would be " if options["dry_run"] else ""
+        for tag, each in result["tags"].items():
+            self.stdout.write(
+                f"{alias}: {entries_text(each['removed'])} tagged {tag!r} {would}removed, "
+                f"{bytes_text(each['freed'])} {would}freed"
+            )

@@ -1,0 +1,222 @@
+"""Prints what caches have done and hold."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from argparse import ArgumentParser, ArgumentTypeError
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from django.core.management.base import CommandError
+
+from ...engine.options import Refused
+from ...engine.options import seconds as parse_seconds
+from ...engine.statistics import Figures, ShardFigures, Statistics
+from .. import prometheus
+from ..shared import CacheCommand, Target, bytes_text, location, opened, wanted
+
+HEAD = (
+    *("shard", "entries", "volume", "of limit", "hits", "misses", "ratio"),
+    *("evicted", "expired", "refused", "pending", "errors"),
+)
+
+
+def seconds(text: str) -> float:
+    """Seconds between two looks."""
+    try:
+        value = parse_seconds(text)
+    except Refused as refusal:
+        raise ArgumentTypeError(f"{text!r}: expected {refusal}") from None
+    if value <= 0:
+        raise ArgumentTypeError(f"{text!r} is not more than 0 seconds")
+    return value
+
+
+class Command(CacheCommand):
+    help = (
+        "Print, per cache and shard, entries and volume, hits and misses, evictions by reason, "
+        "what has expired and is still on disk, and errors by kind. Counters are those of all "
+        "processes since the last --reset."
+    )
+    pause: Callable[[float], None] = staticmethod(time.sleep)
+    clock: Callable[[], float] = staticmethod(time.monotonic)
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        self.add_aliases(parser)
+        parser.add_argument(
+            "--format",
+            choices=("text", "json", "prometheus"),
+            default="text",
+            help=(
+                "text for people (with -v 0 without the shards), json, or prometheus for the "
+                "textfile collector (default: %(default)s)"
+            ),
+        )
+        parser.add_argument(
+            "--json",
+            action="store_const",
+            const="json",
+            dest="format",
+            help="Print one JSON document and nothing else: the same as --format json.",
+        )
+        parser.add_argument(
+            "--watch",
+            type=seconds,
+            metavar="SECONDS",
+            help=(
+                "Look again every so many seconds until Ctrl-C, and print a line per cache "
+                "with what happened in between; with --json a document each time, on a line."
+            ),
+        )
+        parser.add_argument(
+            "--reset",
+            action="store_true",
+            help="Let the counters begin again at zero, after they were printed.",
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if options["format"] is True:  # by call_command(json=True)
+            options["format"] = "json"
+        if options["watch"] is not None and options["format"] == "prometheus":
+            raise CommandError("--watch prints text or json; for prometheus run it anew")
+        aliases = wanted(options["aliases"])
+        try:
+            if options["watch"] is None:
+                self.show(self.look(aliases, options["reset"]), options)
+            else:
+                self.watch(aliases, options)
+        except BrokenPipeError:  # by | head; nothing is to be said at exit either
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+    def look(self, aliases: Iterable[str], reset: bool = False) -> dict[str, Statistics]:
+        """The figures of those that are there, by alias."""
+        return {
+            alias: Target(alias, opened(alias)).cache.figures(reset)
+            for alias in aliases
+            if os.path.isdir(location(alias))
+        }
+
+    def show(self, found: dict[str, Statistics], options: dict[str, Any]) -> None:
+        if options["format"] == "json":
+            self.stdout.write(json.dumps({a: document(each) for a, each in found.items()}))
+        elif options["format"] == "prometheus":
+            self.stdout.write(prometheus.text(found), ending="")
+        else:
+            for alias in wanted(options["aliases"]):
+                if alias in found:
+                    self.describe(alias, found[alias], options["verbosity"])
+                elif options["verbosity"] > 0:
+                    self.stdout.write(f"{alias}: {location(alias)} is not there yet")
+
+    def describe(self, alias: str, figures: Statistics, verbosity: int) -> None:
+        about = "about " if figures.estimated else ""
+        off = "" if figures.counting else " (not counted: statistics are off)"
+        self.stdout.write(
+            f"{alias}: {about}{figures.entries:,} entries, {bytes_text(figures.volume)} of "
+            f"{bytes_text(figures.size_limit)} ({share(figures)}); {figures.hits:,} hits, "
+            f"{figures.misses:,} misses, hit ratio {ratio(figures)}{off}"
+        )
+        if verbosity == 0:
+            return
+        gone = figures.evictions
+        self.stdout.write(
+            f"  evicted: {gone['size']:,} by size, {gone['entries']:,} by number; "
+            f"{gone['expired']:,} expired, {gone['refused']:,} refused as too large; "
+            f"{bytes_text(figures.freed)} freed, {figures.ghost_hits:,} evicted keys written "
+            "again"
+        )
+        self.stdout.write(f"  expired and still on disk: {about}{figures.expired_pending:,}")
+        errors = ", ".join(f"{n:,} {kind}" for kind, n in figures.errors.items() if n)
+        self.stdout.write(f"  errors: {errors or 'none'}")
+        near = figures.near
+        self.stdout.write(
+            f"  near cache of this process: {near.entries:,} entries, {bytes_text(near.bytes)} "
+            f"of {bytes_text(near.budget)}"
+        )
+        for line in table(HEAD, map(row, figures.shards)):
+            self.stdout.write(f"  {line}")
+
+    def watch(self, aliases: Sequence[str], options: dict[str, Any]) -> None:
+        before = self.look(aliases, options["reset"])
+        began = self.clock()
+        try:
+            while True:
+                self.pause(options["watch"])
+                found, now = self.look(aliases), self.clock()
+                if options["format"] == "json":
+                    self.show(found, options)
+                else:
+                    for alias, figures in found.items():
+                        past = before.get(alias, figures)
+                        self.stdout.write(difference(alias, past, figures, now - began))
+                self.stdout.flush()
+                before, began = found, now
+        except KeyboardInterrupt:
+            self.stdout.write("")
+
+
+def document(figures: Statistics) -> dict[str, Any]:
+    """The figures as JSON has them."""
+    result = {**asdict(figures), "hit_ratio": figures.hit_ratio}
+    shards = zip(result["shards"], figures.shards, strict=True)
+    result["shards"] = [{**each, "hit_ratio": shard.hit_ratio} for each, shard in shards]
+    return result
+
+
+def difference(alias: str, before: Figures, after: Figures, elapsed: float) -> str:
+    """A line of what happened in `elapsed` seconds."""
+    hits, misses = after.hits - before.hits, after.misses - before.misses
+    reads = hits + misses
+    gone = sum(after.evictions.values()) - sum(before.evictions.values())
+    errors = sum(after.errors.values()) - sum(before.errors.values())
+    return (
+        f"{alias}: {reads / elapsed:,.0f} reads/s, hit ratio "
+        f"{f'{hits / reads:.1%}' if reads else '-'}, {gone:,} evicted or expired, {errors:,} "
+        f"errors; {after.entries:,} entries, {bytes_text(after.volume)}"
+    )
+
+
+def share(figures: Figures) -> str:
+    """How much of its limit the volume is."""
+    return f"{figures.volume / figures.size_limit:.0%}" if figures.size_limit else "-"
+
+
+def ratio(figures: Figures) -> str:
+    """The hit ratio."""
+    return "-" if figures.hit_ratio is None else f"{figures.hit_ratio:.1%}"
+
+
+def row(shard: ShardFigures) -> tuple[str, ...]:
+    """A shard's line of the table."""
+    gone = shard.evictions
+    counted = (
+        gone["size"] + gone["entries"],
+        gone["expired"],
+        gone["refused"],
+        shard.expired_pending,
+        sum(shard.errors.values()),
+    )
+    return (
+        f"{shard.number:03d}",
+        f"{shard.entries:,}",
+        bytes_text(shard.volume),
+        share(shard),
+        f"{shard.hits:,}",
+        f"{shard.misses:,}",
+        ratio(shard),
+        *(f"{number:,}" for number in counted),
+    )
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """Lines with all columns to the right."""
+    lines = [head, *rows]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return [
+        "  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True))
+        for line in lines
+    ]

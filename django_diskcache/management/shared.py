@@ -1,0 +1,244 @@
+"""What the commands have in common: which caches, one at a time, how to say what was done.
+
+A command does its work for one cache after the other and returns figures; here they become
+lines for people, or one JSON document. Its exit code is 0 when it is done or had nothing to do,
+1 when something is wrong, 2 when it was called in a wrong way.
+
+Under cron a run may begin before the last one has ended. Commands that tidy hold a lock on the
+cache's directory; a second one leaves that cache to the first and says so.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from argparse import ArgumentParser
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
+from time import monotonic
+from typing import Any, NamedTuple
+
+from django.conf import settings
+from django.core.cache import caches
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management.base import BaseCommand, CommandError, OutputWrapper
+
+from ..backend import DjangoCache
+from ..engine.engine import Engine
+from ..engine.faults import FAULTS
+from ..engine.selection import Step
+from ..entries import expanded, is_ours
+
+BAR = 30  # characters
+DRAW_EVERY = 0.1  # seconds
+UNITS = ((10**12, "TB"), (10**9, "GB"), (10**6, "MB"), (10**3, "kB"))
+
+
+class Target(NamedTuple):
+    """A cache that a command is to work on."""
+
+    alias: str
+    cache: DjangoCache
+
+    @property
+    def engine(self) -> Engine:
+        return self.cache._cache.engine
+
+    def care_for(self, error: Exception) -> None:
+        """Have a fault counted, and mended if that can be done."""
+        self.cache._cache._absorbed(error)
+
+
+class CacheCommand(BaseCommand):
+    """A command on caches; subclasses have `work` and `say`."""
+
+    requires_system_checks = ()  # else cron is told of all the site's troubles each time
+    tidies = False  # whether another run at the same time would be in its way
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        self.add_aliases(parser)
+        self.add_json(parser)
+
+    def add_aliases(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "aliases",
+            nargs="*",
+            metavar="ALIAS",
+            help="A cache in CACHES; without one, all whose backend is DjangoCache.",
+        )
+
+    def add_json(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "--json",
+            action="store_true",
+            help="Print one JSON document and nothing else: an object with a key per cache.",
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        self.prepare(options)
+        results = {}
+        for alias in wanted(options["aliases"]):
+            results[alias] = self.result(alias, options)
+            if not options["json"]:
+                self.tell(alias, results[alias], options)
+        if options["json"]:
+            self.stdout.write(json.dumps(results))
+        self.conclude(results, options)
+
+    def prepare(self, options: dict[str, Any]) -> None:
+        """Refuse what makes no sense, before anything is done."""
+
+    def result(self, alias: str, options: dict[str, Any]) -> dict[str, Any]:
+        """What `work` returns for a cache, or why it was skipped."""
+        directory = location(alias)
+        if not os.path.isdir(directory):
+            return {"skipped": f"{directory} is not there yet"}
+        target = Target(alias, opened(alias))
+        with held(directory) if self.tidies else nullcontext(True) as free:
+            if not free:
+                return {"skipped": "another run is at it"}
+            try:
+                return self.work(target, options)
+            except FAULTS as error:
+                target.care_for(error)
+                return {"error": str(error)}
+
+    def work(self, target: Target, options: dict[str, Any]) -> dict[str, Any]:
+        """Do it for one cache; the figures that are printed as JSON."""
+        raise NotImplementedError
+
+    def say(self, alias: str, result: dict[str, Any], options: dict[str, Any]) -> None:
+        """Print the figures of one cache for people."""
+        raise NotImplementedError
+
+    def tell(self, alias: str, result: dict[str, Any], options: dict[str, Any]) -> None:
+        """Print what happened to one cache for people."""
+        if not {"skipped", "error"} & set(result):
+            self.say(alias, result, options)
+        elif "skipped" in result and options["verbosity"] > 0:
+            self.stdout.write(f"{alias}: skipped, {result['skipped']}")
+
+    def conclude(self, results: dict[str, dict[str, Any]], options: dict[str, Any]) -> None:
+        """The end: raise CommandError when something is wrong."""
+        errors = [f"{alias}: {r['error']}" for alias, r in results.items() if "error" in r]
+        if errors:
+            raise CommandError("; ".join(errors))
+
+    def watched(
+        self, steps: Iterable[Step], label: str, options: dict[str, Any]
+    ) -> Iterator[Step]:
+        """The steps, with a progress bar while they last."""
+        wanted = not options["json"] and options["verbosity"] > 0
+        return progress(steps, label, self.stdout, wanted)
+
+    def count(
+        self, steps: Iterable[Step], label: str, options: dict[str, Any]
+    ) -> dict[str, int]:
+        """The sum of the steps, with a progress bar while they last."""
+        entries = size = 0
+        for step in self.watched(steps, label, options):
+            entries += step.entries
+            size += step.bytes
+        return {"removed": entries, "freed": size}
+
+
+def ours() -> list[str]:
+    """The aliases whose backend is ours."""
+    return [alias for alias, entry in settings.CACHES.items() if is_ours(entry)]
+
+
+def wanted(aliases: list[str]) -> list[str]:
+    """The aliases to work on, each once.
+
+    :raises CommandError: for one that is not ours, and when there is none
+    """
+    known = ours()
+    listed = f"those that are: {', '.join(known)}" if known else "there is none in CACHES"
+    for alias in aliases:
+        if alias not in settings.CACHES:
+            raise CommandError(f"{alias!r} is not a cache of this site; {listed}")
+        if alias not in known:
+            raise CommandError(f"The backend of {alias!r} is not DjangoCache; {listed}")
+    if not known:
+        raise CommandError("No cache of this site has the backend DjangoCache")
+    return list(dict.fromkeys(aliases)) or known
+
+
+def location(alias: str) -> str:
+    """The directory of a cache of ours, as its entry has it."""
+    given = settings.CACHES[alias].get("LOCATION", "")
+    path = os.fspath(given) if isinstance(given, (str, os.PathLike)) else ""
+    if not path:
+        opened(alias)  # which says what is wrong
+    return os.path.abspath(expanded(str(path)))
+
+
+def opened(alias: str) -> DjangoCache:
+    """The cache of an alias of ours.
+
+    :raises CommandError: when its entry has a mistake, or its directory cannot be used
+    """
+    try:
+        cache = caches[alias]
+        assert isinstance(cache, DjangoCache)
+        cache._cache  # noqa: B018  (it may not have been opened when it was made)
+    except ImproperlyConfigured as error:
+        raise CommandError(str(error)) from error
+    return cache
+
+
+@contextmanager
+def held(directory: str) -> Iterator[bool]:
+    """Hold the lock of those that tidy this directory; whether it was free.
+
+    It is on the directory itself: no file has to be made for it, and it goes with its process.
+    """
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(descriptor)
+
+
+def progress(
+    steps: Iterable[Step],
+    label: str,
+    out: OutputWrapper,
+    wanted: bool,
+    clock: Callable[[], float] = monotonic,
+) -> Iterator[Step]:
+    """The steps, with a bar on `out` if that is a terminal and a bar is wanted."""
+    live = wanted and out.isatty()
+    drawn = clock()  # what is done in a moment needs no bar
+    any_drawn = False
+    for step in steps:
+        if live and clock() - drawn >= DRAW_EVERY:
+            drawn = clock()
+            any_drawn = True
+            full = int(BAR * step.done)
+            bar = "█" * full + "░" * (BAR - full)
+            out.write(f"\r{label} {bar} {step.done:4.0%}", ending="")
+            out.flush()
+        yield step
+    if any_drawn:
+        out.write("\r\x1b[K", ending="")  # what comes next takes the line
+        out.flush()
+
+
+def bytes_text(number: int) -> str:
+    """Bytes for people: '1.5 MB', '812 bytes'."""
+    for unit, name in UNITS:
+        if number >= unit:
+            return f"{number / unit:.1f} {name}"
+    return f"{number} bytes"
+
+
+def entries_text(number: int) -> str:
+    """'1 entry', '1,234 entries'."""
+    return f"{number:,} {'entry' if number == 1 else 'entries'}"

@@ -1,0 +1,289 @@
+"""The commands as processes: from a shell, under cron, beside a site that writes."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from django_diskcache.management.shared import held
+
+ROOT = Path(__file__).parents[2]
+SETTINGS = """
+SECRET_KEY = "only for tests"
+INSTALLED_APPS = ["django_diskcache"]
+USE_TZ = True
+CACHES = {{
+    "default": {{
+        "BACKEND": "django_diskcache.DjangoCache",
+        "LOCATION": {location!r},
+        "OPTIONS": {{"size_limit": "20MB", "shards": 2}},
+    }},
+}}
+"""
+MANAGE = """
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
+sys.path.insert(0, {root!r})
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "website")
+from django.core.management import execute_from_command_line
+execute_from_command_line(sys.argv)
+"""
+WRITER = """
+import os, sys, time
+sys.path[:0] = [{root!r}, {site!r}]
+os.environ["DJANGO_SETTINGS_MODULE"] = "website"
+import django
+django.setup()
+from django.core.cache import cache
+lost = wrong = number = 0
+print("ready", flush=True)
+while not os.path.exists({stop!r}):
+    number += 1
+    key = f"key-{{number % 500}}"
+    timeout = -1 if number % 3 == 0 else 60
+    tag = "a" if number % 2 else "b"
+    if not cache.set(key, [number] * 20, timeout=timeout, tag=tag):
+        lost += 1
+    elif cache.get(key, [number])[0] != number:
+        wrong += 1
+print(number, lost, wrong, flush=True)
+"""
+
+
+class Done(NamedTuple):
+    """A process that has ended."""
+
+    status: int
+    out: str
+    err: str
+
+
+class Site:
+    """A project in a directory of its own, as an administrator finds it."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.cache = directory / "cache"
+        self.bare = {"HOME": str(directory), "LOGNAME": "site", "PATH": "/usr/bin:/bin"}
+        (directory / "website.py").write_text(SETTINGS.format(location=str(self.cache)))
+        self.manage = directory / "manage.py"
+        self.manage.write_text(MANAGE.format(root=str(ROOT)))
+
+    def cron(self, line: str) -> Done:
+        """What cron makes of a line: a shell with next to no environment, in HOME."""
+        python = shlex.quote(sys.executable)
+        line = line.replace("manage.py", f"{python} {shlex.quote(str(self.manage))}")
+        done = subprocess.run(
+            ["env", "-i", *(f"{n}={v}" for n, v in self.bare.items()), "/bin/sh", "-c", line],
+            cwd=self.directory,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=100,
+            check=False,
+        )
+        return Done(done.returncode, done.stdout, done.stderr)
+
+    def python(self, code: str) -> Done:
+        """Run code in the project."""
+        return self.cron(f"manage.py shell -v 0 -c {shlex.quote(code)}")
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    return Site(tmp_path)
+
+
+FILL = "from django.core.cache import cache\nfor n in range(20): cache.set(n, 'x', {}, tag='t')"
+
+
+def test_cron_hears_nothing(site: Site) -> None:
+    commands = ("cacheexpire", "cachecull", "cachecheck --fix", "cacheevict x")
+    nightly = " && ".join(f"manage.py {each} -v 0" for each in commands)
+    assert site.cron(nightly) == Done(0, "", "")  # before the first request
+    assert not site.cache.exists()
+    assert site.python(FILL.format("timeout=-1")) == Done(0, "", "")
+    assert site.cron(nightly) == Done(0, "", "")
+    found = json.loads(site.cron("manage.py cachestats --json").out)
+    assert found["default"]["entries"] == 0
+    assert found["default"]["evictions"]["expired"] == 20
+
+
+def test_exit_codes(site: Site) -> None:
+    assert site.python(FILL.format("timeout=60")).status == 0
+    assert site.cron("manage.py cachecheck -v 0") == Done(0, "", "")
+    (site.cache / "000" / "stray").touch()
+    wrong = site.cron("manage.py cachecheck -v 0")
+    assert wrong.status == 1
+    assert wrong.out == f"default: unknown file: {site.cache / '000' / 'stray'}\n"
+    assert wrong.err == "CommandError: Something is wrong: 1 in default\n"
+    assert site.cron("manage.py cachecheck --fix").status == 0
+    unknown = site.cron("manage.py cacheexpire nope")
+    assert unknown.status == 1
+    assert unknown.err.startswith("CommandError: 'nope' is not a cache of this site")
+    assert site.cron("manage.py cachecull --to=much").status == 2
+    nobody = site.cron("manage.py cacheclear")
+    assert nobody.status == 1
+    assert nobody.err == "CommandError: Nobody answered; --no-input does not ask\n"
+    assert json.loads(site.cron("manage.py cachestats --json").out)["default"]["entries"] == 20
+    assert site.cron("manage.py cacheclear --no-input -v 0") == Done(0, "", "")
+
+
+def test_a_damaged_shard_is_told_and_mended(site: Site) -> None:
+    assert site.python(FILL.format("timeout=60")).status == 0
+    with (site.cache / "001" / "cache.sqlite3").open("r+b") as file:
+        file.seek(3 * 2048)  # page 1 is looked at when it is opened
+        file.write(b"damage" * 1000)
+    wrong = site.cron("manage.py cachecheck -v 0")
+    assert wrong.status == 1
+    assert wrong.out.startswith("default: ")
+    assert "CommandError: Something is wrong: " in wrong.err
+    mended = site.cron("manage.py cachecheck --fix --json")
+    assert mended.status == 0, mended
+    assert json.loads(mended.out)["default"]["left"] == 0
+    assert site.cron("manage.py cachecheck -v 0") == Done(0, "", "")
+    for name in ("cachestats", "cacheexpire", "cacheevict t", "cachecull"):
+        assert site.cron(f"manage.py {name} --json").status == 0
+
+
+def test_a_mistake_in_the_settings_is_one_line(site: Site) -> None:
+    with (site.directory / "website.py").open("a") as file:
+        file.write("CACHES['default']['OPTIONS']['size_limt'] = 1\n")
+    site.cache.mkdir()
+    done = site.cron("manage.py cacheexpire -v 0")
+    assert (done.status, done.out) == (1, "")
+    assert re.fullmatch(r"CommandError: .* did you mean 'size_limit'\?\n", done.err)
+
+
+def test_runs_that_overlap(site: Site) -> None:
+    assert site.python(FILL.format("timeout=-1")).status == 0
+    with held(str(site.cache)) as free:  # this process is the first run
+        assert free
+        assert site.cron("manage.py cacheexpire -v 0") == Done(0, "", "")
+        skipped = Done(0, "default: skipped, another run is at it\n", "")
+        assert site.cron("manage.py cacheexpire") == skipped
+    assert site.cron("manage.py cacheexpire").out.startswith("default: 20 entries expired, ")
+
+
+@pytest.fixture
+def writer(site: Site) -> Iterator[subprocess.Popen[str]]:
+    stop = site.directory / "stop"
+    code = WRITER.format(root=str(ROOT), site=str(site.directory), stop=str(stop))
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    yield process
+    stop.touch()
+    process.communicate(timeout=60)
+
+
+def test_beside_a_site_that_writes(site: Site, writer: subprocess.Popen[str]) -> None:
+    for name in (
+        *("cachestats", "cacheexpire", "cacheevict a", "cachecull --to 1%", "cacheexpire"),
+        *("cacheclear --no-input --prefix key-1", "cacheclear --no-input", "cachestats"),
+    ):
+        done = site.cron(f"manage.py {name} --json")
+        assert (done.status, done.err) == (0, ""), name
+        assert list(json.loads(done.out)) == ["default"]
+    (site.directory / "stop").touch()
+    out, err = writer.communicate(timeout=60)
+    assert writer.returncode == 0
+    assert "Traceback" not in err
+    written, lost, wrong = map(int, out.split())
+    assert written > 100
+    assert (lost, wrong) == (0, 0)
+    assert site.cron("manage.py cachecheck -v 0") == Done(0, "", "")
+
+
+def test_watch_ends_with_ctrl_c_and_with_its_reader(site: Site) -> None:
+    assert site.python(FILL.format("timeout=60")).status == 0
+    process = subprocess.Popen(
+        [sys.executable, str(site.manage), "cachestats", "--watch", "50ms"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=site.bare,
+    )
+    assert process.stdout is not None
+    for _ in range(3):
+        assert process.stdout.readline().startswith("default: ")
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (0, "")
+    done = site.cron("manage.py cachestats --watch 50ms --json | head -n 2")
+    assert (done.status, done.err) == (0, "")
+    assert [json.loads(line)["default"]["entries"] for line in done.out.splitlines()] == [
+        20,
+        20,
+    ]
+
+
+def test_a_terminal_has_a_bar_and_a_pipe_has_none(site: Site) -> None:
+    code = (
+        "from django.core.cache import caches\n"
+        "cache = caches['default']\n"
+        "with cache._cache.transact():\n"
+        "    for n in range(20_000): cache.set(n, 'x', tag='t')"
+    )
+    assert site.python(code) == Done(0, "", "")
+    leader, follower = os.openpty()
+    slow = (
+        "from django_diskcache.management import shared\n"
+        "from django.core.management import call_command\n"
+        "shared.DRAW_EVERY = 0\n"
+        "call_command('cacheevict', 't')"
+    )
+    command = [sys.executable, str(site.manage), "shell", "-v", "0", "-c", slow]
+    process = subprocess.Popen(
+        command, stdout=follower, stdin=subprocess.DEVNULL, env=site.bare
+    )
+    os.close(follower)
+    shown = b""
+    while True:
+        try:
+            shown += os.read(leader, 10_000)
+        except OSError:  # the other side is closed
+            break
+    os.close(leader)
+    assert process.wait(60) == 0
+    text = shown.decode()
+    assert "█░" in text
+    assert text.endswith(" freed\r\n")
+    assert "\r\x1b[Kdefault: 20,000 entries tagged 't' removed, " in text
+
+
+@pytest.mark.long
+def test_a_run_that_is_killed_leaves_the_lock(site: Site) -> None:
+    assert site.python(FILL.format("timeout=-1")).status == 0
+    code = (
+        "import sys, time\n"
+        "from django_diskcache.management.shared import held\n"
+        f"with held({str(site.cache)!r}) as free:\n"
+        "    print(free, flush=True)\n"
+        "    time.sleep(600)"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "True\n"
+    assert "skipped" in site.cron("manage.py cacheexpire").out
+    process.kill()
+    process.communicate(timeout=60)
+    deadline = time.monotonic() + 60
+    while "skipped" in (out := site.cron("manage.py cacheexpire").out):
+        assert time.monotonic() < deadline
+    assert out.startswith("default: 20 entries expired, ")

@@ -1,0 +1,270 @@
+"""What every eviction policy must do, each of ours and one of a user's own; and S3-FIFO."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
+from typing import Any
+
+import pytest
+
+from django_diskcache.engine import EVICTION_POLICY, Cache, FanoutCache
+from django_diskcache.engine.disk import PINNED
+from django_diskcache.engine.eviction import evict
+from django_diskcache.engine.fifo import MARKED, S3FIFO
+from django_diskcache.engine.policies import Entry, Policy, Queue
+from tests.conftest import FakeClock
+
+EVICTING = [name for name, policy in EVICTION_POLICY.items() if policy.evicts]
+
+
+class LargestFirst(Policy):
+    """A policy of one's own."""
+
+    name = "largest-first"
+    evicts = True
+
+    def victims(
+        self, queues: Sequence[Queue], count: int, weigh: bool, now: float
+    ) -> Iterable[tuple[Queue, Entry]]:
+        found = [
+            (queue, entry)
+            for queue in queues
+            for entry in queue.after(queue.bounds()[0] - 1, 999)
+        ]
+        return sorted(found, key=lambda pair: -pair[1].size)[:count]
+
+
+@pytest.fixture(params=[*EVICTING, LargestFirst], ids=[*EVICTING, "own"])
+def policy(request: pytest.FixtureRequest) -> Any:
+    return request.param
+
+
+class PolicyConformance:
+    """What holds whatever the policy; `make` makes a cache of either face."""
+
+    make: Callable[..., Any]
+
+    def filled(self, policy: Any, entries: int, **settings: Any) -> Any:
+        cache = self.make(eviction_policy=policy, sqlite_synchronous=0, **settings)
+        for number in range(entries):
+            cache[number] = b"x" * 100
+        return cache
+
+    def test_as_many_go_as_must(self, policy: Any) -> None:
+        cache = self.filled(policy, 50, max_entries=50, cull_frequency=10)
+        cache["new"] = 1
+        assert len(cache) == 51 - 5
+        assert "new" in cache
+        assert cache.evictions()["entries"] == 5
+        assert cache.evictions()["freed"] >= 500
+
+    def test_it_goes_on_for_ever(self, policy: Any) -> None:
+        cache = self.filled(policy, 30, max_entries=30, cull_frequency=100)
+        for number in range(100):
+            cache[f"key-{number}"] = b"x" * 100
+            assert f"key-{number}" in cache
+            cache.get(f"key-{number // 2}")
+            assert len(cache) <= 30
+        assert len(cache) >= 29
+
+    def test_all_but_one_can_go(self, policy: Any) -> None:
+        cache = self.filled(policy, 40, max_entries=40, cull_frequency=0)
+        for number in range(40):
+            cache.get(number)
+        cache["new"] = 1
+        assert list(cache) == ["new"]
+
+    def test_what_is_pinned_stays(self, policy: Any) -> None:
+        cache = self.filled(policy, 20, max_entries=20, cull_frequency=2)
+        for store in cache.engine.stores:
+            store.database.run("UPDATE cache SET mode = mode | ? WHERE key < 8", (PINNED,))
+        for number in range(100, 200):
+            cache[number] = b"x"
+        assert set(range(8)) <= set(cache)
+        cache.reset("size_limit", 1)
+        cache.cull()
+        assert set(cache) == set(range(8))
+        assert cache.clear() == 8
+
+    def test_what_has_expired_goes_first(self, policy: Any, clock: FakeClock) -> None:
+        cache = self.filled(policy, 20, max_entries=30, cull_frequency=3)
+        for number in range(10):
+            cache.set(f"dead-{number}", 1, expire=5)
+        clock.advance(10)
+        cache["new"] = 1
+        assert len(cache) == 21
+        assert {"expired": 10, "entries": 0}.items() <= cache.evictions().items()
+
+    def test_another_policy_takes_over(self, policy: Any) -> None:
+        cache = self.filled(policy, 30, max_entries=30, cull_frequency=3)
+        for number in range(30):
+            cache.get(number)
+        for other in (*EVICTING, "none", policy):
+            cache.reset("eviction_policy", other)
+            for number in range(40):
+                cache[other, number] = 1
+            if other != "none":
+                assert len(cache) <= 30
+        assert len(cache) <= 30
+
+    def test_nothing_that_was_overwritten_since_goes(
+        self, policy: Any, clock: FakeClock
+    ) -> None:
+        cache = self.filled(policy, 30, max_entries=1000)
+        store = cache.engine.stores[0]
+        before = len(cache)
+        engine = cache.engine
+
+        class Meanwhile(type(engine.limits.policy)):  # type: ignore[misc]
+            def victims(self, *args: Any) -> Any:
+                found = list(islice(super().victims(*args), 5))
+                clock.advance(1)
+                for number in range(30):  # by another process
+                    cache[number] = b"y" * 100
+                return found
+
+        engine.limits.policy = Meanwhile(engine.segment)
+        assert engine.limits._evict(entries=5, spare=None) == 0
+        assert len(cache) == before
+        assert store.path
+
+
+class TestWithOneShard(PolicyConformance):
+    @pytest.fixture(autouse=True)
+    def _make(self, make_cache: Callable[..., Cache]) -> None:
+        self.make = make_cache
+
+
+class TestWithFourShards(PolicyConformance):
+    @pytest.fixture(autouse=True)
+    def _make(self, make_fanout: Callable[..., FanoutCache]) -> None:
+        self.make = make_fanout
+
+
+def test_a_policy_by_its_dotted_path_and_what_is_none(make_cache: Callable[..., Cache]) -> None:
+    cache = make_cache(eviction_policy=f"{__name__}.LargestFirst")
+    assert cache.eviction_policy is LargestFirst
+    assert type(cache.engine.limits.policy) is LargestFirst
+    for wrong in ("no.such.module", f"{__name__}.PolicyConformance", dict, "s3fifo"):
+        with pytest.raises(
+            ValueError, match=r"subclass of Policy|one of s3-fifo.*did you mean"
+        ):
+            make_cache("other", eviction_policy=wrong)
+
+
+def test_the_directory_names_no_class_that_would_be_imported(
+    make_cache: Callable[..., Cache], clock: FakeClock
+) -> None:
+    cache = make_cache(eviction_policy=LargestFirst)
+    run = cache.engine.stores[0].database.run
+    assert ("eviction_policy",) not in run("SELECT key FROM settings")
+    run("INSERT INTO settings VALUES ('eviction_policy', ?)", (f"{__name__}.LargestFirst",))
+    assert make_cache(clock=lambda: clock.now).eviction_policy == "s3-fifo"
+
+
+# S3-FIFO
+
+
+def fifo(cache: Any) -> S3FIFO:
+    policy = cache.engine.limits.policy
+    assert type(policy) is S3FIFO
+    return policy
+
+
+@pytest.mark.parametrize("frequency", [1000, 20])
+def test_what_was_read_stays_and_a_scan_passes(
+    make_fanout: Callable[..., FanoutCache], frequency: int
+) -> None:
+    cache = make_fanout(max_entries=100, cull_frequency=frequency)
+    for number in range(50):
+        cache[f"hot-{number}"] = 1
+        cache.get(f"hot-{number}")
+    for number in range(1000):
+        cache[f"scan-{number}"] = 1
+        cache.get(f"hot-{number % 50}")
+    assert sum(f"hot-{number}" in cache for number in range(50)) >= 48
+
+
+def test_hits_are_counted_to_three_and_then_make_no_difference(
+    make_cache: Callable[..., Cache], clock: FakeClock
+) -> None:
+    cache = make_cache()
+    cache["key"] = "text"
+    store, place = cache.engine.place("key")
+    slot = store.segment.slot(place[2])
+    counts = []
+    for _ in range(6):
+        cache.get("key")
+        counts.append(store.segment.access[slot])
+    assert counts == [1, 2, 3, 3, 3, 3]
+    looked = []
+    note = cache.engine.near.note
+    assert note is not None
+
+    def noted(slot: int, now: float) -> float:
+        looked.append(slot)
+        return note(slot, now)
+
+    cache.engine.near.note = noted
+    for _ in range(5):
+        cache.get("key")
+    assert looked == []  # a hit costs nothing more
+    fifo(cache)._set_back(slot)  # a hand passes
+    cache.get("key")
+    assert store.segment.access[slot] == 1  # and the next hit counts again, near cache or not
+
+
+def test_a_key_that_went_is_known_when_it_comes_back(
+    make_cache: Callable[..., Cache], clock: FakeClock
+) -> None:
+    cache = make_cache(max_entries=100, cull_frequency=1000)
+    for number in range(110):
+        cache[number] = 1
+    assert 0 not in cache
+    assert cache.evictions()["ghost_hits"] == 0
+    cache[0] = 1
+    assert cache.evictions()["ghost_hits"] == 1
+    store, place = cache.engine.place(0)
+    assert store.segment.access[store.segment.slot(place[2])] & MARKED
+    for number in range(200, 290):  # it would be gone without its mark
+        cache[number] = 1
+    assert 0 in cache
+    cache["other"] = 1  # a new key is no ghost
+    assert cache.evictions()["ghost_hits"] == 1
+
+
+def test_the_ghost_forgets_after_as_many_as_there_are(make_cache: Callable[..., Cache]) -> None:
+    cache = make_cache(max_entries=50, cull_frequency=1000, size_limit=2**27)
+    for number in range(500):
+        cache[number] = 1
+    for number in range(300):
+        cache[number] = 1
+    assert cache.evictions()["ghost_hits"] < 30
+
+
+def test_sizes_count_where_bytes_are_short(make_cache: Callable[..., Cache]) -> None:
+    def kept(weigh: bool) -> int:
+        cache = make_cache(f"weigh-{weigh}", size_limit=2**30)
+        for number in range(300):
+            large = number % 20 == 0
+            cache[number] = b"x" * (20_000 if large else 100)
+            cache.get(number)
+        policy, store = fifo(cache), cache.engine.stores[0]
+        evict([store], policy, size=100_000 * weigh, entries=0 if weigh else 5)
+        return sum(number in cache for number in range(0, 300, 20))
+
+    # One hit of a giant is not enough, where bytes are what is short.
+    assert kept(weigh=True) <= 10
+    assert kept(weigh=False) >= 14
+
+
+def test_a_new_segment_begins_with_old_entries_in_the_main_queue(
+    make_cache: Callable[..., Cache], tmp_path: Any
+) -> None:
+    cache = make_cache(max_entries=1000)
+    for number in range(1000):
+        cache[number] = 1
+    (tmp_path / "cache" / "segment").unlink()
+    cache.engine.refresh()
+    assert cache.engine.segment.hands(0)[0] == 900
