@@ -46,7 +46,7 @@ class Limits:
         self._swept_at = 0.0  # when a full cache looked for what has expired
         self._uncounted = 0  # entries added by it since it counted: others may not count theirs
         self._unlooked = [0] * len(stores)  # bytes written by it since it looked at a shard
-        self._writes = 0  # entries written by it since it looked at any
+        self._writes = 0  # entries written by it since it evicted any for their size
         self._least: int | None = None  # entries that are to be left, once too many were there
         for store in stores:
             store.limits = weakref.proxy(self)  # not a cycle: an engine goes with its last user
@@ -163,7 +163,6 @@ class Limits:
             self.budget.look(store)
             if settings["cull_limit"] and self.policy.evicts:
                 self._keep_size(store, slots)
-            self._writes = 0
 
     def _keep_entries(self, store: Store, slots: Sequence[int]) -> None:
         most = self._settings["max_entries"]
@@ -199,6 +198,7 @@ class Limits:
         if excess > 0:
             self._expire_some()
             most = max(1, self._settings["cull_limit"] * self._writes)
+            self._writes = 0
             wanted = excess + budget.limit // BATCH
             while self._evict(size=wanted, spare=(store, slots), most=most):
                 excess = budget.used() - budget.full
@@ -236,7 +236,8 @@ class Limits:
             wait=BRIEFLY,
         )
         if size:
-            self.budget.look_at_all()
+            for each in removed.stores:
+                self.budget.look(each)
         return removed.entries
 
     # Space that is given back
