@@ -85,7 +85,6 @@ class Engine:
             ]
             self._create_stores()
         self.limits = Limits(self.stores, self.settings, clock)
-        self._set_policy()
         weakref.finalize(self, self.near.flush)  # at exit as well
         if stored:
             known = self._load()
@@ -94,6 +93,7 @@ class Engine:
             self._apply_disk_settings()
             if any(self.settings[name] != value for name, value in opened.items()):
                 self.close()  # the first connections were opened with other pragmas
+        self._set_policy()
         self.configure(self.settings)
         self.limits.begin()
 
