@@ -374,7 +374,10 @@ class Store:
         admitting = self._admitting
         admitting.key, admitting.size, admitting.taken = key, 0, 0
         try:
-            stored = self.trust.sign(place, self.disk.store(value, read, key=key))
+            stored = self.disk.store(value, read, key=key)
+            if isinstance(stored[3], (bytearray, memoryview)):  # by a Disk of one's own
+                stored = (*stored[:3], bytes(stored[3]))
+            stored = self.trust.sign(place, stored)
         except BaseException:
             if admitting.taken:
                 self.segment.add(FILES, self.number, -admitting.taken)
