@@ -353,6 +353,8 @@ class Engine:
         """
         if not self.segment.lost() and not any(store.lost() for store in self.stores):
             return
+        if any(store.database.current() is not None for store in self.stores):
+            return  # this thread has an old file in use, which must not pass for the new one
         self.close()
         with directory_lock(self.directory, BRIEFLY):
             slots = self._slots(len(self.stores))
