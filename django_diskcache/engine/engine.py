@@ -24,7 +24,7 @@ from . import files, schema
 from .clock import Clock
 from .connection import Wait
 from .disk import Disk, Place, portable_hash
-from .errors import ENOVAL
+from .errors import ENOVAL, Fault
 from .eviction import REASONS, Queue, policy_type
 from .faults import FAULTS
 from .healing import BRIEFLY, create, directory_lock, quarantined, renew
@@ -105,7 +105,14 @@ class Engine:
         def chores() -> None:
             this.report()
 
+        def failed(error: Exception) -> None:
+            # Damage that only evictions meet would let the cache grow for ever. A lock that was
+            # not free is no more than a reason to go on with the next write.
+            if isinstance(error, Fault) and not this.transacting():
+                this.triage.met(error)
+
         self.near.chores = chores
+        self.limits.failed = failed
         if stored:
             known = self._load()
             opened = {n: v for n, v in self.settings.items() if n.startswith("sqlite_")}
@@ -309,6 +316,10 @@ class Engine:
                 stack.enter_context(store.transact(wait))
             yield
 
+    def transacting(self) -> bool:
+        """Whether this thread is in a transaction on any shard."""
+        return any(store.database.current() is not None for store in self.stores)
+
     def close(self) -> None:
         """Close the connections; the next call opens new ones."""
         self.near.flush()
@@ -330,7 +341,7 @@ class Engine:
         threads it takes long to get that back.
         """
         self.near.flush()
-        if self.near.bypassing() and not any(s.database.current() for s in self.stores):
+        if self.near.bypassing() and not self.transacting():
             self.near.bypass_no_more()
         self.look()
 
@@ -353,7 +364,7 @@ class Engine:
         """
         if not self.segment.lost() and not any(store.lost() for store in self.stores):
             return
-        if any(store.database.current() is not None for store in self.stores):
+        if self.transacting():
             return  # this thread has an old file in use, which must not pass for the new one
         self.close()
         with directory_lock(self.directory, BRIEFLY):

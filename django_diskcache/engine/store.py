@@ -316,8 +316,10 @@ class Store:
             size += in_file
             if type(value) is str or type(value) is bytes:
                 size += len(value)
-        with suppress(*FAULTS):  # the write is done; who comes next meets them
+        try:
             self.limits.wrote(self, slots, size, new)
+        except FAULTS as error:  # the write is done: its caller is not told
+            self.limits.failed(error)
         if abs(self.clock() - self.near.flushed) > CHORES_EVERY:
             self.near.chores()
 
