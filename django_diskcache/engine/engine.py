@@ -296,7 +296,14 @@ class Engine:
 
     def removing(self, store: Store, remove: Callable[..., T], *args: Any) -> T:
         """What `remove(*args)` returns, which takes entries from `store`: see `relief`."""
-        return removing(self.reserve, self.stores, store, self.directory, lambda: remove(*args))
+        return removing(
+            self.reserve,
+            self.stores,
+            store,
+            self.directory,
+            lambda: remove(*args),
+            self.settle,
+        )
 
     def evictions(self) -> list[dict[str, int]]:
         """What each shard has evicted since its segment was made, by reason: see `REASONS`."""

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from django_diskcache.engine import Cache, Deque, FanoutCache, Fault, Index, JSONDisk
+from django_diskcache.engine import Cache, Deque, FanoutCache, Fault, Index, JSONDisk, schema
 from tests.conftest import FakeClock
 from tests.engine.soundness import assert_sound
 
@@ -281,3 +281,24 @@ def test_a_directory_that_is_removed_in_a_transaction(tmp_path: Path) -> None:
         assert cache["after"] == 1
         assert not any(cache.faults().values())
         assert_sound(cache)
+
+
+def test_a_shard_that_is_dropped_on_a_full_disk_has_its_settings(
+    make_cache: Callable[..., Cache], tmp_path: Path
+) -> None:
+    cache = make_cache(size_limit=5_000_000, tag_index=1)
+    (store,) = cache.engine.stores
+    cache["key"] = 1
+    attempts = []
+
+    def remove() -> int:
+        attempts.append(1)
+        if len(attempts) < 3:  # neither the reserve nor shorter logs help
+            raise Fault("full", store.path, "database or disk is full", store.database.pool.epoch)
+        return len(cache)
+
+    assert cache.engine.removing(store, remove) == 0
+    assert store.database.run(schema.HAS_TAG_INDEX)
+    other = make_cache(clock=lambda: 0.0)
+    assert other.size_limit == 5_000_000
+    assert_sound(cache)
