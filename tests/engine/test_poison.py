@@ -607,3 +607,27 @@ def test_modes_that_are_there_are_left(make_cache: MakeCache, tmp_path: Path) ->
     make_cache()["key"] = pickle.dumps(1)
     assert stat.S_IMODE(directory.stat().st_mode) == 0o755
     assert stat.S_IMODE((directory / "lock").stat().st_mode) == 0o644
+
+
+@pytest.mark.parametrize("planted", ["dangling link", "pipe", "directory"])
+@pytest.mark.parametrize("end", ["", "-wal", "-shm"])
+def test_what_takes_the_place_of_a_database_is_put_aside(
+    end: str, planted: str, make_cache: MakeCache
+) -> None:
+    cache = make_cache()
+    cache["key"] = 1
+    cache.close()
+    path = Path(f"{cache.engine.stores[0].path}{end}")
+    path.unlink(missing_ok=True)
+    if planted == "dangling link":
+        path.symlink_to(path.parent / "nowhere")
+    elif planted == "pipe":
+        os.mkfifo(path)
+    else:
+        path.mkdir()
+
+    cache.set("key", 2)  # it meets what is there
+    cache.set("key", 3)
+    assert cache["key"] == 3
+    assert path.is_file()
+    assert not path.is_symlink()
