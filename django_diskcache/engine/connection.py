@@ -151,8 +151,9 @@ class Database:
         return self._generations[self._place] != self._generation
 
     def _renew(self) -> None:
-        self._generation = self._generations[self._place]
+        generation = self._generations[self._place]
         self.close()
+        self._generation = generation  # not before: others would use what is still open
         if (reopened := self._reopened()) is not None:
             reopened()
 

@@ -268,3 +268,21 @@ def test_a_finalizer_may_use_the_cache_while_its_thread_looks_for_a_connection(
         for connection in held:
             pool.give_back(connection)
         assert cache.set("key", 1)
+
+
+def test_a_new_generation_is_seen_when_the_old_connections_are_gone(
+    cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = cache.engine
+    (store,) = engine.stores
+    seen: list[bool] = []
+    close = store.database.pool.close
+
+    def watched() -> None:
+        seen.append(store.database.renewed(None))  # to other threads
+        close()
+
+    monkeypatch.setattr(store.database.pool, "close", watched)
+    engine.segment.counters[engine.segment.generation(0)] += 1
+    assert cache.get("key") is None
+    assert seen == [True]
