@@ -105,7 +105,14 @@ class Engine:
         def chores() -> None:
             this.report()
 
+        def failed(error: Exception) -> None:
+            # Damage that only evictions meet would let the cache grow for ever. A lock that was
+            # not free is no more than a reason to go on with the next write.
+            if isinstance(error, Fault) and not this.transacting():
+                this.triage.met(error)
+
         self.near.chores = chores
+        self.limits.failed = failed
         for attempt in range(shards + 1):
             try:
                 self._begin(settings, stored)
@@ -307,7 +314,14 @@ class Engine:
 
     def removing(self, store: Store, remove: Callable[..., T], *args: Any) -> T:
         """What `remove(*args)` returns, which takes entries from `store`: see `relief`."""
-        return removing(self.reserve, self.stores, store, self.directory, lambda: remove(*args))
+        return removing(
+            self.reserve,
+            self.stores,
+            store,
+            self.directory,
+            lambda: remove(*args),
+            self.settle,
+        )
 
     def evictions(self) -> list[dict[str, int]]:
         """What each shard has evicted since its segment was made, by reason: see `REASONS`."""
@@ -326,6 +340,10 @@ class Engine:
             for store in self.stores:
                 stack.enter_context(store.transact(wait))
             yield
+
+    def transacting(self) -> bool:
+        """Whether this thread is in a transaction on any shard."""
+        return any(store.database.current() is not None for store in self.stores)
 
     def close(self) -> None:
         """Close the connections; the next call opens new ones."""
@@ -348,7 +366,7 @@ class Engine:
         threads it takes long to get that back.
         """
         self.near.flush()
-        if self.near.bypassing() and not any(s.database.current() for s in self.stores):
+        if self.near.bypassing() and not self.transacting():
             self.near.bypass_no_more()
         self.look()
 
@@ -371,6 +389,8 @@ class Engine:
         """
         if not self.segment.lost() and not any(store.lost() for store in self.stores):
             return
+        if self.transacting():
+            return  # this thread has an old file in use, which must not pass for the new one
         self.close()
         with directory_lock(self.directory, BRIEFLY):
             slots = self._slots(len(self.stores))

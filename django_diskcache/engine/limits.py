@@ -9,7 +9,7 @@ just written. Removal is in batches, so that no write pays for many.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from . import eviction, maintenance, schema
@@ -37,6 +37,7 @@ class Limits:
     """Keeps `stores` within `size_limit` and `max_entries` of the settings."""
 
     policy: Policy  # set by the engine
+    failed: Callable[[Exception], object]  # as well: told of what went wrong after a write
 
     def __init__(self, stores: Sequence[Store], settings: dict[str, Any], clock: Clock) -> None:
         self._stores = stores

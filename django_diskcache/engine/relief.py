@@ -70,11 +70,17 @@ class Reserve:
 
 
 def removing(
-    reserve: Reserve, stores: Iterable[Store], store: Store, root: str, remove: Callable[[], T]
+    reserve: Reserve,
+    stores: Iterable[Store],
+    store: Store,
+    root: str,
+    remove: Callable[[], T],
+    settle: Callable[[], object],
 ) -> T:
     """What `remove` returns, which takes entries from `store`, on a full disk as well.
 
     :param root: the cache's directory
+    :param settle: is called when the shard was dropped, for what its new file has to have
     :raises Fault: when there is no space for it at all
     """
     try:
@@ -96,6 +102,8 @@ def removing(
         if fault.kind != "full" or not store.policy.evicts:
             raise
         drop(store, root, fault)
+        with suppress(*FAULTS):
+            settle()
         return remove()
 
 
