@@ -31,7 +31,7 @@ from threading import get_ident
 from typing import Any, TypeAlias, TypeVar, overload
 
 from . import faults
-from .errors import Timeout
+from .errors import Fault, Timeout
 from .pool import FORK_PATIENCE, Connection, Pool, Slot, collect_lost
 from .pool import Wait as Wait  # noqa: PLC0414  it is in the signatures of all that waits
 from .sqlite import OLDEST, sqlite3
@@ -151,8 +151,9 @@ class Database:
         return self._generations[self._place] != self._generation
 
     def _renew(self) -> None:
-        self._generation = self._generations[self._place]
+        generation = self._generations[self._place]
         self.close()
+        self._generation = generation  # not before: others would use what is still open
         if (reopened := self._reopened()) is not None:
             reopened()
 
@@ -184,6 +185,7 @@ class Database:
         if self._transactions:
             transaction = self.current()
             if transaction is not None:
+                self._check(transaction)
                 try:
                     return outcome(transaction.connection.step(sql, parameters))
                 except sqlite3.Error as error:
@@ -205,10 +207,24 @@ class Database:
         finally:
             self.pool.give_back(connection)
 
+    def _check(self, transaction: Transaction) -> None:
+        """Nothing, while the transaction goes on.
+
+        On a full disk, or after an error of it, SQLite rolls back by itself. If the caller went
+        on all the same, what follows would be committed by itself.
+
+        :raises Fault: when that has happened
+        """
+        connection = transaction.connection
+        if not connection.raw.in_transaction:
+            what = "SQLite has rolled back the transaction after an error"
+            raise Fault("other", self.path, what, connection.epoch)
+
     def run_many(self, sql: str, rows: Iterable[Sequence[Any]]) -> int:
         """How many rows the statement changed, run for each of these in the transaction."""
         transaction = self.current()
         assert transaction is not None
+        self._check(transaction)
         with faults.named(self.path, transaction.connection.epoch):
             return transaction.connection.executemany(sql, rows).rowcount
 

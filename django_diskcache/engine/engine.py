@@ -24,7 +24,7 @@ from . import files, schema
 from .clock import Clock
 from .connection import Wait
 from .disk import Disk, Place, portable_hash
-from .errors import ENOVAL
+from .errors import ENOVAL, Fault
 from .eviction import REASONS, Queue, policy_type
 from .faults import FAULTS
 from .healing import BRIEFLY, create, directory_lock, quarantined, renew
@@ -33,7 +33,7 @@ from .limits import Limits
 from .nearcache import NearCache
 from .options import DEFAULT_SETTINGS, OPTIONS, POLICIES, did_you_mean, read_settings
 from .relief import Reserve, removing
-from .segment import HITS, MISSES, POLICY, Segment, slots_for
+from .segment import HITS, MISSES, POLICY, Segment, shards_of, slots_for
 from .signing import NO_SECRETS, Secrets
 from .store import Store
 from .triage import Triage
@@ -75,7 +75,8 @@ class Engine:
         self._segment_path = os.path.join(directory, "segment")
         with directory_lock(directory):
             if sharded:
-                shards = _shards_in(directory) or self._fewer(shards)
+                known = max(_shards_in(directory), shards_of(self._segment_path))
+                shards = known or self._fewer(shards)
             slots = self._slots(shards)
             self.segment = Segment(self._segment_path, shards, slots)
             self.near = NearCache(self.segment, self.settings["near_cache_size"], clock)
@@ -97,7 +98,6 @@ class Engine:
         self.limits = Limits(self.stores, self.settings, clock)
         self.history = History(self.stores, clock)
         self.limits.budget.beside = self._beside()
-        self._set_policy()
         weakref.finalize(self, self.near.flush)  # at exit as well
         this = weakref.proxy(self)  # not a cycle: an engine goes with its last user
         self.triage = Triage(this)
@@ -105,7 +105,25 @@ class Engine:
         def chores() -> None:
             this.report()
 
+        def failed(error: Exception) -> None:
+            # Damage that only evictions meet would let the cache grow for ever. A lock that was
+            # not free is no more than a reason to go on with the next write.
+            if isinstance(error, Fault) and not this.transacting():
+                this.triage.met(error)
+
         self.near.chores = chores
+        self.limits.failed = failed
+        for attempt in range(shards + 1):
+            try:
+                self._begin(settings, stored)
+                break
+            except Fault as fault:  # damage that does not show when a database is opened
+                if fault.kind != "corrupt" or attempt == shards:
+                    raise
+                self._set_policy()
+                self.triage.met(fault)
+
+    def _begin(self, settings: Mapping[str, Any], stored: bool) -> None:
         if stored:
             known = self._load()
             opened = {n: v for n, v in self.settings.items() if n.startswith("sqlite_")}
@@ -113,7 +131,14 @@ class Engine:
             self._apply_disk_settings()
             if any(self.settings[name] != value for name, value in opened.items()):
                 self.close()  # the first connections were opened with other pragmas
-        self.configure(self.settings)
+        self._set_policy()
+        self.configure(self.settings, save=False)
+        try:
+            self._save(self.settings)
+        except Fault as fault:  # on a full disk, say: what is there can be read all the same
+            if fault.kind == "corrupt":
+                raise
+            self.triage.say(fault)
         self.limits.begin()
 
     def _beside(self) -> int:
@@ -289,7 +314,14 @@ class Engine:
 
     def removing(self, store: Store, remove: Callable[..., T], *args: Any) -> T:
         """What `remove(*args)` returns, which takes entries from `store`: see `relief`."""
-        return removing(self.reserve, self.stores, store, self.directory, lambda: remove(*args))
+        return removing(
+            self.reserve,
+            self.stores,
+            store,
+            self.directory,
+            lambda: remove(*args),
+            self.settle,
+        )
 
     def evictions(self) -> list[dict[str, int]]:
         """What each shard has evicted since its segment was made, by reason: see `REASONS`."""
@@ -308,6 +340,10 @@ class Engine:
             for store in self.stores:
                 stack.enter_context(store.transact(wait))
             yield
+
+    def transacting(self) -> bool:
+        """Whether this thread is in a transaction on any shard."""
+        return any(store.database.current() is not None for store in self.stores)
 
     def close(self) -> None:
         """Close the connections; the next call opens new ones."""
@@ -330,7 +366,7 @@ class Engine:
         threads it takes long to get that back.
         """
         self.near.flush()
-        if self.near.bypassing() and not any(s.database.current() for s in self.stores):
+        if self.near.bypassing() and not self.transacting():
             self.near.bypass_no_more()
         self.look()
 
@@ -353,6 +389,8 @@ class Engine:
         """
         if not self.segment.lost() and not any(store.lost() for store in self.stores):
             return
+        if self.transacting():
+            return  # this thread has an old file in use, which must not pass for the new one
         self.close()
         with directory_lock(self.directory, BRIEFLY):
             slots = self._slots(len(self.stores))
@@ -383,7 +421,7 @@ def _shards_in(directory: str) -> int:
         int(name)
         for name in os.listdir(directory)
         if SHARD_NAME.fullmatch(name)
-        and os.path.exists(os.path.join(directory, name, files.DATABASE))
+        and os.path.lexists(os.path.join(directory, name, files.DATABASE))
     ]
     return max(numbers, default=-1) + 1
 

@@ -16,8 +16,9 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from .errors import Fault, Timeout
 from .sqlite import sqlite3
@@ -70,6 +71,8 @@ def kind_of(error: BaseException, path: str) -> str | None:
                 return kind
         if "unable to open" in text or "readonly" in text:
             return _kind_of_refusal(path)
+        if _displaced(path):
+            return "corrupt"
         return _CODES.get(getattr(error, "sqlite_errorcode", 0), "other")
     if isinstance(error, sqlite3.Error):
         return "corrupt"  # a broken constraint, say: our statements keep all of them
@@ -80,9 +83,16 @@ def _kind_of_refusal(path: str) -> str:
     """SQLite was not let, and does not say why."""
     if not os.path.exists(path):
         return "lost"
-    if any(os.path.isdir(path + suffix) for suffix in ("", "-wal", "-shm", "-journal")):
-        return "corrupt"
-    return "denied"
+    return "corrupt" if _displaced(path) else "denied"
+
+
+def _displaced(path: str) -> bool:
+    """Whether a directory, a link or a pipe stands where SQLite has a file."""
+    for suffix in ("", "-wal", "-shm", "-journal"):
+        with suppress(OSError):
+            if not stat.S_ISREG(os.lstat(path + suffix).st_mode):
+                return True
+    return False
 
 
 def fault(error: BaseException, path: str, epoch: int | None = None) -> BaseException:

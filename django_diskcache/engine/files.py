@@ -75,7 +75,9 @@ def refuse_link(path: str) -> None:
 
 
 def create(path: str, flags: int = os.O_RDWR) -> int:
-    """A descriptor of the file, which is made if there is none; a link there is removed.
+    """A descriptor of the file, which is made if there is none.
+
+    A link in its place is removed, a directory gets another name.
 
     :raises OSError: when it cannot be opened
     """
@@ -83,9 +85,12 @@ def create(path: str, flags: int = os.O_RDWR) -> int:
     try:
         descriptor = os.open(path, flags, ONLY_OURS)
     except OSError as error:
-        if error.errno not in (errno.ELOOP, errno.EMLINK):
+        if error.errno == errno.EISDIR:
+            os.rename(path, f"{path}.{secrets.token_hex(4)}")
+        elif error.errno in (errno.ELOOP, errno.EMLINK):
+            os.unlink(path)
+        else:
             raise
-        os.unlink(path)
         descriptor = os.open(path, flags, ONLY_OURS)
     info = os.fstat(descriptor)
     if info.st_size == 0 and info.st_mode & 0o777 & ~ONLY_OURS == 0:  # just made, or as good

@@ -52,7 +52,7 @@ class Guarded:
 
     def _absorbed(self, error: Exception) -> bool:
         """Take care of a fault; whether the caller is not to see it."""
-        if any(store.database.current() is not None for store in self._engine.stores):
+        if self._engine.transacting():
             return False
         if isinstance(error, self.cares):
             self._engine.triage.met(error)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from . import faults, schema
 from .clock import Clock
 from .connection import Rows
+from .disk import INT64_MAX
 from .segment import (
     EVICTED_ENTRIES,
     EVICTED_SIZE,
@@ -148,7 +149,8 @@ def _counted(segment: Segment) -> tuple[int, ...]:
     """What was counted since the segment was made, whatever was reset since."""
     size = segment.shards * STRIPES
     counters = segment.counters
-    return tuple(
+    totals = (
         sum(sum(counters[first * size : end * size]) for first, end in kinds)
         for kinds in COUNTED
     )
+    return tuple(min(max(total, 0), INT64_MAX) for total in totals)  # it may be damaged

@@ -356,7 +356,11 @@ class KeyedCache(Guarded):
             arguments = (store, entries, expire, tag, self._wait(retry))
             stored = self._safely(False, _store_all_that_fit, *arguments)
             if stored is None:  # one is too large: each for itself, then
-                failed += [k for k, _ in places if not self.set(k, items[k], expire, tag=tag)]
+                failed += [
+                    key
+                    for key, _ in places
+                    if not self.set(key, items[key], expire, tag=tag, retry=retry)
+                ]
             elif not stored:
                 failed += [key for key, _ in places]
         return failed

@@ -91,11 +91,12 @@ class NearCache:
 
     def attach(self, segment: Segment) -> None:
         """Forget everything and go by this segment from now on."""
-        self._segment = segment
-        self._stamps = segment.stamps
-        # Hits of each shard, then misses. The interpreter's lock makes `+=` on one whole.
-        self.counts = [0] * (2 * segment.shards)
-        self.clear()
+        with self._lock:
+            self.clear()
+            self._segment = segment
+            self._stamps = segment.stamps
+            # Hits of each shard, then misses. The interpreter's lock makes `+=` on one whole.
+            self.counts = [0] * (2 * segment.shards)
 
     def get(self, key: Any) -> Any:
         """The value, ENOVAL for a key known to be missing, or UNKNOWN: look in the store."""
@@ -212,8 +213,8 @@ class NearCache:
         with self._lock:
             for key, slot, stamp, now, due, value, loads in items:
                 size = getsizeof(value) + getsizeof(key) + OVERHEAD
-                if size * LARGEST > budget:
-                    continue
+                if size * LARGEST > budget or slot >= len(self._stamps):
+                    continue  # or it was read by another segment, with more slots
                 latest = now + MAX_AGE
                 end = latest if due is None or due > latest else due
                 # The first hits of bytes to load, or of anything under such a policy, look

@@ -53,8 +53,10 @@ class Connection:
 
     def close(self) -> None:
         """Give up the slot as well."""
-        self.slot.taken = False
-        self.raw.close()
+        try:
+            self.raw.close()
+        finally:
+            self.slot.taken = False  # not before: a fork waits for the last one to be closed
 
     def roll_back(self) -> None:
         """End a transaction that is open, if there is one."""
@@ -85,7 +87,8 @@ class Pool:
         self._waiting = False  # perhaps somebody waits for one to come back
         self._forking = False
         self._useless = False  # in a child that inherited a connection in use
-        self._lock = threading.Lock()
+        # A finalizer or a signal handler may use the cache while its own thread has it.
+        self._lock = threading.RLock()
         self._returned = threading.Condition(self._lock)
         self._finalizer = weakref.finalize(self, _close_all, self.idle)
 
@@ -195,7 +198,7 @@ class Pool:
         _keep_for_ever([*self.idle, *others])
         self.idle.clear()
         self._slots = []
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._returned = threading.Condition(self._lock)
         self._forking = self._waiting = False
         self.epoch += 1

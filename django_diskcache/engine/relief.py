@@ -22,7 +22,7 @@ from .store import Store
 T = TypeVar("T")
 
 NAME = "reserve"
-FEWEST = 2**16  # bytes
+FEWEST = 2**17  # bytes
 SHARE = 16  # of what is free on the disk, it takes at most this fraction
 
 
@@ -70,11 +70,17 @@ class Reserve:
 
 
 def removing(
-    reserve: Reserve, stores: Iterable[Store], store: Store, root: str, remove: Callable[[], T]
+    reserve: Reserve,
+    stores: Iterable[Store],
+    store: Store,
+    root: str,
+    remove: Callable[[], T],
+    settle: Callable[[], object],
 ) -> T:
     """What `remove` returns, which takes entries from `store`, on a full disk as well.
 
     :param root: the cache's directory
+    :param settle: is called when the shard was dropped, for what its new file has to have
     :raises Fault: when there is no space for it at all
     """
     try:
@@ -83,6 +89,10 @@ def removing(
         if fault.kind != "full" or store.database.current() is not None:
             raise
     reserve.give_up()
+    # What it frees is for this first: a checkpoint would take all of it to make the database
+    # larger, and may still not be done.
+    with suppress(*FAULTS):
+        return remove()
     for each in (store, *(other for other in stores if other is not store)):
         with suppress(*FAULTS):
             maintenance.checkpoint(each)
@@ -92,6 +102,8 @@ def removing(
         if fault.kind != "full" or not store.policy.evicts:
             raise
         drop(store, root, fault)
+        with suppress(*FAULTS):
+            settle()
         return remove()
 
 

@@ -192,16 +192,19 @@ QUEUE_BACK = """
     SELECT key FROM cache WHERE raw = 1 AND key > ? AND key < ? ORDER BY key DESC LIMIT 1
 """
 
+# Bytes of an entry. Bounded: a row that others wrote may hold anything, and a sum may overflow.
+BYTES = "MAX(0, MIN(CAST(size AS INTEGER), 1 << 40))"
+
 # Removal in batches. Each returns (id, filename, size); the largest id is the next cursor.
-REMOVE_EXPIRED = """
+REMOVE_EXPIRED = f"""
     DELETE FROM cache WHERE id IN (
         SELECT id FROM cache WHERE id > ? AND expire <= ? ORDER BY id LIMIT ?
-    ) RETURNING id, filename, size
+    ) RETURNING id, filename, {BYTES}
 """
-REMOVE_TAGGED = """
+REMOVE_TAGGED = f"""
     DELETE FROM cache WHERE id IN (
         SELECT id FROM cache WHERE id > ? AND tag = ? ORDER BY id LIMIT ?
-    ) RETURNING id, filename, size
+    ) RETURNING id, filename, {BYTES}
 """
 # The sweep looks at a window of rows and takes the write lock only when one has expired.
 SWEEP_WINDOW = """
@@ -209,9 +212,9 @@ SWEEP_WINDOW = """
         SELECT id, expire FROM cache WHERE id > ? ORDER BY id LIMIT ?
     )
 """
-SWEEP = (
-    "DELETE FROM cache WHERE id > ? AND id <= ? AND expire <= ? RETURNING id, filename, size"
-)
+SWEEP = f"""
+    DELETE FROM cache WHERE id > ? AND id <= ? AND expire <= ? RETURNING id, filename, {BYTES}
+"""
 FILENAMES = "SELECT filename FROM cache WHERE filename IS NOT NULL"
 CLEAR = "DELETE FROM cache"
 
@@ -222,8 +225,6 @@ ID_BOUNDS = "SELECT (SELECT MIN(id) FROM cache), (SELECT MAX(id) FROM cache)"
 EVICTABLE = (
     f"NOT (mode & {PINNED} = {PINNED} AND mode BETWEEN 0 AND {(1 << MODE_BITS + 32) - 1})"
 )
-# Bounded: a row that others wrote may hold anything, and a sum may overflow.
-BYTES = "MAX(0, MIN(CAST(size AS INTEGER), 1 << 48))"
 WINDOW = f"""
     SELECT id, {KEY}, store_time + 0.0, expire + 0.0, {BYTES} FROM cache
     WHERE id > ? AND {EVICTABLE} ORDER BY id LIMIT ?

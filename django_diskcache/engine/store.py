@@ -316,8 +316,10 @@ class Store:
             size += in_file
             if type(value) is str or type(value) is bytes:
                 size += len(value)
-        with suppress(*FAULTS):  # the write is done; who comes next meets them
+        try:
             self.limits.wrote(self, slots, size, new)
+        except FAULTS as error:  # the write is done: its caller is not told
+            self.limits.failed(error)
         if abs(self.clock() - self.near.flushed) > CHORES_EVERY:
             self.near.chores()
 
@@ -374,7 +376,10 @@ class Store:
         admitting = self._admitting
         admitting.key, admitting.size, admitting.taken = key, 0, 0
         try:
-            stored = self.trust.sign(place, self.disk.store(value, read, key=key))
+            stored = self.disk.store(value, read, key=key)
+            if isinstance(stored[3], (bytearray, memoryview)):  # by a Disk of one's own
+                stored = (*stored[:3], bytes(stored[3]))
+            stored = self.trust.sign(place, stored)
         except BaseException:
             if admitting.taken:
                 self.segment.add(FILES, self.number, -admitting.taken)

@@ -15,7 +15,7 @@ from typing import Any
 
 from . import files, schema
 from .connection import Database
-from .disk import GARBAGE, MODE_PICKLE, MODE_SIGNED, PINNED, Disk, Place, Stored
+from .disk import GARBAGE, MODE_PICKLE, MODE_SIGNED, NATIVE, PINNED, Disk, Place, Stored
 from .errors import Foreign, Unreadable
 from .integrity import MODE_BITS, MODES, seal_of, seal_of_file
 from .serializers import MODE_JSON, MODE_MSGPACK
@@ -97,17 +97,17 @@ class Trust:
         """
         signer = self.signer
         size, mode, filename, value = stored
+        noted = vars(self._filed)  # taken in any case: the next file is none of these
+        crc, pickled = noted.pop("crc", None), noted.pop("pickled", None)
         if signer is None or mode != MODE_PICKLE:
-            if filename is None:
-                seal = seal_of(value, place[2])
-            else:
-                crc = vars(self._filed).pop("crc", None)
+            if filename is not None:
                 seal = 0 if crc is None else seal_of_file(crc, place[2])
+            else:  # a Disk of one's own may have anything that SQLite takes
+                seal = seal_of(value, place[2]) if type(value) in NATIVE else 0
             return size, mode | seal << MODE_BITS, filename, value
         if filename is None:
             signature = signer.sign(place[0], place[1], MODE_SIGNED, value)
             return size, MODE_SIGNED, None, signature + value
-        pickled = vars(self._filed).pop("pickled", None)
         if pickled is None:
             self.disk.remove(filename)
             raise TypeError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from django_diskcache.engine import Cache, FanoutCache, Timeout
 from django_diskcache.engine.sqlite import sqlite3
+from tests import locking
 
 
 @pytest.fixture
@@ -95,3 +97,20 @@ def test_what_follows_a_commit_is_all_done(tmp_path: Path) -> None:
         cache["key"] = 1
     assert done == [1, 2]
     assert cache["key"] == 1
+
+
+def test_set_many_of_which_one_is_too_large_waits_when_told_to(tmp_path: Path) -> None:
+    with Cache(tmp_path, timeout=0.01, size_limit=2_000_000) as cache:
+        failed: list[list[Any]] = []
+        items = {"large": b"x" * 3_000_000, "small": 1}
+        with locking.locked(cache.engine) as release:
+            writer = threading.Thread(
+                target=lambda: failed.append(cache.set_many(items, retry=True))
+            )
+            writer.start()
+            writer.join(0.2)
+            assert writer.is_alive()
+            release()
+        writer.join()
+        assert failed == [["large"]]
+        assert cache["small"] == 1

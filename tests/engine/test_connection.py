@@ -237,3 +237,52 @@ def test_a_closed_pool_takes_back_what_was_borrowed(cache: Cache) -> None:
     assert database.opened == 0
     assert cache["key"] == 1
     assert database.opened == 1
+
+
+def test_a_finalizer_may_use_the_cache_while_its_thread_looks_for_a_connection(
+    tmp_path: Path,
+) -> None:
+    seen: list[object] = []
+
+    class Last:
+        def __init__(self, cache: Cache) -> None:
+            self.itself = self
+            self.cache = cache
+
+        def __del__(self) -> None:
+            seen.append(self.cache.set("last", 1, retry=False))
+
+    with FanoutCache(tmp_path, shards=1, timeout=0.05) as cache:
+        pool = cache.engine.stores[0].database.pool
+        held = [pool.borrow(None, True) for _ in range(pool.limit)]
+
+        def look() -> None:
+            Last(cache)  # garbage, found when all connections are in use
+            seen.append(cache.get("key", "nothing"))
+
+        thread = threading.Thread(target=look, daemon=True)
+        thread.start()
+        thread.join(60)
+        assert not thread.is_alive()
+        assert seen == [False, "nothing"]
+        for connection in held:
+            pool.give_back(connection)
+        assert cache.set("key", 1)
+
+
+def test_a_new_generation_is_seen_when_the_old_connections_are_gone(
+    cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = cache.engine
+    (store,) = engine.stores
+    seen: list[bool] = []
+    close = store.database.pool.close
+
+    def watched() -> None:
+        seen.append(store.database.renewed(None))  # to other threads
+        close()
+
+    monkeypatch.setattr(store.database.pool, "close", watched)
+    engine.segment.counters[engine.segment.generation(0)] += 1
+    assert cache.get("key") is None
+    assert seen == [True]

@@ -243,3 +243,46 @@ def test_an_add_that_fails_copies_no_file(tmp_path: Path) -> None:
         assert cache.add("other", source, read=True)
         assert source.tell() == 100
         assert_sound(cache)
+
+
+class Verbatim(Disk):
+    """Values as whatever SQLite takes, and files of its own."""
+
+    def store(self, value: Any, read: bool, key: Any = UNKNOWN) -> Any:
+        if not isinstance(value, dict):
+            return super().store(value, read, key=key)
+        if "file" in value:
+            name, path = self.filename(key, value)
+            Path(path).parent.mkdir(exist_ok=True)
+            Path(path).write_bytes(value["file"])
+            return len(value["file"]), 2, name, None
+        return 0, 16, None, value["row"]
+
+    def fetch(self, mode: int, filename: str | None, value: Any, read: bool) -> Any:
+        return value if mode == 16 else super().fetch(mode, filename, value, read)
+
+
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [(memoryview(b"ab"), b"ab"), (bytearray(b"ab"), b"ab"), (None, None), (True, 1), (2, 2)],
+)
+def test_a_disk_may_store_what_sqlite_takes(
+    make_cache: Callable[..., Cache], given: Any, found: Any
+) -> None:
+    cache = make_cache(disk=Verbatim)
+    assert cache.set("key", {"row": given})
+    assert cache.get("key") == found
+    assert_sound(cache)
+
+
+@pytest.mark.parametrize("secret", [None, "secret"])
+def test_nothing_is_kept_of_a_value_file_that_was_stored(
+    make_cache: Callable[..., Cache], secret: str | None
+) -> None:
+    cache = make_cache(disk=Verbatim, disk_min_file_size=10, secret=secret)
+    cache.set("pickle", ["x" * 100])
+    assert vars(cache.disk.filed) == {}
+    # Nor is it taken for the checksum of a file that the Disk writes itself.
+    cache.set("own", {"file": b"content"})
+    assert cache.get("own") == b"content"
+    assert_sound(cache)

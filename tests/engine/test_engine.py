@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from django_diskcache.engine import Cache, Deque, FanoutCache, Index, JSONDisk
+from django_diskcache.engine import Cache, Deque, FanoutCache, Fault, Index, JSONDisk, schema
 from tests.conftest import FakeClock
 from tests.engine.soundness import assert_sound
 
@@ -248,4 +248,59 @@ def test_many_writes_in_one_transaction_over_shards(
         cache[number] = "y" * 20_000
 
     assert all(cache[number] == "y" * 20_000 for number in (18, 19))
+    assert_sound(cache)
+
+
+def test_what_follows_an_error_in_a_transaction_is_not_stored(cache: Cache) -> None:
+    cache["before"] = 1
+    (store,) = cache.engine.stores
+    with pytest.raises(Fault, match="rolled back"), cache.transact():
+        cache["first"] = 1
+        transaction = store.database.current()
+        assert transaction is not None
+        transaction.connection.execute("PRAGMA max_page_count=1")  # there is no more room
+        with pytest.raises(Fault, match="full"):
+            cache["large"] = "x" * 20_000
+        cache["second"] = 1
+    assert set(cache) == {"before"}
+    assert len(cache) == 1
+    assert_sound(cache)
+
+
+def test_a_directory_that_is_removed_in_a_transaction(tmp_path: Path) -> None:
+    directory = tmp_path / "cache"
+    with Cache(str(directory)) as cache:
+        with cache.transact():
+            cache["inside"] = 1
+            shutil.rmtree(directory)
+            cache.engine.refresh()  # not now
+            assert cache["inside"] == 1
+        cache.engine.refresh()
+        assert list(cache) == []
+        assert cache.set("after", 1)
+        assert cache["after"] == 1
+        assert not any(cache.faults().values())
+        assert_sound(cache)
+
+
+def test_a_shard_that_is_dropped_on_a_full_disk_has_its_settings(
+    make_cache: Callable[..., Cache], tmp_path: Path
+) -> None:
+    cache = make_cache(size_limit=5_000_000, tag_index=1)
+    (store,) = cache.engine.stores
+    cache["key"] = 1
+    attempts = []
+
+    def remove() -> int:
+        attempts.append(1)
+        if len(attempts) < 3:  # neither the reserve nor shorter logs help
+            raise Fault(
+                "full", store.path, "database or disk is full", store.database.pool.epoch
+            )
+        return len(cache)
+
+    assert cache.engine.removing(store, remove) == 0
+    assert store.database.run(schema.HAS_TAG_INDEX)
+    other = make_cache(clock=lambda: 0.0)
+    assert other.size_limit == 5_000_000
     assert_sound(cache)

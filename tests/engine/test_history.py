@@ -199,3 +199,16 @@ def test_it_survives_a_restart(
     request(made, hits=6)
     again = make_fanout(statistics=1, stored=False)
     assert active(engine_of(again).history.traffic(HOUR, MINUTE)) == {0: (6, 0)}
+
+
+def test_counters_of_nonsense_do_not_end_a_request_with_an_error(
+    made: FanoutCache, clock: FakeClock
+) -> None:
+    counters = engine_of(made).segment.counters
+    counters[:] = memoryview((2**63 - 1).to_bytes(8, "little") * len(counters)).cast("q")
+    engine_of(made).close()  # as when the generation has changed, which is among them
+    request(made)
+    made["key"] = 2
+    clock.advance(MINUTE)
+    request(made, hits=1)
+    assert rows(made, MINUTE)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from django_diskcache.engine import Cache, FanoutCache
+from django_diskcache.engine import Cache, FanoutCache, maintenance
 from django_diskcache.engine.budget import log_bytes
+from tests.engine.soundness import assert_sound
 
 
 class FakeClock:
@@ -80,3 +83,31 @@ def test_a_transaction_over_all_shards_of_a_full_cache(tmp_path: Path) -> None:
                 cache.set((step, number), b"x" * 3000)
     assert (59, 39) in cache
     assert cache.check() == []
+
+
+DAMAGE = """
+import sys
+with open(sys.argv[1], "r+b") as file:
+    data = file.read()
+    for start in range(0, len(data), 2048):
+        page = data[start : start + 2048]
+        if page[0] == 13 and b"old-0100" in page and b"xxxx" in page:  # of the table, not an index
+            file.seek(start)
+            file.write(b"*" * 2048)
+"""
+
+
+def test_damage_that_only_evictions_meet(tmp_path: Path) -> None:
+    limit = 2_000_000
+    with Cache(tmp_path, size_limit=limit) as cache:
+        for number in range(300):
+            cache[f"old-{number:04}"] = "x" * 1000
+        (store,) = cache.engine.stores
+        maintenance.checkpoint(store)
+        subprocess.run([sys.executable, "-c", DAMAGE, store.path], check=True)
+        cache.close()
+        for number in range(4000):
+            assert cache.set(f"new-{number:04}", "x" * 1000)
+        assert cache.faults()["corrupt"] == 1
+        assert cache.volume() < limit
+        assert_sound(cache)

@@ -446,3 +446,10 @@ def test_a_fork_keeps_the_near_cache_and_its_coherence(tmp_path: Path) -> None:
     os.close(here)
     os.close(there)
     assert cache["key"] == "child"
+
+
+def test_what_was_read_by_a_larger_segment_is_not_remembered(cache: Cache) -> None:
+    near, segment = cache.engine.near, cache.engine.segment
+    near.put("key", segment.slots, 0, cache.engine.clock(), None, "value", None)
+    assert near.get("key") is UNKNOWN
+    assert cache.get("key") is None

@@ -607,3 +607,61 @@ def test_modes_that_are_there_are_left(make_cache: MakeCache, tmp_path: Path) ->
     make_cache()["key"] = pickle.dumps(1)
     assert stat.S_IMODE(directory.stat().st_mode) == 0o755
     assert stat.S_IMODE((directory / "lock").stat().st_mode) == 0o644
+
+
+@pytest.mark.parametrize("planted", ["dangling link", "pipe", "directory"])
+@pytest.mark.parametrize("end", ["", "-wal", "-shm"])
+def test_what_takes_the_place_of_a_database_is_put_aside(
+    end: str, planted: str, make_cache: MakeCache
+) -> None:
+    cache = make_cache()
+    cache["key"] = 1
+    cache.close()
+    path = Path(f"{cache.engine.stores[0].path}{end}")
+    path.unlink(missing_ok=True)
+    if planted == "dangling link":
+        path.symlink_to(path.parent / "nowhere")
+    elif planted == "pipe":
+        os.mkfifo(path)
+    else:
+        path.mkdir()
+
+    cache.set("key", 2)  # it meets what is there
+    cache.set("key", 3)
+    assert cache["key"] == 3
+    assert path.is_file()
+    assert not path.is_symlink()
+
+
+@pytest.mark.parametrize("size", ["'large'", "x'00'", "1e300", str(2**62), str(-(2**62))])
+def test_sizes_of_nonsense_do_not_keep_rows_from_being_removed(
+    size: str, make_cache: MakeCache, clock: FakeClock
+) -> None:
+    cache = make_cache(size_limit=1_500_000)
+    (store,) = cache.engine.stores
+
+    def fill(name: str, expire: float | None = None) -> None:
+        for number in range(100):
+            cache.set((name, number), "x" * 1000, expire)
+        store.database.run(f"UPDATE cache SET size = {size}")
+
+    fill("swept", expire=1)
+    clock.advance(2)
+    fill("expired", expire=1)  # these writes sweep
+    clock.advance(2)
+    cache.expire()
+    assert len(cache) == 0
+    fill("evicted")
+    for number in range(2000):
+        assert cache.set(number, "x" * 1000)
+    assert len(cache) < 1500
+
+
+def test_a_directory_in_place_of_the_lock(make_cache: MakeCache) -> None:
+    cache = make_cache()
+    lock = Path(cache.directory, "lock")
+    lock.unlink()
+    lock.mkdir()
+    Path(cache.directory, "segment").unlink()
+    cache.engine.refresh()  # it takes the lock
+    assert lock.is_file()
