@@ -23,6 +23,7 @@ T = TypeVar("T")
 
 NAME = "reserve"
 FEWEST = 2**17  # bytes
+VACUUM = 64  # pages given back with each removal
 SHARE = 16  # of what is free on the disk, it takes at most this fraction
 
 
@@ -35,12 +36,14 @@ class Reserve:
 
     def __init__(self, directory: str, size: int) -> None:
         self.path = os.path.join(directory, NAME)
+        self.given_up = False  # the disk is full, or was a second ago
         self.size = max(size, FEWEST)
 
     def keep(self) -> None:
         """Have it, if there is space for it: a small part of what is free."""
         with suppress(OSError):
-            if os.path.exists(self.path):
+            self.given_up = not os.path.exists(self.path)
+            if not self.given_up:
                 return
             disk = os.statvfs(os.path.dirname(self.path))
             size = min(self.size, disk.f_bavail * disk.f_frsize // SHARE)
@@ -50,6 +53,7 @@ class Reserve:
             try:
                 os.fchmod(descriptor, files.ONLY_OURS)  # whatever the umask
                 os.posix_fallocate(descriptor, 0, size)
+                self.given_up = False
             except (AttributeError, OSError):
                 os.remove(self.path)  # half of one is of no use
             finally:
@@ -65,6 +69,7 @@ class Reserve:
 
     def give_up(self) -> None:
         """Free its space."""
+        self.given_up = True
         with suppress(OSError):
             os.remove(self.path)
 
@@ -84,7 +89,10 @@ def removing(
     :raises Fault: when there is no space for it at all
     """
     try:
-        return remove()
+        result = remove()
+        if reserve.given_up:
+            _give_back(store)
+        return result
     except Fault as fault:
         if fault.kind != "full" or store.database.current() is not None:
             raise
@@ -105,6 +113,16 @@ def removing(
         with suppress(*FAULTS):
             settle()
         return remove()
+
+
+def _give_back(store: Store) -> None:
+    """Give the disk what was removed: there is nothing else to store anything in."""
+    if store.database.current() is not None:
+        return
+    with suppress(*FAULTS):
+        maintenance.checkpoint(store)
+        maintenance.vacuum(store, VACUUM)
+        maintenance.checkpoint(store)
 
 
 def drop(store: Store, root: str, fault: Fault) -> None:

@@ -81,11 +81,10 @@ def _restore_in_place(directory: Path, before: Path) -> None:
 
 
 def _databases_replaced(directory: Path, before: Path) -> None:
-    """Only the databases are from the backup; the segment stays."""
-    for path in sorted(directory.glob("0*/cache.sqlite3*")):
-        path.unlink()
-    for path in sorted(before.glob("0*/cache.sqlite3*")):
-        shutil.copy(path, directory / path.relative_to(before))
+    """The databases are from the backup, and their value files; the segment stays."""
+    for path in sorted(directory.glob("0*")):
+        shutil.rmtree(path)
+        shutil.copytree(before / path.name, path)
 
 
 def _one_shard_removed(directory: Path, before: Path) -> None:

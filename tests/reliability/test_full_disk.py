@@ -7,7 +7,7 @@ cannot give the page kills the process, which a test survives and can tell.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from django_diskcache import Deque, FanoutCache
+from django_diskcache import Deque, FanoutCache, Fault
 
 from .faces import KEYS, Watch, open_django, read_all
 from .places import ext4, fill, free_bytes, tmpfs
@@ -41,13 +41,14 @@ def _small(disk: Path, **options: Any) -> Any:
     return open_django(disk / "cache", shards=2, size_limit=2**28, **options)
 
 
-def _store_until_full(cache: Any, watch: Watch) -> int:
+def _store_until_full(cache: Any, watch: Watch, timeout: float | None = None) -> int:
     """Set ever new keys until sets are refused for a while; how many were stored."""
     random = Random(1)
     stored = refused = 0
     for number in range(MOST):
         length = random.choice((10, 500, 3000, 20_000))
-        fine = watch.call(cache.set, f"more-{number}", some_text(random, length), tag="more")
+        text = some_text(random, length)
+        fine = watch.call(cache.set, f"more-{number}", text, timeout, tag="more")
         stored += bool(fine)
         refused = 0 if fine else refused + 1
         if refused >= 20:
@@ -102,10 +103,7 @@ FREEING: dict[str, Callable[[Any], object]] = {
 def _free(disk: Path, name: str) -> list[str]:
     watch = Watch()
     cache = _small(disk)
-    _store_until_full(cache, watch)
-    if name == "expire":
-        for number in range(MOST):
-            watch.call(cache.touch, f"more-{number}", 3600)
+    _store_until_full(cache, watch, 3600)
     fill(disk)
     entries = len(cache)
     assert entries > 10
@@ -176,29 +174,35 @@ def test_a_new_process_reads_on_a_full_disk(disk: Path) -> None:
     assert in_child(_open_again, disk) == []
 
 
-def _collect(disk: Path) -> tuple[int, int]:
+def _collect(disk: Path) -> None:
     deque = Deque(directory=str(disk / "deque"))
     appended = 0
-    with pytest.raises(Exception, match=r"full|space|corrupt|disk"):
+    with pytest.raises(Fault):
         for _ in range(MOST):
             deque.append([appended, "x" * 3000])
             appended += 1
-    fill(disk)
-    with pytest.raises(Exception, match=r"full|space|corrupt|disk"):
+    filler = fill(disk)
+    with pytest.raises(Fault):
         for _ in range(MOST):
             deque.append([appended, "x" * 3000])
             appended += 1
     assert [item[0] for item in deque] == list(range(appended))
-    for _ in range(appended // 2):
-        deque.popleft()
-    deque.append([appended, ""])
-    assert deque[-1] == [appended, ""]
-    return appended, len(deque)
+    popped = 0
+    with suppress(Fault):  # as far as the reserve goes, which may be nowhere
+        for _ in range(appended // 2):
+            assert deque.popleft()[0] == popped
+            popped += 1
+    assert [item[0] for item in deque] == list(range(popped, appended))
+    filler.unlink()
+    (disk / "deque" / "reserve").unlink(missing_ok=True)
+    with suppress(Fault):  # the disk is hardly larger than the log of the collection
+        deque.append([appended, ""])
+        appended += 1
+    assert [item[0] for item in deque] == list(range(popped, appended))
 
 
 def test_a_deque_raises_and_keeps_what_it_acknowledged(disk: Path) -> None:
-    appended, left = in_child(_collect, disk)
-    assert left == appended - appended // 2 + 1
+    in_child(_collect, disk)
 
 
 def _plain(disk: Path) -> list[str]:
