@@ -116,6 +116,17 @@ def test_blocks_that_do_not_run_are_counted() -> None:
     assert sum(not block.runs for page in PAGES for block in blocks(page)) == NOT_RUN
 
 
+def test_the_links_of_the_readme_lead_to_files_and_headings() -> None:
+    links = re.findall(r"\]\(([^)\s:]+)\)", (ROOT / "README.md").read_text())
+    assert len(links) > 10
+    for link in links:
+        name, _, anchor = link.partition("#")
+        assert (ROOT / name).exists(), link
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", (ROOT / name).read_text(), re.MULTILINE)
+            assert anchor in {h.lower().replace(" ", "-") for h in headings}, link
+
+
 def test_a_false_claim_is_noticed(tmp_path: Path) -> None:
     with pytest.raises(AssertionError, match="line 2"):
         run(Block("\n1 + 1  # -> 3\n", 0, True), "page", {}, str)
