@@ -245,7 +245,7 @@ def test_a_finalizer_may_use_the_cache_while_its_thread_looks_for_a_connection(
     seen: list[object] = []
 
     class Last:
-        def __init__(self, cache: Cache) -> None:
+        def __init__(self, cache: FanoutCache) -> None:
             self.itself = self
             self.cache = cache
 

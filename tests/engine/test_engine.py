@@ -294,7 +294,9 @@ def test_a_shard_that_is_dropped_on_a_full_disk_has_its_settings(
     def remove() -> int:
         attempts.append(1)
         if len(attempts) < 3:  # neither the reserve nor shorter logs help
-            raise Fault("full", store.path, "database or disk is full", store.database.pool.epoch)
+            raise Fault(
+                "full", store.path, "database or disk is full", store.database.pool.epoch
+            )
         return len(cache)
 
     assert cache.engine.removing(store, remove) == 0

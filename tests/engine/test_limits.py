@@ -91,7 +91,7 @@ with open(sys.argv[1], "r+b") as file:
     data = file.read()
     for start in range(0, len(data), 2048):
         page = data[start : start + 2048]
-        if page[0] == 13 and b"old-0100" in page and b"xxxx" in page:  # of the table, not an index
+        if page[0] == 13 and b"old-0100" in page and b"xxxx" in page:  # no index
             file.seek(start)
             file.write(b"*" * 2048)
 """
