@@ -25,7 +25,7 @@ from .sqlite import sqlite3
 
 KINDS = ("locked", "full", "corrupt", "denied", "lost", "other")
 FAULTS = (Timeout, Fault)
-# What a call of SQLite raises. A message of it may quote damaged bytes of a schema, which Python
+# What a call of SQLite raises. Its messages may quote damaged bytes of a schema, which Python
 # cannot decode; what is in rows does not come by there (see `trust.text`).
 ERRORS = (sqlite3.Error, UnicodeDecodeError)
 
