@@ -2,7 +2,7 @@
 
 Whatever SQLite or the file system raises becomes a `Fault` of one of these kinds where it
 happens, or it is somebody's mistake and stays what it is. Above, one place decides what a
-fault means for the caller (`KeyedCache._safely`), and one for the store (`triage`).
+fault means for the caller (`guard`), and one for the store (`triage`).
 
 - ``locked``: another held a lock for longer than the call was to wait (`Timeout`)
 - ``full``: the disk, a quota, or the address space of a file is used up
