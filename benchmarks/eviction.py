@@ -52,10 +52,10 @@ def capacities(trace: Trace, shares: Sequence[float]) -> list[tuple[float, int]]
     return [(share, max(1, int(keys * share))) for share in shares]
 
 
-def _bytes(trace: Trace) -> int:
+def _bytes(trace: Trace, value: int) -> int:
     """Of all values together."""
     if trace.sizes is None:
-        return trace.unique() * trials.VALUE
+        return trace.unique() * value
     return int(sum(dict(zip(trace.keys, trace.sizes, strict=True)).values()))
 
 
@@ -102,10 +102,11 @@ class Bench:
 
     def by_bytes(self, trace: Trace) -> Iterator[Trial]:
         wanted = self.wanted
-        whole = _bytes(trace)
+        whole = _bytes(trace, wanted.value_size)
         for share in wanted.size_share:
             size = max(LEAST_SIZE, int(whole * share))
             same: dict[str, Any] = {"share": share, "size": size, "watch": True}
+            same["value"] = wanted.value_size
             for policy in wanted.policy:
                 options: dict[str, Any] = {"size_limit": size, "eviction_policy": policy}
                 yield trials.single(OURS, policy, trace, self.place(), options=options, **same)
@@ -209,6 +210,10 @@ def parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     add("--share", type=float, nargs="*", default=list(SHARES), help="capacities, of the keys")
     add("--size-share", type=float, nargs="*", default=[0.05], help="of the bytes of all keys")
+    add(
+        "--value-size", type=int, default=1000, metavar="BYTES",
+        help="of the values under a limit on bytes, where a trace has no sizes (default: 1000)",
+    )  # fmt: skip
     add("--limit-on", nargs="*", choices=("entries", "bytes"), default=["entries", "bytes"])
     add("--turns", action="store_true", help="also 4 processes that take turns")
     add("--simulate", action="store_true", help="also our policies in memory alone")

@@ -228,7 +228,10 @@ def write(directory: Path, found: Sequence[Trial]) -> None:
     for title, some in _by_part(found):
         page += [f"## {title}\n"]
         if len({trial.capacity for trial in some}) > 1:
-            name = "eviction-" + "-".join(title.split()[:4]).replace(":", "").lower()
+            name = (
+                "eviction-"
+                + "-".join(title.replace(":", "").replace(",", "").split()[:4]).lower()
+            )
             (directory / f"{name}.svg").write_text(curves(title, some))
             page += [f"![{title}]({name}.svg)\n"]
         page += [_markdown(_grid(some)), "", _markdown(_costs(some)), ""]

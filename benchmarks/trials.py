@@ -88,6 +88,7 @@ def single(
     size: int | None = None,
     options: Mapping[str, Any] | None = None,
     watch: bool = False,
+    value: int = VALUE,
 ) -> Trial:
     """Replay `trace` in this process."""
     gc.collect()
@@ -99,7 +100,7 @@ def single(
         if watcher is not None:
             watcher.start()
         before = written()
-        tally = loop.replay(trace, running.cache, VALUE, name)
+        tally = loop.replay(trace, running.cache, value, name)
         after = written()
         if watcher is not None:
             watcher.stop()

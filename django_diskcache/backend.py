@@ -371,6 +371,10 @@ class DjangoCache(AsyncMethods, BaseCache):  # type: ignore[misc]
         """
         return self._cache.faults()
 
+    def evictions(self) -> dict[str, int]:
+        """What has been evicted by all processes, by reason; see `FanoutCache.evictions`."""
+        return self._cache.evictions()
+
     def volume(self) -> int:
         """Bytes that the cache takes on disk."""
         return self._cache.volume()

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from . import schema
-from .segment import FILES, FREE, LOG, PAGES
+from .segment import CELLS, FILES, FREE, LOG, PAGES
 
 if TYPE_CHECKING:
     from .store import Store
@@ -96,7 +96,7 @@ class Budget:
         return self.segment.cells[self.segment.cell(kind, store.number)]
 
     def _sum(self, kind: int) -> int:
-        return sum(self.of(kind, store) for store in self._stores)
+        return sum(self.segment.cells[kind::CELLS])
 
     def used(self) -> int:
         """Bytes in use: what is stored and cannot be used again, logs apart."""

@@ -40,7 +40,7 @@ from .limits import Limits
 from .nearcache import NearCache
 from .options import DEFAULT_SETTINGS, OPTIONS, POLICIES, did_you_mean, read_settings
 from .relief import Reserve, removing
-from .segment import HITS, MISSES, POLICY, Segment, slots_for
+from .segment import HITS, MISSES, POLICY, Segment, shards_of, slots_for
 from .signing import NO_SECRETS, Secrets
 from .store import Store
 from .triage import Triage
@@ -82,7 +82,8 @@ class Engine:
         self._segment_path = os.path.join(directory, "segment")
         with directory_lock(directory):
             if sharded:
-                shards = _shards_in(directory) or self._fewer(shards)
+                known = max(_shards_in(directory), shards_of(self._segment_path))
+                shards = known or self._fewer(shards)
             slots = self._slots(shards)
             self.segment = Segment(self._segment_path, shards, slots)
             self.near = NearCache(self.segment, self.settings["near_cache_size"], clock)
@@ -104,7 +105,6 @@ class Engine:
         self.limits = Limits(self.stores, self.settings, clock)
         self.history = History(self.stores, clock)
         self.limits.budget.beside = self._beside()
-        self._set_policy()
         weakref.finalize(self, self.near.flush)  # at exit as well
         this = weakref.proxy(self)  # not a cycle: an engine goes with its last user
         self.triage = Triage(this)
@@ -120,6 +120,17 @@ class Engine:
 
         self.near.chores = chores
         self.limits.failed = failed
+        for attempt in range(shards + 1):
+            try:
+                self._begin(settings, stored)
+                break
+            except Fault as fault:  # damage that does not show when a database is opened
+                if fault.kind != "corrupt" or attempt == shards:
+                    raise
+                self._set_policy()
+                self.triage.met(fault)
+
+    def _begin(self, settings: Mapping[str, Any], stored: bool) -> None:
         if stored:
             known = self._load()
             opened = {n: v for n, v in self.settings.items() if n.startswith("sqlite_")}
@@ -127,7 +138,14 @@ class Engine:
             self._apply_disk_settings()
             if any(self.settings[name] != value for name, value in opened.items()):
                 self.close()  # the first connections were opened with other pragmas
-        self.configure(self.settings)
+        self._set_policy()
+        self.configure(self.settings, save=False)
+        try:
+            self._save(self.settings)
+        except Fault as fault:  # on a full disk, say: what is there can be read all the same
+            if fault.kind == "corrupt":
+                raise
+            self.triage.say(fault)
         self.limits.begin()
 
     def _beside(self) -> int:
@@ -414,7 +432,7 @@ def _shards_in(directory: str) -> int:
         int(name)
         for name in os.listdir(directory)
         if SHARD_NAME.fullmatch(name)
-        and os.path.exists(os.path.join(directory, name, files.DATABASE))
+        and os.path.lexists(os.path.join(directory, name, files.DATABASE))
     ]
     return max(numbers, default=-1) + 1
 

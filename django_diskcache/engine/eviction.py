@@ -69,10 +69,10 @@ def policy_type(setting: str | type[Policy]) -> type[Policy]:
 
 
 class Removed(NamedTuple):
-    """What went: entries, and their bytes, about."""
+    """How many entries went, and the shards that they were in."""
 
-    entries: int = 0
-    size: int = 0
+    entries: int
+    stores: list[Store]
 
 
 class Queue:
@@ -158,22 +158,22 @@ def evict(
     for found, (queue, entry) in enumerate(victims, start=1):
         chosen.setdefault(queue.number, {})[entry.id] = entry
         freed += entry.size
-        expired = sum(len(queue.expired) for queue in queues)
-        if found + expired >= most or (found >= entries if entries else freed >= size):
+        if found >= most or (found >= entries if entries else freed >= size):
             break
-    removed = Removed()
+    removed = 0
+    touched = []
     reason = EVICTED_SIZE if weigh else EVICTED_ENTRIES
     for queue in queues:
+        group = [*chosen.get(queue.number, {}).values()]
+        if not group and not queue.expired:
+            continue
+        touched.append(queue.store)
         try:
-            for group, kind in (
-                (queue.expired, EXPIRED),
-                ([*chosen.get(queue.number, {}).values()], reason),
-            ):
-                gone = _remove(queue.store, group, kind, wait)
-                removed = Removed(removed.entries + gone.entries, removed.size + gone.size)
+            removed += _remove(queue.store, queue.expired, EXPIRED, wait)
+            removed += _remove(queue.store, group, reason, wait)
         except Timeout:
             continue
-    return removed
+    return Removed(removed, touched)
 
 
 def _in_turn(queues: list[Queue], number: int) -> list[Queue]:
@@ -189,9 +189,9 @@ def _in_turn(queues: list[Queue], number: int) -> list[Queue]:
     return [queues[(first + step) % len(queues)] for step in range(wanted)]
 
 
-def _remove(store: Store, group: list[Entry], reason: int | None, wait: Wait) -> Removed:
-    """Remove these, unless they were overwritten since they were looked at."""
-    removed = Removed()
+def _remove(store: Store, group: list[Entry], reason: int, wait: Wait) -> int:
+    """Remove these, unless they were overwritten since they were looked at; how many."""
+    removed = 0
     for start in range(0, len(group), MOST):
         some = group[start : start + MOST]
         latest = max(entry.store_time for entry in some)
@@ -201,7 +201,6 @@ def _remove(store: Store, group: list[Entry], reason: int | None, wait: Wait) ->
         with store.transact(wait) as transaction:
             transaction.slots.update(entry.slot for entry in some)
             rows = store.database.run(schema.evict(len(ids)), (*ids, latest))
-            gone = Removed(len(rows), sum(row[2] for row in rows))
             store.removed(rows, reason)
-        removed = Removed(removed.entries + gone.entries, removed.size + gone.size)
+        removed += len(rows)
     return removed

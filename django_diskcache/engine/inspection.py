@@ -96,7 +96,7 @@ class Preview(NamedTuple):
 
 
 class Access(NamedTuple):
-    """What the eviction policy knows of an entry's use: the last, their number, or nothing."""
+    """What the eviction policy knows of an entry's use: the last, or how many, or nothing."""
 
     last: float | None = None  # when it was read or stored last
     hits: int | None = None  # about how often it was read

@@ -28,6 +28,7 @@ SWEEP_AGAIN = 1.0  # seconds until a full cache looks for expired entries again
 BRIEFLY = 0.01  # seconds that a writer waits for a shard that is not its own
 ROW_OVERHEAD = 128  # bytes of a row and its index entry beside its value, about
 BATCH = 128  # of the limit, one part is freed at a time, or less if that are many entries
+FEW_VALUES = 2**30  # bytes of value files that may be being written
 VACUUM = 64  # pages given back at a time
 ATTEMPTS = 100  # to make room, of each at most BRIEFLY for a shard
 
@@ -47,7 +48,7 @@ class Limits:
         self._swept_at = 0.0  # when a full cache looked for what has expired
         self._uncounted = 0  # entries added by it since it counted: others may not count theirs
         self._unlooked = [0] * len(stores)  # bytes written by it since it looked at a shard
-        self._writes = 0  # entries written by it since it looked at any
+        self._writes = 0  # entries written by it since it evicted any for their size
         self._least: int | None = None  # entries that are to be left, once too many were there
         for store in stores:
             store.limits = weakref.proxy(self)  # not a cycle: an engine goes with its last user
@@ -126,8 +127,19 @@ class Limits:
             if budget.used() + size > budget.full or budget.taken() + 2 * size > budget.most:
                 self._room(store, size)
 
+    def _believe(self) -> None:
+        """Count anew what the segment says of value files, if that cannot be.
+
+        Each process counts what it writes before it does, so no more than the limit and what a
+        few are at can be there.
+        """
+        budget = self.budget
+        if not 0 <= budget.segment.whole(FILES) <= 2 * budget.limit + FEW_VALUES:
+            maintenance.recount_files(self._stores)
+
     def _room(self, store: Store, more: int = 0) -> None:
         budget = self.budget
+        self._believe()
         if not self._settings["cull_limit"]:
             return
         if budget.used() + more <= budget.full and budget.taken() + more <= budget.most:
@@ -164,7 +176,6 @@ class Limits:
             self.budget.look(store)
             if settings["cull_limit"] and self.policy.evicts:
                 self._keep_size(store, slots)
-            self._writes = 0
 
     def _keep_entries(self, store: Store, slots: Sequence[int]) -> None:
         most = self._settings["max_entries"]
@@ -198,8 +209,12 @@ class Limits:
         budget = self.budget
         excess = budget.used() - budget.full
         if excess > 0:
+            self._believe()
+            excess = budget.used() - budget.full
+        if excess > 0:
             self._expire_some()
             most = max(1, self._settings["cull_limit"] * self._writes)
+            self._writes = 0
             wanted = excess + budget.limit // BATCH
             while self._evict(size=wanted, spare=(store, slots), most=most):
                 excess = budget.used() - budget.full
@@ -237,7 +252,8 @@ class Limits:
             wait=BRIEFLY,
         )
         if size:
-            self.budget.look_at_all()
+            for each in removed.stores:
+                self.budget.look(each)
         return removed.entries
 
     # Space that is given back

@@ -53,8 +53,10 @@ class Connection:
 
     def close(self) -> None:
         """Give up the slot as well."""
-        self.slot.taken = False
-        self.raw.close()
+        try:
+            self.raw.close()
+        finally:
+            self.slot.taken = False  # not before: a fork waits for the last one to be closed
 
     def roll_back(self) -> None:
         """End a transaction that is open, if there is one."""

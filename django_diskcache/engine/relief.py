@@ -22,7 +22,7 @@ from .store import Store
 T = TypeVar("T")
 
 NAME = "reserve"
-FEWEST = 2**16  # bytes
+FEWEST = 2**17  # bytes
 SHARE = 16  # of what is free on the disk, it takes at most this fraction
 
 
@@ -89,6 +89,10 @@ def removing(
         if fault.kind != "full" or store.database.current() is not None:
             raise
     reserve.give_up()
+    # What it frees is for this first: a checkpoint would take all of it to make the database
+    # larger, and may still not be done.
+    with suppress(*FAULTS):
+        return remove()
     for each in (store, *(other for other in stores if other is not store)):
         with suppress(*FAULTS):
             maintenance.checkpoint(each)

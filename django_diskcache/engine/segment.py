@@ -69,6 +69,8 @@ POLICY: Final = 6  # a number for the policy that the access fields are written 
 HANDS: Final = 8  # the first of those that are the policy's own
 CELLS: Final = 16
 
+ABSURD: Final = 2**52  # no count and no bytes of ours are as many
+MOST_SHARDS: Final = 999
 MIN_SLOTS: Final = 2**9
 MAX_SLOTS: Final = 2**22
 BYTES_PER_SLOT: Final = 4096  # of the size limit: so the segment is 0.4 % of it
@@ -151,23 +153,27 @@ class Segment:
         """The sum over all processes since the last `rebase`."""
         place = kind * self.shards + shard
         start = place * STRIPES
-        return sum(self.counters[start : start + STRIPES]) - self.bases[place]
+        total = sum(self.counters[start : start + STRIPES]) - self.bases[place]
+        if -ABSURD < total < ABSURD:
+            return total
+        # The file was damaged: it is only mapped, and a power cut may do that.
+        self.counters[start : start + STRIPES] = memoryview(bytes(8 * STRIPES)).cast("q")
+        self.bases[place] = 0
+        return 0
 
     def whole(self, kind: int) -> int:
         """`total` of all shards."""
         start, end = kind * self.shards, (kind + 1) * self.shards
         counted = sum(self.counters[start * STRIPES : end * STRIPES])
-        return counted - sum(self.bases[start:end])
+        total = counted - sum(self.bases[start:end])
+        if -ABSURD < total < ABSURD:
+            return total
+        return sum(self.total(kind, shard) for shard in range(self.shards))
 
     def rebase(self, kind: int, shard: int, value: int = 0) -> None:
         """Let `total` be `value` from now on."""
-        base = kind * self.shards + shard
-        try:
-            self.bases[base] += self.total(kind, shard) - value
-        except ValueError:  # no sums of ours: the file was damaged
-            start = base * STRIPES
-            self.counters[start : start + STRIPES] = memoryview(bytes(8 * STRIPES)).cast("q")
-            self.bases[base] = -value
+        total = self.total(kind, shard)  # it may set the base to zero
+        self.bases[kind * self.shards + shard] += total - value
 
     def generation(self, shard: int) -> int:
         """Index into `counters` of the number that changes when `shard` is made anew."""
@@ -220,17 +226,28 @@ def _size(shards: int, slots: int) -> int:
     return HEADER_BYTES + sum(size for _, _, size in _parts(shards, slots))
 
 
-def _slots_of(path: str, shards: int) -> int | None:
-    """The slots of a good segment for so many shards, or None."""
+def _dimensions(path: str) -> tuple[int, int]:
+    """The shards and slots of a good segment, or zeros."""
     try:
         with _opened(path, "rb") as file:
-            magic, version, has_shards, slots = HEADER.unpack(file.read(HEADER.size))
+            magic, version, shards, slots = HEADER.unpack(file.read(HEADER.size))
             size = os.fstat(file.fileno()).st_size
     except (OSError, struct.error):
-        return None
-    known = (magic, version, has_shards) == (MAGIC, VERSION, shards)
+        return 0, 0
+    known = (magic, version) == (MAGIC, VERSION) and 1 <= shards <= MOST_SHARDS
     sane = MIN_SLOTS <= slots <= MAX_SLOTS and slots & (slots - 1) == 0
-    return slots if known and sane and size == _size(shards, slots) else None
+    return (shards, slots) if known and sane and size == _size(shards, slots) else (0, 0)
+
+
+def shards_of(path: str) -> int:
+    """For how many shards a segment is; 0 if there is no good one."""
+    return _dimensions(path)[0]
+
+
+def _slots_of(path: str, shards: int) -> int | None:
+    """The slots of a good segment for so many shards, or None."""
+    known, slots = _dimensions(path)
+    return slots if known == shards else None
 
 
 def _opened(path: str, mode: str) -> IO[Any]:

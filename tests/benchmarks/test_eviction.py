@@ -72,6 +72,16 @@ def test_a_run_prints_tables_and_writes_a_page(
     assert len(json.loads(results.read_text())) == 2 * 3 + 2
 
 
+def test_the_page_is_that_of_the_results_that_are_kept(tmp_path: Path) -> None:
+    kept = Path(__file__).resolve().parents[2] / "docs" / "benchmarks"
+    assert (
+        eviction.main(["--render", str(kept / "eviction.json"), "--docs", str(tmp_path)]) == 0
+    )
+    for path in tmp_path.iterdir():
+        assert path.read_text() == (kept / path.name).read_text()
+    assert len(list(tmp_path.iterdir())) + 1 == len(list(kept.glob("eviction*")))
+
+
 def test_no_traces(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert eviction.main([str(tmp_path), "--no-peers"]) == 2
     assert "there are no traces" in capsys.readouterr().err

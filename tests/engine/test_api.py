@@ -29,6 +29,7 @@ NAMES = [
     "EVICTION_POLICY",
     "EmptyDirWarning",
     "FanoutCache",
+    "Fault",
     "Index",
     "JSONDisk",
     "Lock",

@@ -58,7 +58,7 @@ def write(directory: str, seed: int, calls: int, limit: int, largest: int) -> li
 @pytest.mark.parametrize(
     ("limit", "largest", "calls"),
     [
-        (8 * MB, 2 * MB, 60),
+        (8 * MB, 2 * MB, 150),
         pytest.param(LIMIT, 50 * MB, 2000, marks=pytest.mark.long),
     ],
 )

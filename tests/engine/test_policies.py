@@ -153,6 +153,19 @@ def test_a_policy_by_its_dotted_path_and_what_is_none(make_cache: Callable[..., 
             make_cache("other", eviction_policy=wrong)
 
 
+def test_a_policy_is_kept_and_so_is_what_it_has_noted(
+    make_cache: Callable[..., Cache], clock: FakeClock
+) -> None:
+    cache = make_cache(eviction_policy="least-frequently-used")
+    cache["key"] = 1
+    cache.get("key", tag=True)
+    other = make_cache(clock=lambda: clock.now)
+    assert type(other.engine.limits.policy) is EVICTION_POLICY["least-frequently-used"]
+    _, place = other.engine.place("key")
+    segment = other.engine.segment
+    assert segment.access[segment.slot(place[2])] == 1
+
+
 def test_the_directory_names_no_class_that_would_be_imported(
     make_cache: Callable[..., Cache], clock: FakeClock
 ) -> None:
