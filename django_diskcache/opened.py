@@ -9,7 +9,9 @@ anew. So:
 - The engine behind it, with its connections, stays for the life of the process: the last object
   of a thread must not take it along.
 - `close` is housekeeping (`Engine.tidy`): the counts of hits go to the segment, and once in a
-  second there is a look whether the directory is still the one that was opened.
+  second there is a look whether the directory is still the one that was opened. Django closes
+  what the thread of the request has made. A function that was memoized when its module was
+  imported has the object of another thread; so the end of a request tidies all engines in use.
 - While apps are loaded and while Django's system checks run, which make an object of every
   cache, nothing is opened or refused: checks change nothing on the disk, and ours tell what is
   wrong with an entry. What is left is done at the first use.
@@ -29,6 +31,7 @@ from typing import Any, NamedTuple
 from django.apps import apps
 from django.core.checks import run_checks
 from django.core.exceptions import ImproperlyConfigured
+from django.core.signals import request_finished
 
 from . import configuration
 from .engine import FanoutCache
@@ -99,6 +102,16 @@ def opened_unless_checked(
     if fixed:
         _opened.setdefault(path, []).append(new)
     return new
+
+
+def tidy(**kwargs: Any) -> None:
+    """The end of a request: `Engine.tidy` of all engines in use, but for those shut down."""
+    for engine in tuple(_in_use):
+        if any(store.database.opened for store in engine.stores):
+            engine.tidy()
+
+
+request_finished.connect(tidy)
 
 
 def engines() -> set[Engine]:

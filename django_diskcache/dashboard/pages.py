@@ -18,7 +18,8 @@ from django.http import QueryDict
 from django.utils.translation import gettext, gettext_lazy
 
 from .. import checks, deployment
-from ..engine import inspection, statistics
+from ..configuration import DEFAULTS, FACE_OPTIONS
+from ..engine import Disk, inspection, statistics
 from ..engine.history import DAY, HOUR, MINUTE, Traffic
 from ..engine.inspection import Entry, Ranking
 from ..engine.options import OPTIONS
@@ -146,25 +147,38 @@ def configuration(cache: Listed) -> list[dict[str, Any]]:
     """Each setting in force, whether it is in bytes, and whether it is not the default."""
     engine = cache.engine
     backend = cache.cache
+    face = backend._cache
+    handler = face.error_handler
     values = {
         "LOCATION": engine.directory,
         "TIMEOUT": backend.default_timeout,
         "KEY_PREFIX": backend.key_prefix,
         "VERSION": backend.version,
         "shards": len(engine.stores),
-        "disk": f"{engine.disk_type.__module__}.{engine.disk_type.__qualname__}",
+        "database_timeout": face.timeout,
+        "disk": _path(engine.disk_type),
         "signing": bool(engine.secrets),
+        "error_handler": None if handler is None else _path(handler),
+        "strict": not face.absorbs,
         **engine.settings,
     }
+    defaults = {name: each.default for name, each in (FACE_OPTIONS | OPTIONS).items()}
+    defaults |= {**DEFAULTS, "disk": _path(Disk)}
     return [
         {
             "name": name,
             "value": value,
             "bytes": name in OPTIONS and OPTIONS[name].unit == "bytes" and value is not None,
-            "changed": name in OPTIONS and OPTIONS[name].default != value,
+            "changed": name in defaults and defaults[name] != value,
         }
         for name, value in values.items()
     ]
+
+
+def _path(value: Any) -> str:
+    """The dotted path of a class or a function; of another callable, what it says of itself."""
+    name = getattr(value, "__qualname__", None)
+    return f"{value.__module__}.{name}" if name else repr(value)
 
 
 def shards(found: statistics.Statistics) -> list[dict[str, Any]]:

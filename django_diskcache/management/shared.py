@@ -239,6 +239,11 @@ def bytes_text(number: int) -> str:
     return f"{number} bytes"
 
 
+def counted(number: int, one: str, many: str) -> str:
+    """A number and what is counted: '1 hit', '1,234 hits'."""
+    return f"{number:,} {one if number == 1 else many}"
+
+
 def entries_text(number: int) -> str:
     """'1 entry', '1,234 entries'."""
-    return f"{number:,} {'entry' if number == 1 else 'entries'}"
+    return counted(number, "entry", "entries")

@@ -1,6 +1,7 @@
-"""The directive ``options``: a table of options, from the tables that the code itself reads.
+"""The directive ``options``: all options of a table, from those that the code itself reads.
 
-Its argument is ``engine`` or ``backend``.
+Its argument is ``engine`` or ``backend``. It makes a table of them and then a heading for each.
+Its content is paragraphs ``name: text``, which say more about an option than its line of help.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from sphinx.application import Sphinx
 
 TABLES = {"engine": OPTIONS, "backend": FACE_OPTIONS}
-HEAD = ("| Option | Default | Takes | What it is for |", "|---|---|---|---|")
+HEAD = ("| Option | Default | What it is for |", "|---|---|---|")
 UNITS = ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"))
 
 
@@ -31,24 +32,61 @@ def shown(option: Option, value: Any) -> str:
     return f"{value} {option.unit}".strip() if value is not None else "None"
 
 
+def default(option: Option) -> str:
+    """The option's default, and that of `DjangoCache` where it is another."""
+    result = shown(option, option.default)
+    if option.name in DEFAULTS:
+        result += f"; {shown(option, DEFAULTS[option.name])} in `DjangoCache`"
+    return result
+
+
 def row(option: Option) -> str:
     """The option's line of the table."""
-    default = shown(option, option.default)
-    if option.name in DEFAULTS:
-        default += f"; {shown(option, DEFAULTS[option.name])} in `DjangoCache`"
-    return f"| `{option.name}` | {default} | {option.takes} | {option.help} |"
+    return f"| [`{option.name}`](#{option.name}) | {default(option)} | {option.help} |"
 
 
-def table(name: str) -> str:
-    """All options of one table, in Markdown."""
-    return "\n".join([*HEAD, *map(row, TABLES[name].values())])
+def entry(option: Option, more: str) -> str:
+    """The option's heading and what stands below it."""
+    facts = f"- Default: {default(option)}\n- Takes: {option.takes}"
+    return "\n\n".join(filter(None, (f"### {option.name}", option.help, facts, more)))
+
+
+def paragraphs(content: str) -> dict[str, str]:
+    """What is said of each option beside its line of help.
+
+    :raises ValueError: for a paragraph that does not begin with a name and a colon
+    """
+    result: dict[str, str] = {}
+    for paragraph in filter(None, map(str.strip, content.split("\n\n"))):
+        name, colon, text = paragraph.partition(":")
+        if not colon or not name.isidentifier() or name in result:
+            raise ValueError(f"expected the name of an option and a colon: {paragraph!r}")
+        result[name] = text.strip()
+    return result
+
+
+def table(name: str, content: str = "") -> str:
+    """All options of one table, in Markdown.
+
+    :raises ValueError: when `content` is about an option that is not among them
+    """
+    options, more = TABLES[name], paragraphs(content)
+    if unknown := more.keys() - options.keys():
+        raise ValueError(f"no options of this table: {sorted(unknown)}")
+    entries = (entry(option, more.get(option.name, "")) for option in options.values())
+    return "\n\n".join(["\n".join([*HEAD, *map(row, options.values())]), *entries, ""])
 
 
 class OptionsDirective(SphinxDirective):
     required_arguments = 1
+    has_content = True
 
     def run(self) -> list[Any]:
-        return self.parse_text_to_nodes(table(self.arguments[0]))
+        try:
+            text = table(self.arguments[0], "\n".join(self.content))
+        except ValueError as error:
+            raise self.error(str(error)) from error
+        return self.parse_text_to_nodes(text, allow_section_headings=True)
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

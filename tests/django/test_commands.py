@@ -453,6 +453,15 @@ def test_stats_as_json(site: Path) -> None:
     assert found == json.loads(called("cachestats", json=True))
 
 
+def test_stats_of_one(site: Path) -> None:
+    cache().set("a", 1)
+    cache().get("a")
+    cache().get("b")
+    line = called("cachestats", "default", "-v", "0")
+    assert line.startswith("default: 1 entry, ")
+    assert "; 1 hit, 1 miss, hit ratio 50.0%" in line
+
+
 @pytest.mark.usefixtures("traffic")
 def test_stats_for_people(site: Path) -> None:
     lines = called("cachestats").splitlines()

@@ -143,6 +143,23 @@ def test_asynchronous_pages_share_one_engine() -> None:
     assert max(opened()) <= 2  # the loop's and, if it met a lock, one of a thread
 
 
+def test_a_request_is_told_of_where_another_thread_memoized(clock: FakeClock) -> None:
+    double = own().memoize()(lambda number: 2 * number)
+    history = own()._cache.engine.history
+
+    def requests() -> None:
+        for _ in range(3):
+            assert double(4) == 8
+        request_finished.send(None)  # this thread has made no object that Django could close
+        assert double(4) == 8
+        request_finished.send(None)
+
+    thread = threading.Thread(target=requests)
+    thread.start()
+    thread.join()
+    assert sum(part.reads for part in history.traffic(3600, 60)) == 4
+
+
 def test_shutdown_closes_and_the_next_call_opens() -> None:
     cache.set("key", 1)
     own().shutdown()

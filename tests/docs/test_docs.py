@@ -2,8 +2,9 @@
 
 Blocks of a page run one after the other in one namespace. A line of its own that ends in a
 comment ``# -> value`` must have that value. A block that begins with ``# settings.py`` is put
-into Django's settings, with paths under ``/var`` moved to a temporary directory. A block that
-cannot run by nature has ``no-run`` behind its language.
+into Django's settings, with paths under ``/var`` moved to a temporary directory; there BASE_DIR
+is what it is in a project. A block that begins with the path of another module becomes that
+module. A block that cannot run by nature has ``no-run`` behind its language.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ PAGES = sorted(
 )
 BLOCK = re.compile(r"^```python(?P<marks>[^\n]*)\n(?P<code>.*?)^```$", re.DOTALL | re.MULTILINE)
 EXPECTED = re.compile(r"#\s*->\s*(.*)$")
+MODULE = re.compile(r"# ([a-z]+(?:/[a-z]+)+)\.py\n")
 NOT_RUN = 1  # blocks marked no-run, in all pages
 CLASSES = ("DjangoCache", "Cache", "FanoutCache", "Deque", "Index")
 
@@ -96,8 +98,14 @@ def test_the_examples_of_a_page_run(
     monkeypatch.chdir(tmp_path)
     module = ModuleType("page")
     namespace = module.__dict__
+    namespace["BASE_DIR"] = tmp_path
     for block in blocks(page):
-        if block.runs:
+        if path := MODULE.match(block.code):
+            name = path[1].replace("/", ".")
+            part = ModuleType(name)
+            run(block, page, part.__dict__, move)
+            monkeypatch.setitem(sys.modules, name, part)
+        elif block.runs:
             run(block, page, namespace, move)
             if block.code.startswith("# settings.py"):
                 for name in [name for name in namespace if name.isupper()]:
@@ -106,6 +114,17 @@ def test_the_examples_of_a_page_run(
 
 def test_blocks_that_do_not_run_are_counted() -> None:
     assert sum(not block.runs for page in PAGES for block in blocks(page)) == NOT_RUN
+
+
+def test_the_links_of_the_readme_lead_to_files_and_headings() -> None:
+    links = re.findall(r"\]\(([^)\s:]+)\)", (ROOT / "README.md").read_text())
+    assert len(links) > 10
+    for link in links:
+        name, _, anchor = link.partition("#")
+        assert (ROOT / name).exists(), link
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", (ROOT / name).read_text(), re.MULTILINE)
+            assert anchor in {h.lower().replace(" ", "-") for h in headings}, link
 
 
 def test_a_false_claim_is_noticed(tmp_path: Path) -> None:
@@ -155,14 +174,40 @@ def test_every_public_name_is_in_the_reference(name: str) -> None:
     assert f":: django_diskcache.{name}\n" in text or f"\n`{name}`\n: " in text
 
 
-@pytest.mark.parametrize(("table", "options"), [("engine", OPTIONS), ("backend", FACE_OPTIONS)])
-def test_every_option_has_its_row(table: str, options: dict[str, Option]) -> None:
-    assert f"```{{options}} {table}\n```" in (DOCS / "reference" / "options.md").read_text()
-    rows = extension().table(table).splitlines()[2:]
-    assert [row.split("|")[1].strip() for row in rows] == [f"`{name}`" for name in options]
+OPTION_TABLES = [("engine", OPTIONS), ("backend", FACE_OPTIONS)]
+
+
+def options_content(table: str) -> str:
+    """What the reference says of the options of a table, beside what is generated."""
+    text = (DOCS / "reference" / "options.md").read_text()
+    match = re.search(rf"^```{{options}} {table}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    assert match
+    return match[1]
+
+
+@pytest.mark.parametrize(("table", "options"), OPTION_TABLES)
+def test_every_option_has_its_row_and_its_heading(
+    table: str, options: dict[str, Option]
+) -> None:
+    text = extension().table(table, options_content(table))
+    rows = text.partition("\n\n")[0].splitlines()[2:]
+    assert [row.split("|")[1].strip() for row in rows] == [f"[`{n}`](#{n})" for n in options]
     for row, option in zip(rows, options.values(), strict=True):
-        assert row.count("|") == 5
+        assert row.count("|") == 4
         assert option.help in row
+    assert re.findall(r"^### (.*)$", text, re.MULTILINE) == list(options)
+    for option in options.values():
+        section = text.partition(f"\n### {option.name}\n")[2].partition("\n### ")[0]
+        assert option.help in section
+        assert f"- Takes: {option.takes}" in section
+        assert "- Default: " in section
+
+
+def test_the_reference_says_nothing_of_options_that_do_not_exist() -> None:
+    with pytest.raises(ValueError, match="size_limt"):
+        extension().table("engine", "size_limt: A misspelling.")
+    with pytest.raises(ValueError, match="colon"):
+        extension().table("engine", "Text of no option.")
 
 
 # The layers
@@ -215,4 +260,4 @@ def test_the_documentation_is_built_without_warnings(tmp_path: Path) -> None:
             assert f"django_diskcache.{name}.{each}" in documented or f"`{each}`" in source
     page = (tmp_path / "html" / "reference" / "options.html").read_text()
     for option in [*OPTIONS, *FACE_OPTIONS]:
-        assert f">{option}<" in page
+        assert f"<h3>{option}<" in page

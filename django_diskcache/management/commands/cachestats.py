@@ -17,7 +17,16 @@ from ...engine.options import Refused
 from ...engine.options import seconds as parse_seconds
 from ...engine.statistics import Figures, ShardFigures, Statistics
 from .. import prometheus
-from ..shared import CacheCommand, Target, bytes_text, location, opened, wanted
+from ..shared import (
+    CacheCommand,
+    Target,
+    bytes_text,
+    counted,
+    entries_text,
+    location,
+    opened,
+    wanted,
+)
 
 HEAD = (
     *("shard", "entries", "volume", "of limit", "hits", "misses", "ratio"),
@@ -116,9 +125,10 @@ class Command(CacheCommand):
         about = "about " if figures.estimated else ""
         off = "" if figures.counting else " (not counted: statistics are off)"
         self.stdout.write(
-            f"{alias}: {about}{figures.entries:,} entries, {bytes_text(figures.volume)} of "
-            f"{bytes_text(figures.size_limit)} ({share(figures)}); {figures.hits:,} hits, "
-            f"{figures.misses:,} misses, hit ratio {ratio(figures)}{off}"
+            f"{alias}: {about}{entries_text(figures.entries)}, {bytes_text(figures.volume)} of "
+            f"{bytes_text(figures.size_limit)} ({share(figures)}); "
+            f"{counted(figures.hits, 'hit', 'hits')}, "
+            f"{counted(figures.misses, 'miss', 'misses')}, hit ratio {ratio(figures)}{off}"
         )
         if verbosity == 0:
             return
@@ -134,8 +144,8 @@ class Command(CacheCommand):
         self.stdout.write(f"  errors: {errors or 'none'}")
         near = figures.near
         self.stdout.write(
-            f"  near cache of this process: {near.entries:,} entries, {bytes_text(near.bytes)} "
-            f"of {bytes_text(near.budget)}"
+            f"  near cache of this process: {entries_text(near.entries)}, "
+            f"{bytes_text(near.bytes)} of {bytes_text(near.budget)}"
         )
         for line in table(HEAD, map(row, figures.shards)):
             self.stdout.write(f"  {line}")
@@ -176,7 +186,7 @@ def difference(alias: str, before: Figures, after: Figures, elapsed: float) -> s
     return (
         f"{alias}: {reads / elapsed:,.0f} reads/s, hit ratio "
         f"{f'{hits / reads:.1%}' if reads else '-'}, {gone:,} evicted or expired, {errors:,} "
-        f"errors; {after.entries:,} entries, {bytes_text(after.volume)}"
+        f"errors; {entries_text(after.entries)}, {bytes_text(after.volume)}"
     )
 
 

@@ -17,9 +17,11 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from django_diskcache import DjangoCache
+from django_diskcache.configuration import FACE_OPTIONS
 from django_diskcache.dashboard import pages
 from django_diskcache.engine import faults, inspection
 from django_diskcache.engine.connection import Database
+from django_diskcache.engine.options import OPTIONS
 from django_diskcache.engine.segment import EVICTED_SIZE, FAULTS
 from tests.django.conftest import FakeClock
 from tests.django.dashboard.conftest import BASE, DEFAULT, page, told
@@ -82,9 +84,22 @@ def test_the_page_of_a_cache(viewer: Client, cache: DjangoCache, clock: FakeCloc
     )
     assert "Oldest Key Size Stored Expires Tag :1:short 1 byte 10 seconds ago" in text
     assert "Next to expire Key Size Stored Expires Tag :1:short" in text
-    assert "size_limit 64000000 64.0 MB not the engine's default" in text
+    assert "size_limit 64000000 64.0 MB not the default" in text
     policy = cache._cache.engine.settings["eviction_policy"]
     assert f"eviction_policy {policy}" in text
+
+
+def test_every_option_in_force(viewer: Client, settings: Any) -> None:
+    options = settings.CACHES["default"]["OPTIONS"]
+    options |= {"error_handler": "builtins.print", "strict": True, "statistics": False}
+    text = told(page(viewer, CACHE))
+    for name in [*FACE_OPTIONS, *OPTIONS]:
+        assert f" {name} " in text
+    assert "shards 4 not the default" in text
+    assert "database_timeout 0.01 disk django_diskcache.engine.disk.Disk signing True" in text
+    assert "error_handler builtins.print not the default strict True not the default" in text
+    assert "statistics 0 not the default" in text
+    assert "statistics 1 tag_index 0 " in told(page(viewer, f"{BASE}other/change/"))
 
 
 @pytest.mark.parametrize("name", ["hour", "day", "month", "nonsense"])
