@@ -44,7 +44,7 @@ FIRST_PAUSE = 50e-6  # seconds
 LONGEST_PAUSE = 2e-3  # seconds
 
 
-def is_busy(error: sqlite3.Error) -> bool:
+def is_busy(error: Exception) -> bool:
     """Whether another connection's lock is all that is wrong."""
     # sqlite_errorcode exists from Python 3.11 on; the texts are SQLite's own and fixed. The
     # second one means that too many were beginning to read the log at the same moment.
@@ -188,7 +188,7 @@ class Database:
                 self._check(transaction)
                 try:
                     return outcome(transaction.connection.step(sql, parameters))
-                except sqlite3.Error as error:
+                except faults.ERRORS as error:
                     epoch = transaction.connection.epoch
                     raise faults.fault(error, self.path, epoch) from error
         if self._generations[self._place] != self._generation:
@@ -199,7 +199,7 @@ class Database:
             connection = self.pool.borrow(wait, patient=not _transacting())
         try:
             return outcome(connection.step(sql, parameters))
-        except sqlite3.Error as error:
+        except faults.ERRORS as error:
             if not is_busy(error):
                 raise faults.fault(error, self.path, connection.epoch) from error
             with faults.named(self.path, connection.epoch):

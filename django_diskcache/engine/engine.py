@@ -27,7 +27,14 @@ from .disk import Disk, Place, portable_hash
 from .errors import ENOVAL, Fault
 from .eviction import REASONS, Queue, policy_type
 from .faults import FAULTS
-from .healing import BRIEFLY, create, directory_lock, quarantined, renew
+from .healing import (
+    BRIEFLY,
+    create,
+    directory_lock,
+    quarantined,
+    renew,
+    value_files_of_none,
+)
 from .history import History
 from .limits import Limits
 from .nearcache import NearCache
@@ -400,9 +407,13 @@ class Engine:
             self.near.attach(segment)
             for store in self.stores:
                 store.attach(segment)
+            orphans = [(store, value_files_of_none(store)) for store in replaced]
             self._create_stores()
             for store in replaced:
                 renew(store, segment)  # others may have the new segment and the old file
+        for store, names in orphans:
+            for name in names:
+                files.remove(store.directory, name)
         self._set_policy()
         self.settle()
 

@@ -2,7 +2,7 @@
 
 Whatever SQLite or the file system raises becomes a `Fault` of one of these kinds where it
 happens, or it is somebody's mistake and stays what it is. Above, one place decides what a
-fault means for the caller (`KeyedCache._safely`), and one for the store (`triage`).
+fault means for the caller (`guard`), and one for the store (`triage`).
 
 - ``locked``: another held a lock for longer than the call was to wait (`Timeout`)
 - ``full``: the disk, a quota, or the address space of a file is used up
@@ -25,6 +25,9 @@ from .sqlite import sqlite3
 
 KINDS = ("locked", "full", "corrupt", "denied", "lost", "other")
 FAULTS = (Timeout, Fault)
+# What a call of SQLite raises. Its messages may quote damaged bytes of a schema, which Python
+# cannot decode; what is in rows does not come by there (see `trust.text`).
+ERRORS = (sqlite3.Error, UnicodeDecodeError)
 
 # SQLite's texts, which are fixed; codes exist only from Python 3.11 on.
 _TEXTS = (
@@ -74,7 +77,7 @@ def kind_of(error: BaseException, path: str) -> str | None:
         if _displaced(path):
             return "corrupt"
         return _CODES.get(getattr(error, "sqlite_errorcode", 0), "other")
-    if isinstance(error, sqlite3.Error):
+    if isinstance(error, ERRORS):
         return "corrupt"  # a broken constraint, say: our statements keep all of them
     return None
 
@@ -111,5 +114,5 @@ def named(path: str, epoch: int | None = None) -> Iterator[None]:
     """A context that turns what is raised in it about the file at `path` into faults."""
     try:
         yield
-    except (OSError, sqlite3.Error) as error:
+    except (OSError, *ERRORS) as error:
         raise fault(error, path, epoch) from error

@@ -110,6 +110,14 @@ def _begin_anew(store: Store, root: str, limit: int, fault: Fault) -> list[str]:
     return orphans
 
 
+def value_files_of_none(store: Store) -> list[str]:
+    """The names of all value files, if the shard's database is gone; the lock is held."""
+    if not os.path.exists(store.path):
+        with suppress(OSError):
+            return files.names(store.directory)
+    return []
+
+
 def renew(store: Store, segment: Segment) -> None:
     """Let all processes open the shard's file anew, and trust nothing that they remember."""
     segment.forget_shard(store.number)

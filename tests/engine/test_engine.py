@@ -289,11 +289,9 @@ def test_a_shard_that_is_dropped_on_a_full_disk_has_its_settings(
     cache = make_cache(size_limit=5_000_000, tag_index=1)
     (store,) = cache.engine.stores
     cache["key"] = 1
-    attempts = []
 
     def remove() -> int:
-        attempts.append(1)
-        if len(attempts) < 3:  # neither the reserve nor shorter logs help
+        if len(cache):  # neither the reserve nor shorter logs help
             raise Fault(
                 "full", store.path, "database or disk is full", store.database.pool.epoch
             )
@@ -304,3 +302,27 @@ def test_a_shard_that_is_dropped_on_a_full_disk_has_its_settings(
     other = make_cache(clock=lambda: 0.0)
     assert other.size_limit == 5_000_000
     assert_sound(cache)
+
+
+def test_value_files_go_with_a_database_that_was_removed(tmp_path: Path) -> None:
+    with Cache(tmp_path, disk_min_file_size=10) as cache:
+        cache["key"] = "x" * 100
+        (store,) = cache.engine.stores
+        for end in ("", "-wal", "-shm"):
+            Path(f"{store.path}{end}").unlink()
+        cache.engine.refresh()
+        assert cache.get("key") is None
+        cache["key"] = "y" * 100
+        assert_sound(cache)
+
+
+def test_value_files_stay_of_a_database_that_another_has_made_anew(tmp_path: Path) -> None:
+    with Cache(tmp_path, disk_min_file_size=10) as cache:
+        cache["key"] = "x" * 100
+        (store,) = cache.engine.stores
+        for end in ("", "-wal", "-shm"):
+            Path(f"{store.path}{end}").unlink()
+        with Cache(tmp_path, clock=lambda: 0.0, disk_min_file_size=10) as other:
+            other["key"] = "y" * 100
+            cache.engine.refresh()
+            assert cache["key"] == "y" * 100

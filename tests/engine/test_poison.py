@@ -665,3 +665,22 @@ def test_a_directory_in_place_of_the_lock(make_cache: MakeCache) -> None:
     Path(cache.directory, "segment").unlink()
     cache.engine.refresh()  # it takes the lock
     assert lock.is_file()
+
+
+@pytest.mark.parametrize("opened", [True, False])
+def test_a_schema_that_sqlite_quotes_and_python_cannot_decode(
+    opened: bool, make_fanout: MakeFanout, clock: FakeClock
+) -> None:
+    cache = make_fanout(shards=1)
+    cache["key"] = 1
+    (store,) = cache.engine.stores
+    cache.close()
+    with closing(sqlite3.connect(store.path)) as raw, raw:
+        raw.execute("PRAGMA writable_schema=ON")
+        raw.execute(f"UPDATE sqlite_master SET name = {BROKEN_TEXT}, sql = 'nonsense'")
+    if not opened:
+        cache = make_fanout(shards=1, clock=lambda: clock.now)
+
+    cache.set("key", 2)
+    assert cache.set("key", 3)
+    assert cache["key"] == 3
