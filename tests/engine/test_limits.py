@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from django_diskcache.engine import Cache, FanoutCache, maintenance
+from django_diskcache.engine import Cache, FanoutCache
 from django_diskcache.engine.budget import log_bytes
 from tests.engine.soundness import assert_sound
 
@@ -87,6 +87,7 @@ def test_a_transaction_over_all_shards_of_a_full_cache(tmp_path: Path) -> None:
 
 DAMAGE = """
 import sys
+damaged = 0
 with open(sys.argv[1], "r+b") as file:
     data = file.read()
     for start in range(0, len(data), 2048):
@@ -95,6 +96,8 @@ with open(sys.argv[1], "r+b") as file:
         if page[0] == 13 and b"old-0100" in page and b"xxxx" in page:
             file.seek(start)
             file.write(b"*" * 2048)
+            damaged += 1
+sys.exit(damaged != 1)
 """
 
 
@@ -104,7 +107,7 @@ def test_damage_that_only_evictions_meet(tmp_path: Path) -> None:
         for number in range(300):
             cache[f"old-{number:04}"] = "x" * 1000
         (store,) = cache.engine.stores
-        maintenance.checkpoint(store)
+        assert store.database.run("PRAGMA wal_checkpoint(TRUNCATE)") == [(0, 0, 0)]
         subprocess.run([sys.executable, "-c", DAMAGE, store.path], check=True)
         cache.close()
         for number in range(4000):
