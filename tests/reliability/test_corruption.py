@@ -33,7 +33,7 @@ from .processes import Board, Child, Children, in_child, until
 QUICK = 2  # seeds that are tried each time
 SEEDS = [
     *range(QUICK),
-    *(pytest.param(seed, marks=pytest.mark.long) for seed in range(QUICK, 100)),
+    *(pytest.param(seed, marks=pytest.mark.soak) for seed in range(QUICK, 100)),
 ]
 
 

@@ -104,7 +104,7 @@ def _forking(directory: Path, forks: int, seed: int) -> dict[str, Any]:
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 @pytest.mark.parametrize(
-    "forks", [60, pytest.param(2000, marks=[pytest.mark.long, pytest.mark.timeout(900)])]
+    "forks", [60, pytest.param(2000, marks=[pytest.mark.soak, pytest.mark.timeout(900)])]
 )
 def test_forks_while_threads_are_inside_transactions(tmp_path: Path, forks: int) -> None:
     outcome = in_child(_forking, tmp_path / "cache", forks, 1)
@@ -274,7 +274,7 @@ def _many_threads(directory: Path, threads: int) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    "threads", [1000, pytest.param(20_000, marks=[pytest.mark.long, pytest.mark.timeout(900)])]
+    "threads", [1000, pytest.param(20_000, marks=[pytest.mark.soak, pytest.mark.timeout(900)])]
 )
 def test_threads_that_start_and_end(tmp_path: Path, threads: int) -> None:
     outcome = in_child(_many_threads, tmp_path / "cache", threads)
@@ -447,7 +447,7 @@ def _other_process(directory: Path) -> bool:
     ("interrupts", "seed"),
     [
         (1500, 1),
-        pytest.param(30_000, 2, marks=[pytest.mark.long, pytest.mark.timeout(900)]),
+        pytest.param(30_000, 2, marks=[pytest.mark.soak, pytest.mark.timeout(900)]),
     ],
 )
 def test_interrupts_inside_calls(tmp_path: Path, interrupts: int, seed: int) -> None:

@@ -27,8 +27,8 @@ def _has_beaten(board: Board, number: int, before: int) -> bool:
 @pytest.mark.parametrize(
     ("kills", "seed"),
     [
-        (120, 1),
-        pytest.param(3000, 2, marks=[pytest.mark.long, pytest.mark.timeout(1800)]),
+        (30, 1),
+        pytest.param(3000, 2, marks=[pytest.mark.soak, pytest.mark.timeout(1800)]),
     ],
 )
 def test_nothing_acknowledged_is_lost_and_no_shard_is_damaged(

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
     "minutes",
     [
         pytest.param(0, marks=pytest.mark.timeout(300)),
-        pytest.param(5, marks=[pytest.mark.long, pytest.mark.timeout(1200)]),
+        pytest.param(5, marks=[pytest.mark.soak, pytest.mark.timeout(1200)]),
     ],
 )
 def test_a_soak_breaks_no_promise_and_says_so(tmp_path: Path, minutes: float) -> None:
