@@ -233,11 +233,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not settings.configured:
         settings.configure(SECRET_KEY="eviction")
     try:
-        for name in wanted.peer:
-            contenders.find(name).backend()
         if wanted.render is not None:
             found = [Trial(**each) for each in json.loads(wanted.render.read_text())]
         else:
+            for name in wanted.peer:  # one that is missing is said before hours of replays
+                contenders.find(name).backend()
             found = run(wanted)
     except Refused as error:
         print(f"eviction: {error}", file=sys.stderr)
