@@ -28,7 +28,6 @@ SWEEP_AGAIN = 1.0  # seconds until a full cache looks for expired entries again
 BRIEFLY = 0.01  # seconds that a writer waits for a shard that is not its own
 ROW_OVERHEAD = 128  # bytes of a row and its index entry beside its value, about
 BATCH = 128  # of the limit, one part is freed at a time, or less if that are many entries
-FEW_VALUES = 2**30  # bytes of value files that may be being written
 VACUUM = 64  # pages given back at a time
 ATTEMPTS = 100  # to make room, of each at most BRIEFLY for a shard
 
@@ -130,11 +129,11 @@ class Limits:
     def _believe(self) -> None:
         """Count anew what the segment says of value files, if that cannot be.
 
-        Each process counts what it writes before it does, so no more than the limit and what a
-        few are at can be there.
+        Each process counts what it writes before it does, so what is there is no more than the
+        limit and what a few are at.
         """
         budget = self.budget
-        if not 0 <= budget.segment.whole(FILES) <= 2 * budget.limit + FEW_VALUES:
+        if not 0 <= budget.segment.whole(FILES) <= 2 * budget.limit:
             maintenance.recount_files(self._stores)
 
     def _room(self, store: Store, more: int = 0) -> None:
@@ -151,8 +150,14 @@ class Limits:
                 break
             self._evict(size=excess, spare=None)
         self._shrink(more)
-        if budget.used() + more > budget.full + budget.limit // eviction.MOST:
+        if self._over(more):
+            maintenance.recount_files(self._stores)  # a count may be wrong in a likely way, too
+        if self._over(more):
             raise Timeout("there is no room: others hold the locks")
+
+    def _over(self, more: int) -> bool:
+        budget = self.budget
+        return budget.used() + more > budget.full + budget.limit // eviction.MOST
 
     # After a write
 
@@ -221,6 +226,8 @@ class Limits:
                 if excess <= budget.limit // BATCH // 2:
                     break  # it fits; the next look goes on
                 wanted = excess
+            else:
+                maintenance.recount_files(self._stores)  # nothing is left, and still too much
         if budget.taken() > budget.most:
             self._shrink()
 

@@ -243,3 +243,18 @@ def test_expired_garbage_is_less_than_a_quarter(
     clock.advance(100)
     cache.expire()
     assert len(cache) == 0
+
+
+@pytest.mark.parametrize("bytes_", [2**21, 2**24, 2**30, 2**60, -(2**30)])
+def test_a_wrong_count_of_files_is_mended(tmp_path: Path, bytes_: int) -> None:
+    with FanoutCache(tmp_path, shards=2, size_limit=8 * MB, disk_min_file_size=1000) as cache:
+        for number in range(20):
+            assert cache.set(number, b"x" * 5000)
+        segment = cache.engine.segment
+        segment.add(FILES, 0, bytes_)
+        for number in range(2000):
+            cache.set(("row", number), b"x" * 500)
+        for number in range(20):
+            assert cache.set(("file", number), b"x" * 5000)
+        assert 0 <= segment.whole(FILES) < 8 * MB
+        assert cache.get(("file", 19)) == b"x" * 5000
