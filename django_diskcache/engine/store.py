@@ -170,7 +170,15 @@ class Store:
         if not pages:  # else they count for nothing, and would need the write lock
             connection.execute(f"PRAGMA page_size={PAGE}")
             connection.execute(f"PRAGMA auto_vacuum={settings['sqlite_auto_vacuum']:d}")
-        connection.execute(f"PRAGMA journal_mode={settings['sqlite_journal_mode']}")
+        wanted = settings["sqlite_journal_mode"]
+        ((journal,),) = connection.execute(f"PRAGMA journal_mode={wanted}")
+        if journal != wanted:  # it needs shared memory, which not every file system has
+            raise Fault(
+                "denied",
+                self.path,
+                f"sqlite_journal_mode={wanted!r} does not work on this file system, SQLite uses "
+                f"{journal!r}: take a local disk, or set sqlite_journal_mode to 'delete'",
+            )
         connection.execute(f"PRAGMA synchronous={settings['sqlite_synchronous']:d}")
         connection.execute(f"PRAGMA cache_size={settings['sqlite_cache_size']:d}")
         connection.execute(f"PRAGMA wal_autocheckpoint={self._log_pages():d}")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from django_diskcache.engine import Cache, FanoutCache, Timeout
+from django_diskcache.engine import Cache, FanoutCache, Fault, Timeout
 from django_diskcache.engine.connection import POOL_LIMIT
 from django_diskcache.engine.sqlite import sqlite3
 from tests.engine.soundness import assert_sound
@@ -286,3 +286,13 @@ def test_a_new_generation_is_seen_when_the_old_connections_are_gone(
     engine.segment.counters[engine.segment.generation(0)] += 1
     assert cache.get("key") is None
     assert seen == [True]
+
+
+def test_a_journal_that_does_not_work_is_said(cache: Cache) -> None:
+    # SQLite's memory is a place where the log cannot be, as is a network file system.
+    connection = sqlite3.connect(":memory:")
+    try:
+        with pytest.raises(Fault, match="take a local disk, or set sqlite_journal_mode to"):
+            cache.engine.stores[0]._configure(connection)
+    finally:
+        connection.close()
