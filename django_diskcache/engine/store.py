@@ -176,8 +176,8 @@ class Store:
             raise Fault(
                 "denied",
                 self.path,
-                f"sqlite_journal_mode={wanted!r} does not work on this file system, SQLite uses "
-                f"{journal!r}: take a local disk, or set sqlite_journal_mode to 'delete'",
+                f"sqlite_journal_mode={wanted!r} does not work on this file system, but "
+                f"{journal!r} does: take a local disk, or set sqlite_journal_mode to 'delete'",
             )
         connection.execute(f"PRAGMA synchronous={settings['sqlite_synchronous']:d}")
         connection.execute(f"PRAGMA cache_size={settings['sqlite_cache_size']:d}")
