@@ -16,11 +16,11 @@ import tempfile
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, TypeVar
 from zlib import crc32
 
-from . import files, schema
+from . import files, maintenance, schema
 from .clock import Clock
 from .connection import Wait
 from .disk import Disk, Place, portable_hash
@@ -98,6 +98,7 @@ class Engine:
                 for number, (path, disk) in enumerate(zip(paths, self.disks, strict=True))
             ]
             self._create_stores()
+            self._count_files()
             evicts = policy_type(self.settings["eviction_policy"]).evicts
             # A collection is mostly small.
             self.reserve = Reserve(directory, self.stores[0].log_share if evicts else 0)
@@ -147,6 +148,13 @@ class Engine:
                 raise
             self.triage.say(fault)
         self.limits.begin()
+
+    def _count_files(self) -> None:
+        """Tell a new segment what value files there are, before others can add to them."""
+        if self.segment.created:
+            with suppress(Fault):  # else the limits do it, when the damage is healed
+                maintenance.recount_files(self.stores)
+                self.segment.created = False
 
     def _beside(self) -> int:
         """Bytes in the directory that belong to no shard."""

@@ -150,14 +150,8 @@ class Limits:
                 break
             self._evict(size=excess, spare=None)
         self._shrink(more)
-        if self._over(more):
-            maintenance.recount_files(self._stores)  # a count may be wrong in a likely way, too
-        if self._over(more):
+        if budget.used() + more > budget.full + budget.limit // eviction.MOST:
             raise Timeout("there is no room: others hold the locks")
-
-    def _over(self, more: int) -> bool:
-        budget = self.budget
-        return budget.used() + more > budget.full + budget.limit // eviction.MOST
 
     # After a write
 
@@ -226,8 +220,6 @@ class Limits:
                 if excess <= budget.limit // BATCH // 2:
                     break  # it fits; the next look goes on
                 wanted = excess
-            else:
-                maintenance.recount_files(self._stores)  # nothing is left, and still too much
         if budget.taken() > budget.most:
             self._shrink()
 
