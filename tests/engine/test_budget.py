@@ -59,7 +59,7 @@ def write(directory: str, seed: int, calls: int, limit: int, largest: int) -> li
     ("limit", "largest", "calls"),
     [
         (8 * MB, 2 * MB, 150),
-        pytest.param(LIMIT, 50 * MB, 2000, marks=pytest.mark.long),
+        pytest.param(LIMIT, 50 * MB, 2000, marks=pytest.mark.soak),
     ],
 )
 def test_four_processes_stay_within_the_limit(
@@ -91,7 +91,7 @@ def test_four_processes_stay_within_the_limit(
         assert cache.engine.segment.whole(FILES) == counted
 
 
-@pytest.mark.parametrize("limit", [8 * MB, pytest.param(LIMIT, marks=pytest.mark.long)])
+@pytest.mark.parametrize("limit", [8 * MB, pytest.param(LIMIT, marks=pytest.mark.soak)])
 def test_after_every_call(
     make_fanout: Callable[..., FanoutCache], limit: int, clock: FakeClock
 ) -> None:
