@@ -104,14 +104,14 @@ TELLING_NEW = {sql: f"{sql} RETURNING updates = 0" for sql in (SET, REPLACE, ADD
 ADDITIONS = frozenset({ADD, TELLING_NEW[ADD]})
 
 # `value BETWEEN` keeps the sum inside 64 bits: SQLite would turn an overflow into a float. What
-# is added to must have its own seal, and the sum gets a new one. ?1 is what is added, ?2 the
-# key's hash, ?3 the mode of an integer. `&`, `|` and `<<` bind alike in SQLite.
+# is added to must have its own seal, and the sum gets a new one. `&`, `|` and `<<` bind alike in
+# SQLite. Python 3.12 takes numbered parameters for named ones, so these are in order.
 INCREMENT = f"""
-    UPDATE cache SET value = value + ?1, store_time = ?4, updates = updates + 1,
-        mode = ?3 | ({SUM.format("(value + ?1)", "?2")} << {MODE_BITS})
-    WHERE key = ?5 AND raw = ?6 AND (expire IS NULL OR expire > ?7)
-        AND typeof(value) = 'integer' AND value BETWEEN ?8 AND ?9
-        AND mode = ?3 | ({SUM.format("value", "?2")} << {MODE_BITS})
+    UPDATE cache SET value = value + ?, store_time = ?, updates = updates + 1,
+        mode = ? | ({SUM.format("(value + ?)", "?")} << {MODE_BITS})
+    WHERE key = ? AND raw = ? AND (expire IS NULL OR expire > ?)
+        AND typeof(value) = 'integer' AND value BETWEEN ? AND ?
+        AND mode = ? | ({SUM.format("value", "?")} << {MODE_BITS})
     RETURNING value
 """
 TOUCH = """

@@ -707,7 +707,9 @@ class Store:
             least = INT64_MIN - min(delta, 0)
             most = INT64_MAX - max(delta, 0)
             number = place[2] & WORD
-            values = (delta, number, MODE_RAW, now, *place[:2], now, least, most)
+            sealed = (MODE_RAW, delta, delta, number)
+            whose = (*place[:2], now, least, most, MODE_RAW, number)
+            values = (delta, now, *sealed, *whose)
             changed = self._change(schema.INCREMENT, values, place[2], wait, all_rows)
             if changed:
                 return changed[0][0]

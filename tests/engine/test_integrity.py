@@ -22,8 +22,9 @@ HASHES = st.integers(0, 2**32 - 1)
 def test_sql_seals_integers_as_python_does(value: int, number: int) -> None:
     connection = sqlite3.connect(":memory:")
     try:
-        sql = f"SELECT {SUM.format('?1', '?2')}"
-        assert connection.execute(sql, (value, number)).fetchone() == (seal_of(value, number),)
+        sql = f"SELECT {SUM.format('?', '?')}"
+        row = connection.execute(sql, (value, value, number)).fetchone()
+        assert row == (seal_of(value, number),)
     finally:
         connection.close()
 
