@@ -104,8 +104,8 @@ TELLING_NEW = {sql: f"{sql} RETURNING updates = 0" for sql in (SET, REPLACE, ADD
 ADDITIONS = frozenset({ADD, TELLING_NEW[ADD]})
 
 # `value BETWEEN` keeps the sum inside 64 bits: SQLite would turn an overflow into a float. What
-# is added to must have its own seal, and the sum gets a new one. `&`, `|` and `<<` bind alike in
-# SQLite. Python 3.12 takes numbered parameters for named ones, so these are in order.
+# is added to must have its own seal, and the sum gets a new one. `&`, `|` and `<<` bind alike
+# in SQLite. Python 3.12 takes numbered parameters for named ones, so these are in order.
 INCREMENT = f"""
     UPDATE cache SET value = value + ?, store_time = ?, updates = updates + 1,
         mode = ? | ({SUM.format("(value + ?)", "?")} << {MODE_BITS})
