@@ -81,7 +81,7 @@ def store_all(
 def _upsert(store: Store, rows: list[list[Any]], places: list[Place], wait: Wait) -> int:
     """Store rows in one transaction; how many are new, where entries are counted."""
     with store.transact(wait) as transaction:
-        transaction.slots.update(store.segment.slot(place[2]) for place in places)
+        transaction.changes.slots.update(store.segment.slot(place[2]) for place in places)
         if store.settings["max_entries"] is None:
             stored = store.database.run_many(schema.SET, rows)
             if stored == len(rows):  # else some had their value in a file
@@ -94,7 +94,7 @@ def delete(store: Store, places: Sequence[Place], wait: Wait) -> int:
     """Remove entries in one transaction; how many were live."""
     now = store.clock()
     with store.transact(wait) as transaction:
-        transaction.slots.update(store.segment.slot(place[2]) for place in places)
+        transaction.changes.slots.update(store.segment.slot(place[2]) for place in places)
         values = [(*place[:2], now) for place in places]
         removed = store.database.run_many(schema.DELETE_PLAIN, values)
         store.count(-removed)

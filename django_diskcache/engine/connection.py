@@ -25,7 +25,7 @@ import os
 import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from operator import attrgetter
 from threading import get_ident
 from typing import Any, TypeAlias, TypeVar, overload
@@ -83,15 +83,51 @@ all_rows: Callable[[sqlite3.Cursor], Rows] = sqlite3.Cursor.fetchall
 changed_rows: Callable[[sqlite3.Cursor], int] = attrgetter("rowcount")
 
 
+def run_all(actions: list[Callable[[], object]]) -> None:
+    """Take each from the list and run it, whatever the others raise."""
+    while actions:
+        try:
+            actions.pop(0)()
+        except BaseException:
+            run_all(actions)
+            raise
+
+
+class Changes:
+    """Which stamps on the segment are those of what a transaction changes."""
+
+    def __init__(self) -> None:
+        self.slots: set[int] = set()
+        self.whole = False  # all of the shard
+
+
 class Transaction:
-    """A write transaction of one thread, and what is to happen when it ends."""
+    """A write transaction of one thread, and what is to happen when it ends.
+
+    The actions must not refer to it: in a cycle it would outlive its frame.
+    """
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self.on_commit: list[Callable[[], object]] = []
         self.on_rollback: list[Callable[[], object]] = []
-        self.slots: set[int] = set()  # on the segment, of the keys it changes
-        self.whole = False  # it changes the whole shard
+        self.changes = Changes()
+        self._committing = False
+
+    def commit(self) -> None:
+        self._committing = True  # before: a signal handler may raise right after it
+        try:
+            self.connection.execute("COMMIT")
+        except sqlite3.Error:
+            self._committing = False
+            raise
+
+    def end(self) -> list[Callable[[], object]]:
+        """Roll back what is not committed; the actions that are due now."""
+        if self._committing and not self.connection.raw.in_transaction:
+            return self.on_commit
+        self.connection.roll_back()
+        return self.on_rollback
 
 
 class Database:
@@ -202,8 +238,15 @@ class Database:
         except faults.ERRORS as error:
             if not is_busy(error):
                 raise faults.fault(error, self.path, connection.epoch) from error
-            with faults.named(self.path, connection.epoch):
-                return patiently(lambda: outcome(connection.step(sql, parameters)), wait)
+            try:
+                with faults.named(self.path, connection.epoch):
+                    return patiently(lambda: outcome(connection.step(sql, parameters)), wait)
+            except BaseException:
+                connection.reset()
+                raise
+        except BaseException:  # of a signal handler
+            connection.reset()
+            raise
         finally:
             self.pool.give_back(connection)
 
@@ -277,28 +320,30 @@ class Database:
                 yield transaction
                 if self.current() is transaction:  # else: a forked child
                     with faults.named(self.path, connection.epoch):
-                        patiently(lambda: connection.execute("COMMIT"), wait)
-            except BaseException:
-                actions = self._ended(thread, transaction, transaction.on_rollback)
-                raise
-            actions = self._ended(thread, transaction, transaction.on_commit)
+                        patiently(transaction.commit, wait)
+            finally:
+                try:
+                    actions = self._ended(thread, transaction)
+                except BaseException:  # a signal handler's: that does not leave it undone
+                    actions = self._ended(thread, transaction)
+                    raise
         finally:
-            self.pool.give_back(connection)
-            # Not before: they may need a connection, and all may be held by their like.
-            with ExitStack() as stack:  # each is run, whatever the others raise
-                for action in reversed(actions):
-                    stack.callback(action)
+            try:
+                self.pool.give_back(connection)
+            finally:
+                # Not before: they may need a connection, and all may be held by their like.
+                try:
+                    run_all(actions)
+                except BaseException:
+                    run_all(actions)
+                    raise
 
-    def _ended(
-        self, thread: int, transaction: Transaction, actions: list[Callable[[], object]]
-    ) -> list[Callable[[], object]]:
-        """The `actions`, which are now due."""
-        if self.current() is not transaction:
+    def _ended(self, thread: int, transaction: Transaction) -> list[Callable[[], object]]:
+        """The actions that are due now; it may be called again."""
+        if self.pool.inherited(transaction.connection):
             return []  # forked inside the transaction: it is the parent's to end
-        del self._transactions[thread]
-        transaction.connection.roll_back()  # if it is not committed
-        # They may refer to the transaction, and a cycle would keep the connections open.
-        transaction.on_commit, transaction.on_rollback = [], []
+        actions = transaction.end()
+        self._transactions.pop(thread, None)
         return actions
 
     def _connect(self, slot: Slot, wait: Wait) -> Connection:

@@ -199,7 +199,7 @@ def _remove(store: Store, group: list[Entry], reason: int, wait: Wait) -> int:
         if len(ids) > 1:  # a power of two, so that few statements are ever compiled
             ids += ids[-1:] * ((1 << (len(ids) - 1).bit_length()) - len(ids))
         with store.transact(wait) as transaction:
-            transaction.slots.update(entry.slot for entry in some)
+            transaction.changes.slots.update(entry.slot for entry in some)
             rows = store.database.run(schema.evict(len(ids)), (*ids, latest))
             store.removed(rows, reason)
         removed += len(rows)

@@ -39,7 +39,7 @@ def remove(store: Store, sql: str, value: Any, wait: Wait) -> int:
     batch = BATCH
     transaction = store.database.current()
     if transaction is not None:
-        transaction.whole = True
+        transaction.changes.whole = True
     try:
         while True:
             try:
@@ -87,7 +87,7 @@ def clear(store: Store, wait: Wait) -> int:
     A DELETE without a condition frees whole pages and does not look at the rows in them.
     """
     with store.transact(wait) as transaction:
-        transaction.whole = True
+        transaction.changes.whole = True
         filenames = [name for (name,) in store.database.run(schema.FILENAMES)]
         removed = store.database.run(schema.CLEAR, (), wait, changed_rows)
         store.discard(filenames)

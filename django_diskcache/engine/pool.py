@@ -58,13 +58,20 @@ class Connection:
         finally:
             self.slot.taken = False  # not before: a fork waits for the last one to be closed
 
+    def reset(self) -> None:
+        """End a statement that an exception has left between its rows, with its lock."""
+        cursor = self.step.__self__  # type: ignore[attr-defined]
+        self.step = self.raw.cursor().execute
+        cursor.close()
+
     def roll_back(self) -> None:
         """End a transaction that is open, if there is one."""
-        if self.raw.in_transaction:
-            try:
+        try:
+            self.reset()
+            if self.raw.in_transaction:
                 self.raw.rollback()
-            except sqlite3.Error:
-                self.close()  # what cannot even be rolled back is of no use
+        except sqlite3.Error:
+            self.close()  # what cannot even be rolled back is of no use
 
 
 class Pool:
@@ -146,7 +153,7 @@ class Pool:
     def give_back(self, connection: Connection) -> None:
         """Let others have it."""
         if connection.epoch != self.epoch:
-            if connection not in _inherited:
+            if not self.inherited(connection):
                 connection.close()
             return
         if connection.raw.in_transaction:  # an exception fell between BEGIN and its end
@@ -158,6 +165,11 @@ class Pool:
             with self._lock:
                 self._waiting = False
                 self._returned.notify_all()
+
+    @staticmethod
+    def inherited(connection: Connection) -> bool:
+        """Whether it is the parent process's."""
+        return connection in _inherited
 
     def close(self) -> None:
         """Close every idle connection, and each borrowed one when it comes back.

@@ -20,7 +20,7 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple, TypeVar
 from . import files, schema
 from .budget import FRAME, on_disk
 from .clock import Clock
-from .connection import Database, Transaction, Wait, all_rows, changed_rows
+from .connection import Changes, Database, Transaction, Wait, all_rows, changed_rows
 from .copies import UNCHANGEABLE
 from .disk import (
     GARBAGE,
@@ -230,7 +230,7 @@ class Store:
         database = self.database
         transaction = database.current()
         if transaction is not None:
-            transaction.slots.add(slot)
+            transaction.changes.slots.add(slot)
             return database.run(sql, parameters, wait, outcome)
         # Of what an addition changes others remember a miss at most, and one that fails changes
         # nothing: those who wait for a lock by `add` would disturb one another.
@@ -475,17 +475,23 @@ class Store:
             with self.database.transact(wait) as transaction:
                 yield transaction
             return
-        with self.near.bypassed(), self.database.transact(wait) as transaction:
-            # The first thing after the commit, whatever else is to follow it.
-            transaction.on_commit.append(lambda: self._stamp(transaction))
-            yield transaction
-            self._stamp(transaction)
+        changes = Changes()
+        try:
+            with self.near.bypassed(), self.database.transact(wait) as transaction:
+                changes = transaction.changes
+                # The first thing after the commit, whatever else is to follow it.
+                transaction.on_commit.append(lambda: self._stamp(changes))
+                yield transaction
+                self._stamp(changes)
+        except BaseException:
+            self._stamp(changes)  # it may be committed all the same
+            raise
 
-    def _stamp(self, transaction: Transaction) -> None:
-        if transaction.whole:
+    def _stamp(self, changes: Changes) -> None:
+        if changes.whole:
             self.segment.stamp_shard(self.number)
         else:
-            self.segment.stamp_each(transaction.slots)
+            self.segment.stamp_each(changes.slots)
 
     # Keyed operations
 

@@ -1,0 +1,131 @@
+"""An exception of a signal handler, at each point where one can fall into a call.
+
+Python runs signal handlers when a function begins, and after each call of a C function; there
+the profiler has its events. So raising in the profiler does what Ctrl-C would do there.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import sys
+from collections.abc import Callable
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import django_diskcache
+from django_diskcache import FanoutCache
+
+ENGINE = os.path.dirname(django_diskcache.__file__) + os.sep
+KEYS = ["key-0", "key-1", "key-2"]
+
+
+class Interrupt(BaseException):
+    pass
+
+
+def transact(cache: Any, new: int) -> None:
+    with cache.transact():
+        cache.set(KEYS[0], new)
+        cache.incr(KEYS[1])
+        cache.delete(KEYS[2])
+
+
+CALLS: dict[str, Callable[[Any, int], object]] = {
+    "set": lambda cache, new: cache.set(KEYS[0], new),
+    "set of a file": lambda cache, new: cache.set(KEYS[0], f"{new:_>50000}"),
+    "add": lambda cache, new: cache.add("added", new),
+    "incr": lambda cache, new: cache.incr(KEYS[0]),
+    "delete": lambda cache, new: cache.delete(KEYS[0]),
+    "pop": lambda cache, new: cache.pop(KEYS[0]),
+    "set_many": lambda cache, new: cache.set_many(dict.fromkeys(KEYS, new)),
+    "delete_many": lambda cache, new: cache.delete_many(KEYS),
+    "transact": transact,
+    "clear": lambda cache, new: cache.clear(),
+}
+
+
+class Watcher:
+    """Raises at one point, and looks at each: what would a reader remember there?"""
+
+    def __init__(self, store: Any, at: int) -> None:
+        self.store = store
+        self.numbers = count()
+        self.at = at
+        self.raised = False
+        self.raw = sqlite3.connect(store.database.path, timeout=0, isolation_level=None)
+        self.remembered: dict[str, dict[int, Any]] = {key: {} for key in KEYS}
+
+    def look(self) -> None:
+        for key in KEYS:
+            stamp = self.store.segment.stamps[self.slot(key)]  # before the read, as readers do
+            self.remembered[key].setdefault(stamp, self.value(key))
+
+    def slot(self, key: str) -> int:
+        place = self.store.disk.put(key)
+        slot: int = self.store.segment.slot(self.store.disk.hash(place[0]))
+        return slot
+
+    def value(self, key: str) -> Any:
+        rows = self.raw.execute("SELECT value FROM Cache WHERE key = ?", (key,)).fetchall()
+        return rows[0][0] if rows else None
+
+    def event(self, frame: Any, event: str, arg: Any) -> None:
+        if event not in ("call", "c_return") or not frame.f_code.co_filename.startswith(ENGINE):
+            return
+        sys.setprofile(None)
+        if next(self.numbers) == self.at:
+            self.raised = True
+            self.point = f"{frame.f_code.co_name}:{frame.f_lineno} {event} {arg}"
+            raise Interrupt
+        self.look()
+        sys.setprofile(self.event)
+
+    point = ""
+
+    def problems(self) -> list[str]:
+        found = []
+        if self.store.database.current() is not None:
+            found.append("the thread is still in the transaction")
+        try:
+            self.raw.execute("BEGIN IMMEDIATE")
+            self.raw.execute("ROLLBACK")
+        except sqlite3.OperationalError:
+            found.append("a lock was left behind")
+        for key, seen in self.remembered.items():
+            stamp, value = self.store.segment.stamps[self.slot(key)], self.value(key)
+            if seen.get(stamp, value) != value:
+                found.append(f"who read {key} in between would stay with {seen[stamp]!r:.20}")
+        return found
+
+
+# Of a file or generator that the exception falls into, Python itself closes what is left.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("kind", CALLS)
+def test_at_each_point(tmp_path: Path, kind: str) -> None:
+    cache: Any = FanoutCache(str(tmp_path), shards=1, size_limit=2**30)
+    (store,) = cache._engine.stores
+    found = []
+    for at in count():
+        for key in KEYS:
+            cache.set(key, at * 1000)
+            assert cache.get(key) == at * 1000
+        cache.delete("added")
+        watcher = Watcher(store, at)
+        try:
+            sys.setprofile(watcher.event)
+            CALLS[kind](cache, at * 1000 + 1)
+        except Interrupt:
+            pass
+        finally:
+            sys.setprofile(None)
+        found += [f"{watcher.point}: {problem}" for problem in watcher.problems()]
+        watcher.raw.close()
+        if not watcher.raised:
+            break
+    assert at > 5  # there were points
+    assert found == []
+    assert cache.check() == []
