@@ -32,7 +32,16 @@ from typing import Any, TypeAlias, TypeVar, overload
 
 from . import faults
 from .errors import Fault, Timeout
-from .pool import FORK_PATIENCE, Connection, Pool, Slot, collect_lost
+from .pool import (
+    FORK_PATIENCE,
+    Connection,
+    Known,
+    Pool,
+    Slot,
+    collect_lost,
+    connections,
+    forget_connections,
+)
 from .pool import Wait as Wait  # noqa: PLC0414  it is in the signatures of all that waits
 from .sqlite import OLDEST, sqlite3
 
@@ -42,6 +51,7 @@ Rows: TypeAlias = "list[tuple[Any, ...]]"
 POOL_LIMIT = 8  # open connections to one shard; more threads than this take turns
 FIRST_PAUSE = 50e-6  # seconds
 LONGEST_PAUSE = 2e-3  # seconds
+LOST_AFTER = 0.02  # seconds that a fork waits before it looks for lost connections
 
 
 def is_busy(error: Exception) -> bool:
@@ -351,18 +361,20 @@ class Database:
             return patiently(lambda: self._opened(slot), wait)
 
     def _opened(self, slot: Slot) -> Connection:
-        raw = sqlite3.connect(
-            self.path,
-            timeout=0,
-            isolation_level=None,
-            check_same_thread=False,
-            cached_statements=128,
-        )
+        raw = None
         try:
+            raw = sqlite3.connect(
+                self.path,
+                timeout=0,
+                isolation_level=None,
+                check_same_thread=False,
+                cached_statements=128,
+            )
             self._configure(raw)
             return Connection(raw, slot)
         except BaseException:
-            raw.close()
+            if raw is not None:  # now, and not with the frame, when the slot has been given up
+                raw.close()
             raise
 
     def close(self) -> None:
@@ -375,10 +387,6 @@ class Database:
     def _prepare_fork(self) -> None:
         self.pool.prepare_fork()
 
-    def _only_own(self) -> bool:
-        """Whether no connection is open but that of this thread's transaction."""
-        return self.pool.unused(self.current() is not None)
-
     def _go_on(self) -> None:
         self.pool.go_on()
 
@@ -389,33 +397,50 @@ class Database:
         self._transactions = {}
 
 
-_databases: weakref.WeakSet[Database] = weakref.WeakSet()
+_databases: Known[Database] = Known()
 
 
 def _transacting() -> bool:
     """Whether this thread is in a transaction on any file."""
-    return any(database.current() is not None for database in list(_databases))
+    return any(database.current() is not None for database in _databases.all())
 
 
 def _before_fork() -> None:
-    databases = list(_databases)
-    for database in databases:
-        database._prepare_fork()
-    deadline = time.monotonic() + FORK_PATIENCE
-    while not all(database._only_own() for database in databases):
-        if time.monotonic() > deadline:
+    """Wait until SQLite has nothing open but this thread's transactions.
+
+    Nor anything that it is about to open or close: it would be in the middle of that in the
+    child for ever, with its locks.
+    """
+    prepared: list[Database] = []
+    start = time.monotonic()
+    collected = False
+    while True:
+        for database in _databases.all():
+            if database not in prepared:  # another thread may have made it meanwhile
+                prepared.append(database)
+                database._prepare_fork()
+            database.pool.close_idle()
+        if connections() <= sum(database.current() is not None for database in prepared):
             return
+        waited = time.monotonic() - start
+        if waited > FORK_PATIENCE:
+            return
+        if waited > LOST_AFTER and not collected:
+            collected = True
+            collect_lost()
         time.sleep(FIRST_PAUSE)
 
 
 def _after_in_parent() -> None:
-    for database in list(_databases):
+    for database in _databases.all():
         database._go_on()
 
 
 def _after_in_child() -> None:
-    for database in list(_databases):
+    _databases.begin()
+    for database in _databases.all():
         database._forget()
+    forget_connections()
 
 
 os.register_at_fork(

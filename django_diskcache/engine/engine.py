@@ -27,16 +27,10 @@ from .disk import Disk, Place, portable_hash
 from .errors import ENOVAL, Fault
 from .eviction import REASONS, Queue, policy_type
 from .faults import FAULTS
-from .healing import (
-    BRIEFLY,
-    create,
-    directory_lock,
-    quarantined,
-    renew,
-    value_files_of_none,
-)
+from .healing import create, quarantined, renew, value_files_of_none
 from .history import History
 from .limits import Limits
+from .locking import BRIEFLY, directory_lock
 from .nearcache import NearCache
 from .options import DEFAULT_SETTINGS, OPTIONS, POLICIES, did_you_mean, read_settings
 from .relief import Reserve, removing
@@ -402,7 +396,8 @@ class Engine:
         :raises OSError: when the directory cannot be made
         :raises Fault: when something else is wrong with it
         """
-        if not self.segment.lost() and not any(store.lost() for store in self.stores):
+        settled = self.limits.budget.segment is self.segment  # else an interrupt has left it
+        if settled and not self.segment.lost() and not any(s.lost() for s in self.stores):
             return
         if self.transacting():
             return  # this thread has an old file in use, which must not pass for the new one

@@ -12,58 +12,21 @@ are few and small: they take space that the cache could use.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import secrets
 import shutil
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 
 from . import files
-from .errors import Fault, Timeout
+from .errors import Fault
 from .faults import named
+from .locking import BRIEFLY, directory_lock
 from .segment import Segment
 from .store import Store
 
 KEPT = 2  # damaged databases that stay in it
 SHARE = 16  # they take at most this fraction of the size limit
-OPENING = 60.0  # seconds that a process waits for another that is making the directory
-BRIEFLY = 1.0  # seconds that a call waits for another that is healing
-PAUSE = 0.002  # seconds between two attempts
-
-
-@contextmanager
-def directory_lock(directory: str, wait: float = OPENING) -> Iterator[None]:
-    """Let one process at a time create things in the directory, which is made if missing.
-
-    :param wait: seconds
-    :raises Timeout: when another one has it for longer
-    :raises OSError: when the directory or the lock in it cannot be made
-    """
-    files.make_directory(directory)
-    descriptor = files.create(os.path.join(directory, "lock"))
-    try:
-        _lock(descriptor, directory, wait)
-        yield
-    finally:
-        fcntl.flock(descriptor, fcntl.LOCK_UN)  # a child forked meanwhile has it open too
-        os.close(descriptor)
-
-
-def _lock(descriptor: int, directory: str, wait: float) -> None:
-    deadline = time.monotonic() + wait
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                raise Timeout(
-                    f"another process has had the lock of {directory!r} for {wait} s"
-                ) from None
-            time.sleep(PAUSE)
-        else:
-            return
 
 
 def create(store: Store, root: str, limit: int) -> None:

@@ -18,14 +18,41 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Generic, TypeAlias, TypeVar
 
 from .errors import Timeout
 from .sqlite import sqlite3
 
+T = TypeVar("T")
 Wait: TypeAlias = "float | None"
 
 LOOK_AGAIN = 0.005  # seconds: one may come back between a look and the wait, unnoticed
+
+
+class Known(Generic[T]):
+    """What there is of a kind, known weakly, to threads that come and go meanwhile.
+
+    Not a WeakSet: its callbacks are Python's, which may be interrupted, and it cannot be read
+    while another thread adds to it.
+    """
+
+    def __init__(self) -> None:
+        self._references: list[weakref.ref[T]] = []
+        self.begin()
+
+    def begin(self) -> None:
+        """In a child: another thread may have been adding when it was forked."""
+        self._lock = threading.RLock()
+
+    def add(self, item: T) -> None:
+        with self._lock:
+            left = [each for each in self._references if each() is not None]
+            self._references = [*left, weakref.ref(item)]
+
+    def all(self) -> list[T]:
+        """What there is now."""
+        found = [reference() for reference in self._references]
+        return [item for item in found if item is not None]
 
 
 class Slot:
@@ -134,6 +161,7 @@ class Pool:
                     slot = Slot(self.epoch)
                     slots = [*self._taken(), slot]
                     self._slots = [weakref.ref(each) for each in slots]
+                    _slots.add(slot)
                     break
                 left = None if deadline is None else deadline - time.monotonic()
                 if left is not None and left <= 0:
@@ -187,13 +215,11 @@ class Pool:
         self._forking = True
         self.close()
 
-    def unused(self, own: int) -> bool:
-        """Whether no connection is open but `own`, the number of those of this thread."""
+    def close_idle(self) -> None:
+        """Some come back idle all the same: on their way when it was closed, or let through."""
         with self._lock:
-            # Some come back idle: on their way when the pool was closed, or let through.
             for connection in emptied(self.idle):
                 connection.close()
-            return len(self._taken()) <= own
 
     def go_on(self) -> None:
         """In the parent, after the fork."""
@@ -214,6 +240,23 @@ class Pool:
         self._returned = threading.Condition(self._lock)
         self._forking = self._waiting = False
         self.epoch += 1
+
+
+_slots: Known[Slot] = Known()
+
+
+def connections() -> int:
+    """How many connections are open in this process, or being opened or closed, in any pool.
+
+    A pool that nobody uses any more has some as well, until they are closed.
+    """
+    return sum(slot.taken for slot in _slots.all())
+
+
+def forget_connections() -> None:
+    """In a child: those of its parent are not its own."""
+    global _slots
+    _slots = Known()
 
 
 FORK_PATIENCE = 5.0  # seconds that a fork waits for the transactions of other threads

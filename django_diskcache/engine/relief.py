@@ -17,6 +17,7 @@ from typing import TypeVar
 from . import files, healing, maintenance
 from .errors import Fault
 from .faults import FAULTS, named
+from .locking import BRIEFLY, directory_lock
 from .store import Store
 
 T = TypeVar("T")
@@ -131,7 +132,7 @@ def drop(store: Store, root: str, fault: Fault) -> None:
     :raises Fault: when there is no space even for an empty one
     :raises Timeout: when another process has been changing the directory for too long
     """
-    with named(root), healing.directory_lock(root, healing.BRIEFLY):
+    with named(root), directory_lock(root, BRIEFLY):
         if store.database.renewed(fault.epoch):
             return  # another has done it
         for name in files.names(store.directory):

@@ -13,7 +13,8 @@ import pytest
 
 from django_diskcache.engine import Cache, Deque, FanoutCache, Fault, Index
 from django_diskcache.engine.files import QUARANTINE
-from django_diskcache.engine.healing import KEPT, SHARE, directory_lock
+from django_diskcache.engine.healing import KEPT, SHARE
+from django_diskcache.engine.locking import directory_lock
 from tests.conftest import FakeClock
 from tests.engine.processes import run_all
 from tests.engine.soundness import assert_sound

@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 
 import django_diskcache
-from django_diskcache import FanoutCache
+from django_diskcache import FanoutCache, Timeout
+from django_diskcache.engine.locking import directory_lock
 
 ENGINE = os.path.dirname(django_diskcache.__file__) + os.sep
 KEYS = ["key-0", "key-1", "key-2"]
@@ -34,6 +35,11 @@ def transact(cache: Any, new: int) -> None:
         cache.delete(KEYS[2])
 
 
+def lose_segment(cache: Any, new: int) -> None:
+    Path(cache._engine.segment.path).unlink(missing_ok=True)
+    cache._engine.refresh()
+
+
 CALLS: dict[str, Callable[[Any, int], object]] = {
     "set": lambda cache, new: cache.set(KEYS[0], new),
     "set of a file": lambda cache, new: cache.set(KEYS[0], f"{new:_>50000}"),
@@ -45,6 +51,7 @@ CALLS: dict[str, Callable[[Any, int], object]] = {
     "delete_many": lambda cache, new: cache.delete_many(KEYS),
     "transact": transact,
     "clear": lambda cache, new: cache.clear(),
+    "a lost segment": lose_segment,
 }
 
 
@@ -95,6 +102,10 @@ class Watcher:
             self.raw.execute("ROLLBACK")
         except sqlite3.OperationalError:
             found.append("a lock was left behind")
+        try:
+            directory_lock(os.path.dirname(self.store.directory), 0).close()
+        except Timeout:
+            found.append("the directory is still locked")
         for key, seen in self.remembered.items():
             stamp, value = self.store.segment.stamps[self.slot(key)], self.value(key)
             if seen.get(stamp, value) != value:

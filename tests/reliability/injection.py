@@ -21,7 +21,7 @@ from .damage import DAMAGES, MAPPED, TARGETS, TOO_LATE, victim
 from .faces import fill_in, open_django
 from .places import fill
 from .processes import Child, in_child
-from .serving import SERVERS
+from .serving import FORK, INTERRUPT, SERVERS
 from .workers import ROLES
 
 if TYPE_CHECKING:
@@ -81,13 +81,13 @@ def kill_everybody(soak: Soak) -> None:
 def interrupt(soak: Soak) -> None:
     for _ in range(BURST * 5):
         _pause(soak)
-        soak.random.choice(soak.servers).signal(signal.SIGUSR1)
+        soak.random.choice(soak.servers).signal(INTERRUPT)
 
 
 def fork(soak: Soak) -> None:
     for _ in range(BURST):
         _pause(soak)
-        soak.random.choice(soak.servers).signal(signal.SIGUSR2)
+        soak.random.choice(soak.servers).signal(FORK)
 
 
 def stop_and_continue(soak: Soak) -> None:

@@ -4,10 +4,16 @@ What they see they put on the board and into their ledgers. A *probe* sets and g
 after the other, enough of them for every shard, to the time at which it began. Then it reads
 those of all other servers, and puts the oldest time that it has *seen* on the board. So it can
 be told when, after a fault, all servers are well again and serve from one directory.
+
+A server is sent signals: to be interrupted wherever it is, to fork, and to say where it is. It
+is started with these held back, since one that comes before its handler would kill it. And no
+handler takes a lock, which the next signal's would wait for in vain: a thread waits for those
+that ask for a fork.
 """
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import signal
 import sys
@@ -27,6 +33,8 @@ from .processes import Board, Ledger
 from .values import make, version_of
 from .workers import Interrupt
 
+INTERRUPT, FORK, TELL = signal.SIGUSR1, signal.SIGUSR2, signal.SIGQUIT
+SIGNALS = frozenset({INTERRUPT, FORK, TELL})
 SERVERS = 4
 PROBES = 12  # keys: with three shards each has some
 # What is on the board, beside the beats of the workers at its beginning.
@@ -74,9 +82,11 @@ class Server:
         self.ledger = Ledger(ledger)
         self.random = Random(f"{number} {os.getpid()}")
         self.version = self.random.randrange(1000)
-        self._forking = threading.Event()
-        signal.signal(signal.SIGUSR1, _interrupt)
-        signal.signal(signal.SIGUSR2, lambda number, frame: self._forking.set())
+        self._interruptible = False
+        self._trace = trace_of(ledger).open("w")
+        faulthandler.register(TELL, self._trace)
+        signal.signal(INTERRUPT, self._interrupt)
+        signal.pthread_sigmask(signal.SIG_BLOCK, {FORK})
         threading.Thread(target=self._fork_when_told, daemon=True).start()
         real = time.time
         time.time = lambda: real() + bulletin.get("clock")
@@ -88,14 +98,22 @@ class Server:
         while not stopped:
             try:
                 while not self.bulletin.get("stop"):
+                    self._interruptible = True
+                    signal.pthread_sigmask(signal.SIG_UNBLOCK, {INTERRUPT, TELL})
                     if cache is None:
                         cache = self._opened()
                     else:
                         self._request(cache)
                         self._probe(cache)
+                self._interruptible = False
                 stopped = True
             except Interrupt:
-                continue
+                pass
+
+    def _interrupt(self, number: int, frame: Any) -> None:
+        if self._interruptible:  # else it would fall beside the handler of the one before
+            self._interruptible = False
+            raise Interrupt
 
     def _opened(self) -> Any:
         try:
@@ -176,8 +194,7 @@ class Server:
 
     def _fork_when_told(self) -> None:
         while True:
-            self._forking.wait()
-            self._forking.clear()
+            signal.sigwait({FORK})
             pid = os.fork()  # whatever the other thread is in
             if not pid:
                 self._live_as_child()
@@ -190,6 +207,7 @@ class Server:
     def _live_as_child(self) -> NoReturn:
         code = 1
         try:
+            faulthandler.dump_traceback_later(30, file=self._trace)
             signal.alarm(60)
             cache = open_django(self.directory, size_limit=2**24)
             for key in KEYS[:20]:
@@ -213,8 +231,9 @@ def seen_anew(directory: Path) -> int:
     return min(value[0] for value in found.values()) if len(found) == len(keys) else 0
 
 
-def _interrupt(number: int, frame: Any) -> None:
-    raise Interrupt
+def trace_of(ledger: Path) -> Path:
+    """Where a server with this ledger writes what it was doing when asked by `TELL`."""
+    return ledger.with_suffix(".trace")
 
 
 def serve(directory: Path, ledger: Path, number: int, bulletin: Bulletin) -> None:

@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import signal
 import statistics
 import sys
 import tempfile
@@ -31,8 +32,8 @@ from random import Random
 import django
 
 from . import injection, places
-from .processes import Child, Children, in_child, noted
-from .serving import SERVERS, Bulletin, seen_anew, serve
+from .processes import Child, Children, in_child, noted, until
+from .serving import SERVERS, SIGNALS, TELL, Bulletin, seen_anew, serve, trace_of
 from .workers import ROLES, Place, lost_writes, raised, unsound, work
 
 DISK = 96 * 2**20  # bytes
@@ -133,7 +134,11 @@ class Soak:
 
     def start_server(self, number: int) -> Child:
         path = self.ledger(number)
-        return self.children.start(serve, self.cache, path, number, self.bulletin)
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        try:
+            return self.children.start(serve, self.cache, path, number, self.bulletin)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def start_worker(self, number: int) -> Child:
         self._born += 1
@@ -220,11 +225,20 @@ class Soak:
             if time.monotonic() > deadline:
                 for number in numbers:
                     if self.bulletin.of(number, "seen") < since:
-                        self.replace(self.servers[number])
+                        self._give_up(number)
                 return None
             if any(server.exitcode is not None for server in self.servers):
                 return None
             time.sleep(0.001)
+
+    def _give_up(self, number: int) -> None:
+        """Ask a server where it is, and replace it."""
+        self.servers[number].signal(TELL)
+        trace = trace_of(self.ledger(number))
+        with suppress(AssertionError):
+            until(lambda: trace.read_text().count("\n") > 1, "a trace", 5.0)
+        self.report.samples.append(f"server {number}: {trace.read_text()[:4000]}")
+        self.replace(self.servers[number])
 
     # Collections
 

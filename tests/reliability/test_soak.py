@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from .injection import available
-from .soak import Report, failed
+from .processes import noted
+from .serving import FORK, INTERRUPT, SERVERS
+from .soak import Report, Soak, failed
 
 ROOT = Path(__file__).parents[2]
 
@@ -46,3 +49,18 @@ def test_a_lost_write_makes_it_fail_and_is_in_the_table() -> None:
     assert failed(report)
     assert "lost: claim 7 is lost" in report.table()
     assert "| fork  | 2 " in report.table()
+
+
+def test_servers_stand_signals_from_their_first_moment_on(tmp_path: Path) -> None:
+    soak = Soak(tmp_path, tmp_path, small=False, seed=1)
+    with soak.children:
+        soak.servers = [soak.start_server(number) for number in range(SERVERS)]
+        for _ in range(50):
+            for server in soak.servers:
+                server.signal(INTERRUPT)
+                server.signal(FORK)
+        assert soak._wait_until_well(time.monotonic_ns()) is not None, soak.report.samples
+        soak.bulletin.put("stop", 1)
+        for server in soak.servers:
+            server.result()
+        assert [noted(soak.ledger(number)) for number in range(SERVERS)] == [[]] * SERVERS
