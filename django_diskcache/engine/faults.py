@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import errno
 import os
+import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -51,6 +52,7 @@ _ERRNO = {
     ),
     **dict.fromkeys((errno.ENOENT, errno.ENOTDIR, errno.ESTALE), "lost"),
 }
+PROBE = 2**16  # bytes
 
 
 def kind_of(error: BaseException, path: str) -> str | None:
@@ -76,7 +78,8 @@ def kind_of(error: BaseException, path: str) -> str | None:
             return _kind_of_refusal(path)
         if _displaced(path):
             return "corrupt"
-        return _CODES.get(getattr(error, "sqlite_errorcode", 0), "other")
+        code = getattr(error, "sqlite_errorcode", 0)
+        return _CODES.get(code) or ("full" if _takes_no_more(path) else "other")
     if isinstance(error, ERRORS):
         return "corrupt"  # a broken constraint, say: our statements keep all of them
     return None
@@ -86,7 +89,26 @@ def _kind_of_refusal(path: str) -> str:
     """SQLite was not let, and does not say why."""
     if not os.path.exists(path):
         return "lost"
-    return "corrupt" if _displaced(path) else "denied"
+    if _displaced(path):
+        return "corrupt"
+    return "full" if _takes_no_more(path) else "denied"
+
+
+def _takes_no_more(path: str) -> bool:
+    """Whether there is no space beside a file: SQLite names a full disk, and not a quota."""
+    probe = f"{path}.{secrets.token_hex(4)}"
+    try:
+        descriptor = os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except OSError as error:
+        return _ERRNO.get(error.errno or 0) == "full"
+    try:
+        os.write(descriptor, bytes(PROBE))
+    except OSError as error:
+        return _ERRNO.get(error.errno or 0) == "full"
+    finally:
+        os.close(descriptor)
+        os.remove(probe)
+    return False
 
 
 def _displaced(path: str) -> bool:

@@ -21,6 +21,8 @@ CHUNK = 4096
 # default, and on those SQLite's own mapping can be killed by a full disk.
 MAKE_EXT4 = ("mkfs.ext4", "-q", "-b", "4096", "-m", "0", "-O", "^has_journal")
 
+BTRFS = 256 * 2**20  # bytes; it needs some 100 MB
+
 
 def _run(*command: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False)
@@ -66,19 +68,17 @@ def tmpfs(size: int) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def ext4(size: int) -> Iterator[Path]:
-    """An ext4 file system of `size` bytes in a file; skips where there can be none."""
-    if shutil.which("mkfs.ext4") is None:
-        pytest.skip("needs mkfs.ext4")
+def _image(size: int, *make: str) -> Iterator[Path]:
+    """A file system in a file of `size` bytes, which `make` makes; skips where it cannot."""
+    if shutil.which(make[0]) is None:
+        pytest.skip(f"needs {make[0]}")
     top = Path(tempfile.mkdtemp(prefix="reliability-"))
     image, mounted = top / "image", top / "mounted"
     mounted.mkdir()
     with image.open("wb") as file:
         file.truncate(size)
     try:
-        done = _run(
-            "mkfs.ext4", "-q", "-b", "4096", "-m", "0", "-O", "^has_journal", str(image)
-        )
+        done = _run(*make, str(image))
         problem = done.stderr.strip() if done.returncode else ""
         problem = problem or _mount("-o", "loop", str(image), str(mounted))
         if problem:
@@ -89,6 +89,31 @@ def ext4(size: int) -> Iterator[Path]:
             unmount(mounted)
     finally:
         shutil.rmtree(top, ignore_errors=True)
+
+
+def ext4(size: int) -> contextlib.AbstractContextManager[Path]:
+    """An ext4 file system of `size` bytes."""
+    return _image(size, *MAKE_EXT4)
+
+
+@contextlib.contextmanager
+def quota(size: int) -> Iterator[Path]:
+    """A directory that may have `size` bytes on a file system with much more space.
+
+    Of btrfs, whose quotas hold for root too. Those of ext4 are by user, and not every kernel is
+    built with them.
+    """
+    with _image(BTRFS, "mkfs.btrfs", "-q") as top:
+        limited = top / "limited"
+        for command in (
+            ("quota", "enable", str(top)),
+            ("subvolume", "create", str(limited)),
+            ("qgroup", "limit", str(size), str(limited)),
+            ("quota", "rescan", "-w", str(top)),
+        ):
+            done = _run("btrfs", *command)
+            assert done.returncode == 0, done.stderr
+        yield limited
 
 
 def read_only(path: Path, wanted: bool = True) -> None:

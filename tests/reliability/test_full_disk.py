@@ -1,4 +1,4 @@
-"""A disk that is full: on a small tmpfs, and on a small ext4 in a file.
+"""A disk that is full: a small tmpfs, and a small ext4 in a file. A quota that is used up.
 
 Everything that uses the disk is in children: a store into a mapping of which the file system
 cannot give the page kills the process, which a test survives and can tell.
@@ -16,9 +16,11 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 
 from django_diskcache import Deque, FanoutCache, Fault
+from django_diskcache.engine.connection import Database
+from django_diskcache.engine.disk import Disk
 
 from .faces import KEYS, Watch, open_django, read_all
-from .places import ext4, fill, free_bytes, tmpfs
+from .places import ext4, fill, free_bytes, quota, tmpfs
 from .processes import in_child
 from .values import make, some_text
 
@@ -220,3 +222,41 @@ def _plain(disk: Path) -> list[str]:
 
 def test_the_same_without_django(disk: Path) -> None:
     assert in_child(_plain, disk) == []
+
+
+# A quota: of btrfs, for which no kernel needs to be built anew. There a quota that is used up,
+# like a disk that is full, kills whoever stores into a mapping; this is about what has none.
+
+
+def _use_up_by_rows(limited: Path, journal: str) -> str:
+    def configure(connection: Any) -> None:
+        connection.execute(f"PRAGMA journal_mode={journal}")
+
+    database = Database(str(limited / "database"), configure)
+    database.run("CREATE TABLE all_of_it (value)")
+    with pytest.raises(Fault) as caught:
+        for _ in range(MOST):
+            database.run("INSERT INTO all_of_it VALUES (randomblob(20000))")
+    return caught.value.kind
+
+
+def _use_up_by_value_files(limited: Path) -> str:
+    disk = Disk(str(limited), min_file_size=1000)
+    with pytest.raises(Fault, match="quota") as caught:
+        for number in range(MOST):
+            disk.store(bytes(20_000), False, key=number)
+    assert all(path.stat().st_size == 20_000 for path in limited.rglob("*.val"))
+    return caught.value.kind
+
+
+USES: dict[str, Callable[[Path], str]] = {
+    "rows": lambda limited: _use_up_by_rows(limited, "delete"),
+    "rows, with a journal that stays": lambda limited: _use_up_by_rows(limited, "persist"),
+    "value files": _use_up_by_value_files,
+}
+
+
+@pytest.mark.parametrize("use_up", USES.values(), ids=USES)
+def test_a_quota_that_is_used_up_is_a_full_disk(use_up: Callable[[Path], str]) -> None:
+    with quota(6 * MEGABYTE) as limited:
+        assert in_child(use_up, limited) == "full"
