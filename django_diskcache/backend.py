@@ -243,7 +243,9 @@ class DjangoCache(AsyncMethods, BaseCache):  # type: ignore[misc]
         return self._cache.has(self.make_and_validate_key(key, version))
 
     def incr_version(self, key: Any, delta: int = 1, version: int | None = None) -> int:
-        """Move `key` to another version, with its expiry and tag; the new version.
+        """Move `key` to another version, with its expiry and tag; the version it has now.
+
+        That is the one it had, where the cache cannot store it anew.
 
         :raises ValueError: when the key is missing
         """
@@ -255,7 +257,8 @@ class DjangoCache(AsyncMethods, BaseCache):  # type: ignore[misc]
         if value is ENOVAL:
             raise ValueError(f"Key {key!r} not found")
         left = None if due is None else due - self._cache.engine.clock()
-        self._cache.set(new, value, left, tag=tag, retry=True)
+        if not self._cache.set(new, value, left, tag=tag, retry=True):
+            return version
         self._cache.delete(old, retry=True)
         return version + delta
 

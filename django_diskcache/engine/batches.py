@@ -72,7 +72,7 @@ def store_all(
         new = _upsert(store, rows, places, wait)
     except BaseException:
         for stored in encoded:
-            store.drop(stored)
+            store.give_up(stored)
         raise
     store.after_commit(lambda: store.note(places, encoded, new))
     return True

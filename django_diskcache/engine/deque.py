@@ -14,11 +14,12 @@ from typing import Any, TypeVar
 
 from .cache import Cache, part_of
 from .disk import Disk
-from .errors import ENOVAL
+from .errors import ENOVAL, Fault
 from .guard import raising
 from .signing import refuse_pickling
 
 Self = TypeVar("Self", bound="Deque")
+ATTEMPTS = 10  # to read the value at a position, before it is damaged and not just removed
 
 
 class Deque(MutableSequence[Any]):
@@ -102,10 +103,15 @@ class Deque(MutableSequence[Any]):
         raise IndexError("deque index out of range")
 
     def __getitem__(self, index: Any) -> Any:
-        while True:
-            value = self._cache.get(self._key(index), default=ENOVAL, retry=True)
+        missed, times = None, 0
+        while times < ATTEMPTS:
+            key = self._key(index)
+            value = self._cache.get(key, default=ENOVAL, retry=True)
             if value is not ENOVAL:  # else it was removed between the two looks
                 return value
+            missed, times = key, times + 1 if key == missed else 1
+        what = f"the value at {index} is damaged and cannot be removed"
+        raise Fault("corrupt", self.directory, what)
 
     def __setitem__(self, index: Any, value: Any) -> None:
         with self.transact():

@@ -160,6 +160,7 @@ class Engine:
         for store in reversed(self.stores):
             if store.directory != self.directory:  # where that leads is the site's own affair
                 files.refuse_link(store.directory)
+                files.make_way(store.directory)
             create(store, self.directory, self.settings["size_limit"])
 
     def _slots(self, shards: int) -> int:

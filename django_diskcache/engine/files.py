@@ -74,6 +74,12 @@ def refuse_link(path: str) -> None:
         raise OSError(errno.ELOOP, "a symbolic link stands where a cache has its own", path)
 
 
+def make_way(path: str) -> None:
+    """Give a file another name that stands where a directory of ours belongs."""
+    if os.path.lexists(path) and not os.path.isdir(path):
+        os.rename(path, f"{path}.{secrets.token_hex(4)}")
+
+
 def create(path: str, flags: int = os.O_RDWR) -> int:
     """A descriptor of the file, which is made if there is none.
 

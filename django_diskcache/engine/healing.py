@@ -69,7 +69,8 @@ def _begin_anew(store: Store, root: str, limit: int, fault: Fault) -> list[str]:
     store.create()
     renew(store, store.segment)
     where = f"put aside as {kept}" if kept else "removed, being too large to keep"
-    log(f"{fault}. The database was {where}, and the shard begins anew, empty.")
+    text = "%s. The database was %s, and the shard begins anew, empty."
+    store.says.error("healed", text, fault, where)
     return orphans
 
 
@@ -139,10 +140,3 @@ def quarantined(root: str) -> int:
             with suppress(OSError):
                 size += entry.stat(follow_symlinks=False).st_size
     return size
-
-
-def log(text: str) -> None:
-    """Write an error to the log."""
-    import logging  # at start-up it would cost some milliseconds
-
-    logging.getLogger("django_diskcache").error("%s", text)

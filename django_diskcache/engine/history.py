@@ -23,7 +23,7 @@ from .segment import (
     EVICTED_ENTRIES,
     EVICTED_SIZE,
     EXPIRED,
-    FAULTS,
+    FAULT_COUNTS,
     HITS,
     MISSES,
     STRIPES,
@@ -46,7 +46,7 @@ COUNTED = (
     ((MISSES, MISSES + 1),),
     ((EVICTED_SIZE, EVICTED_SIZE + 1), (EVICTED_ENTRIES, EVICTED_ENTRIES + 1)),
     ((EXPIRED, EXPIRED + 1),),
-    ((FAULTS, FAULTS + len(faults.KINDS)),),
+    ((FAULT_COUNTS, FAULT_COUNTS + len(faults.KINDS)),),
 )
 
 

@@ -29,6 +29,7 @@ BRIEFLY = 0.01  # seconds that a writer waits for a shard that is not its own
 ROW_OVERHEAD = 128  # bytes of a row and its index entry beside its value, about
 BATCH = 128  # of the limit, one part is freed at a time, or less if that are many entries
 VACUUM = 64  # pages given back at a time
+CROWDED = "what this transaction has stored and removed takes it until it ends"
 ATTEMPTS = 100  # to make room, of each at most BRIEFLY for a shard
 
 
@@ -71,7 +72,8 @@ class Limits:
         :param so_far: bytes of the file that were reserved before
         :return: what was counted, in whole blocks
         :raises TooLarge: when the file cannot fit into this cache
-        :raises Timeout: when there is no room for it, because others hold the locks
+        :raises Timeout: when there is no room for it, because others hold the locks, or the
+            transaction takes it all
         """
         taken = size if so_far else on_disk(size)
         if not self._bound():
@@ -93,14 +95,10 @@ class Limits:
         """
         if size <= self.largest or not self._bound():
             return
-        import logging  # at start-up it would cost some milliseconds
-
         limit = self.budget.limit
         store.segment.add(REFUSED, store.number, 1)
-        logging.getLogger("django_diskcache").warning(
-            "%s: the value of %r takes %d bytes and cannot fit, size_limit is %d; refused",
-            store.directory, key, size, limit,
-        )  # fmt: skip
+        text = "%s: the value of %r takes %d bytes and cannot fit, size_limit is %d; refused"
+        store.says.warn("refused", text, store.directory, key, size, limit)
         raise TooLarge(f"the value of {key!r} takes {size} bytes; size_limit is {limit}")
 
     @property
@@ -151,7 +149,8 @@ class Limits:
             self._evict(size=excess, spare=None)
         self._shrink(more)
         if budget.used() + more > budget.full + budget.limit // eviction.MOST:
-            raise Timeout("there is no room: others hold the locks")
+            inside = store.database.current() is not None
+            raise Timeout(f"there is no room: {CROWDED if inside else 'others hold the locks'}")
 
     # After a write
 

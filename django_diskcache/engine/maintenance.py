@@ -16,7 +16,7 @@ from typing import Any
 from . import files, schema
 from .budget import BLOCK, NAME_BYTES, log_bytes
 from .connection import Wait, changed_rows
-from .disk import INT64_MIN
+from .disk import INT64_MAX, INT64_MIN
 from .errors import EmptyDirWarning, Fault, Timeout, UnknownFileWarning
 from .segment import COUNTED, ENTRIES, EXPIRED, FILES, SWEEP
 from .store import Store
@@ -108,6 +108,8 @@ def sweep(store: Store) -> int:
     start = cells[hand]
     last, removed = _sweep(store, start, WINDOW)
     cells[hand] = last
+    if last == INT64_MIN:  # it begins from the front again
+        mend_files(store)
     if INT64_MIN not in (start, last):
         removed += _sweep(store, INT64_MIN, FRONT)[1]
     return removed
@@ -175,8 +177,39 @@ def recount(store: Store, wait: Wait = None) -> int:
 def recount_files(stores: Iterable[Store]) -> None:
     """Let the segment say what the value files of rows take."""
     for store in stores:
-        ((size,),) = store.database.run(schema.FILE_BYTES, (BLOCK, BLOCK, BLOCK, NAME_BYTES))
-        store.segment.rebase(FILES, store.number, size)
+        store.segment.rebase(FILES, store.number, _file_bytes(store))
+
+
+def _file_bytes(store: Store) -> int:
+    """What the value files of rows take.
+
+    A row that says of its file what no cache of this size takes is damaged, and not believed.
+    """
+    bound = store.settings["eviction_policy"] != "none"
+    most = store.settings["size_limit"] if bound else INT64_MAX
+    parameters = (BLOCK, BLOCK, BLOCK, NAME_BYTES, most)
+    ((size,),) = store.database.run(schema.FILE_BYTES, parameters)
+    return int(size)
+
+
+def mend_files(store: Store) -> None:
+    """Bring what the segment says of value files closer to what is in rows.
+
+    A file counts from before its row is there until after its row is gone. So the segment is
+    never to say less than the rows; and what it says too much at two looks in a row is more
+    than what is on its way.
+    """
+    total, segment = store.segment.total, store.segment
+    before = total(FILES, store.number)
+    size = _file_bytes(store)
+    after = total(FILES, store.number)
+    missing, surplus = size - max(before, after), min(before, after) - size
+    if missing > 0:
+        segment.add(FILES, store.number, missing)
+    elif surplus > 0 and store.surplus > 0:
+        segment.add(FILES, store.number, -min(surplus, store.surplus))
+        surplus -= min(surplus, store.surplus)
+    store.surplus = max(surplus, 0)
 
 
 def check(store: Store, fix: bool, wait: Wait) -> None:

@@ -100,8 +100,11 @@ def removing(
     reserve.give_up()
     # What it frees is for this first: a checkpoint would take all of it to make the database
     # larger, and may still not be done.
-    with suppress(*FAULTS):
+    try:
         return remove()
+    except Fault as fault:
+        if fault.kind != "full":
+            raise
     for each in (store, *(other for other in stores if other is not store)):
         with suppress(*FAULTS):
             maintenance.checkpoint(each)
@@ -110,7 +113,7 @@ def removing(
     except Fault as fault:
         if fault.kind != "full" or not store.policy.evicts:
             raise
-        drop(store, root, fault)
+        drop_shard(store, root, fault)
         with suppress(*FAULTS):
             settle()
         return remove()
@@ -126,7 +129,7 @@ def _give_back(store: Store) -> None:
         maintenance.checkpoint(store)
 
 
-def drop(store: Store, root: str, fault: Fault) -> None:
+def drop_shard(store: Store, root: str, fault: Fault) -> None:
     """Begin the shard anew, whatever is in it.
 
     :raises Fault: when there is no space even for an empty one
@@ -143,7 +146,5 @@ def drop(store: Store, root: str, fault: Fault) -> None:
                 os.remove(store.path + suffix)
         store.create()
         healing.renew(store, store.segment)
-    healing.log(
-        f"{fault}. There is no space left to remove entries one by one: the shard was dropped, "
-        "with all its entries."
-    )
+    text = "%s. There is no space left to remove entries one by one: the shard was dropped, "
+    store.says.error("dropped", text + "with all its entries.", fault)

@@ -259,7 +259,7 @@ def delete_selected(condition: str, count: int) -> str:
 PAGES = ("PRAGMA page_count", "PRAGMA freelist_count")
 FILE_BYTES = f"""
     SELECT CAST(TOTAL(({BYTES} + ? - 1) / ? * ? + ?) AS INTEGER) FROM cache
-    WHERE filename IS NOT NULL
+    WHERE filename IS NOT NULL AND {BYTES} <= ?
 """
 
 # Traffic over time, see `history`: what had been counted when a minute or an hour began.

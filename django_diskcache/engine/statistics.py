@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 from . import eviction, maintenance, schema
 from .engine import Engine
 from .faults import KINDS as FAULT_KINDS
-from .segment import FAULTS, FILES, HITS, MISSES
+from .segment import FAULT_COUNTS, FILES, HITS, MISSES
 from .store import Store
 
 EXACT: Final = 4096  # ids of a shard that are all looked at
@@ -137,7 +137,7 @@ def statistics(engine: Engine, safely: Callable[..., Contents]) -> Statistics:
 def reset(engine: Engine) -> None:
     """Let all counters begin again at zero, for all processes."""
     engine.near.flush()
-    faults = range(FAULTS, FAULTS + len(FAULT_KINDS))
+    faults = range(FAULT_COUNTS, FAULT_COUNTS + len(FAULT_KINDS))
     for kind in (HITS, MISSES, *eviction.REASONS.values(), *faults):
         for store in engine.stores:
             engine.segment.rebase(kind, store.number)
@@ -164,7 +164,7 @@ def _shard(store: Store, found: Contents) -> ShardFigures:
         freed=gone["freed"],
         ghost_hits=gone["ghost_hits"],
         expired_pending=found.expired,
-        errors={kind: total(FAULTS + index) for index, kind in enumerate(FAULT_KINDS)},
+        errors={kind: total(FAULT_COUNTS + index) for index, kind in enumerate(FAULT_KINDS)},
         estimated=found.estimated,
         number=store.number,
     )

@@ -39,6 +39,7 @@ from .disk import (
 from .errors import ENOVAL, Fault, Foreign, Unreadable
 from .faults import FAULTS, fault, named
 from .integrity import MODES, WORD
+from .logs import Log
 from .nearcache import CHORES_EVERY, NearCache
 from .policies import Policy
 from .segment import ENTRIES, FILES, FREED, GHOST_HITS, UNCOUNTED, Segment
@@ -77,6 +78,10 @@ class Row(NamedTuple):
         due = type(self.expire)
         return (due is float or self.expire is None) and type(self.tag) is not Broken
 
+    def is_pinned(self) -> bool:
+        """Whether it is one that is not evicted."""
+        return type(self.mode) is int and bool(self.mode & PINNED)
+
 
 class Store:
     """Shard `number` of a cache, in `directory`.
@@ -87,6 +92,7 @@ class Store:
 
     limits: Limits  # told of every write; set by the limits themselves
     inode = 0  # of the file that was opened
+    surplus = 0  # bytes of value files that the segment had too many when somebody looked
     policy: Policy  # in force; set by the engine
 
     def __init__(
@@ -111,6 +117,7 @@ class Store:
         def configure(connection: sqlite3.Connection) -> None:
             this._configure(connection)
 
+        self.says = Log(clock)
         self.database = Database(self.path, configure)
         self._admitting = threading.local()  # key and bytes of the file that is being written
         self.page_size = PAGE
@@ -630,12 +637,13 @@ class Store:
             if new is None:
                 new = self.replace(row, place[2], wait)
         except BaseException:
-            self.drop(stored)
+            self.give_up(stored)
             raise
         self._stored(place, stored, new)
         return True
 
-    def drop(self, stored: Stored) -> None:
+    def give_up(self, stored: Stored) -> None:
+        """What was encoded is not stored after all."""
         if stored[2] is not None:
             self._remove_file(stored[2])
 
@@ -668,15 +676,15 @@ class Store:
             new = self._put(schema.ADD, [*row, now], place[2], wait)
             if new is None:
                 if self._taken(place, wait):
-                    self.drop(stored)
+                    self.give_up(stored)
                     return False
                 with self.transact(wait):
                     if self._taken(place, wait):
-                        self.drop(stored)
+                        self.give_up(stored)
                         return False
                     new = self.replace(row, place[2], wait)
         except BaseException:
-            self.drop(stored)
+            self.give_up(stored)
             raise
         self._stored(place, stored, new)
         return True
@@ -728,12 +736,14 @@ class Store:
                 self._set(place, key, new, None, False, None, wait)
                 return new
             old, due, tag = found
+            row = self._live(place, wait)
             try:
                 new = old + delta
             except TypeError:
                 kind = type(old).__name__
                 raise TypeError(f"cannot add {delta!r} to a value of type {kind}") from None
-            self._set(place, key, new, due, False, tag, wait)
+            pinned = row is not None and row.is_pinned()
+            self._set(place, key, Pinned(new) if pinned else new, due, False, tag, wait)
             return new
 
     def touch(self, place: Place, expire: float | None, wait: Wait) -> bool:

@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING
 from . import faults
 from .errors import Fault
 from .healing import heal
-from .segment import FAULTS
+from .logs import Log
+from .segment import FAULT_COUNTS
 from .store import Store
 
 if TYPE_CHECKING:
     from .engine import Engine
-
-SAY_EVERY = 60.0  # seconds between two lines in the log about the same
 
 REMEDIES = {
     "locked": "Another process or thread kept the write lock; the call counts as a miss.",
@@ -36,7 +35,7 @@ class Triage:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._said: dict[tuple[str, int], float] = {}
+        self._says = Log(engine.clock)
 
     def met(self, error: Exception) -> None:
         """Count a fault, say so, and mend what can be mended.
@@ -47,7 +46,7 @@ class Triage:
         kind = self._kind(error)
         store = self._store(error)
         number = 0 if store is None else store.number
-        engine.segment.add(FAULTS + faults.KINDS.index(kind), number, 1)
+        engine.segment.add(FAULT_COUNTS + faults.KINDS.index(kind), number, 1)
         if kind != "corrupt":  # whoever heals it says so
             self.say(error)
         try:
@@ -76,19 +75,15 @@ class Triage:
     def say(self, error: Exception) -> None:
         """Log a fault, once in a while for each kind and shard."""
         store = self._store(error)
-        about = self._kind(error), -1 if store is None else store.number
-        now = self._engine.clock()
-        if abs(now - self._said.get(about, -SAY_EVERY)) >= SAY_EVERY:
-            self._said[about] = now
-            import logging  # at start-up it would cost some milliseconds
-
-            logging.getLogger("django_diskcache").warning("%s. %s", error, REMEDIES[about[0]])
+        kind = self._kind(error)
+        about = kind, -1 if store is None else store.number
+        self._says.warn(about, "%s. %s", error, REMEDIES[kind])
 
     def counts(self) -> dict[str, int]:
         """How many faults of each kind all processes have met since the last reset."""
         segment = self._engine.segment
         return {
-            kind: sum(segment.total(FAULTS + index, n) for n in range(segment.shards))
+            kind: sum(segment.total(FAULT_COUNTS + index, n) for n in range(segment.shards))
             for index, kind in enumerate(faults.KINDS)
         }
 
@@ -97,4 +92,4 @@ class Triage:
         segment = self._engine.segment
         for index in range(len(faults.KINDS)):
             for number in range(segment.shards):
-                segment.rebase(FAULTS + index, number)
+                segment.rebase(FAULT_COUNTS + index, number)

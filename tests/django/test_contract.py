@@ -594,6 +594,14 @@ def test_incr_version_and_decr_version(any_cache: BaseCache) -> None:
     assert any_cache.get("key") is None
 
 
+def test_incr_version_leaves_what_it_cannot_store_anew(cache: DjangoCache) -> None:
+    cache.set("key", "x" * 2_000_000)
+    cache._cache.reset("size_limit", 2_000_000)
+    assert cache.incr_version("key") == 1
+    assert cache.get("key") == "x" * 2_000_000
+    assert cache.get("key", version=2) is None
+
+
 @pytest.mark.parametrize("name", ["incr_version", "decr_version"])
 def test_incr_version_of_a_missing_key(any_cache: BaseCache, name: str) -> None:
     any_cache.set("key", 1)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from benchmarks.contenders import disk_usage
-from django_diskcache.engine import Cache, FanoutCache
+from django_diskcache.engine import Cache, FanoutCache, Timeout, maintenance
 from django_diskcache.engine.budget import directories
 from django_diskcache.engine.segment import FILES, FREE
 from tests.conftest import FakeClock
@@ -258,3 +258,67 @@ def test_a_count_of_files_that_cannot_be_is_mended(tmp_path: Path, bytes_: int) 
             assert cache.set(("file", number), b"x" * 5000)
         assert 0 <= segment.whole(FILES) < 8 * MB
         assert cache.get(("file", 19)) == b"x" * 5000
+
+
+def swept(cache: Any, passes: int) -> int:
+    """What value files count after so many sweeps over everything."""
+    for _ in range(passes):
+        for store in cache.engine.stores:
+            maintenance.sweep(store)
+    return int(cache.engine.segment.whole(FILES))
+
+
+@pytest.mark.parametrize("bytes_", [100_000, -100_000])
+def test_the_sweep_mends_a_count_of_files_that_drifted(tmp_path: Path, bytes_: int) -> None:
+    with FanoutCache(tmp_path, shards=2, disk_min_file_size=1000) as cache:
+        for number in range(20):
+            cache.set(number, b"x" * 5000)
+        counted = cache.engine.segment.whole(FILES)
+        cache.engine.segment.add(FILES, 1, bytes_)
+        assert swept(cache, 2) == counted
+
+
+def test_a_file_that_is_being_written_stays_counted(tmp_path: Path) -> None:
+    with Cache(tmp_path, disk_min_file_size=1000) as cache:
+        (store,) = cache.engine.stores
+        for number in range(5):
+            _, place = cache.engine.place(number)
+            stored = store.encode(b"x" * 9000, False, number, place)
+            assert swept(cache, 1) >= 9000
+            store.give_up(stored)
+            assert swept(cache, 1) == 0
+
+
+def test_a_row_that_says_too_much_of_its_file_is_not_believed(tmp_path: Path) -> None:
+    options: dict[str, Any] = {"size_limit": 8 * MB, "disk_min_file_size": 1000}
+    with FanoutCache(tmp_path, shards=2, **options) as cache:
+        for number in range(20):
+            cache.set(number, b"x" * 5000)
+        counted = cache.engine.segment.whole(FILES)
+        store, place = cache.engine.place(3)
+        store.database.run("UPDATE cache SET size = 1 << 45 WHERE key = ?", (place[0],))
+        (tmp_path / "segment").unlink()
+        cache.engine.refresh()
+        assert 0 < cache.engine.segment.whole(FILES) < counted
+        assert cache.set("another", b"x" * 5000)
+
+
+def test_a_transaction_that_takes_it_all_is_told_so(tmp_path: Path) -> None:
+    with (
+        Cache(tmp_path, size_limit=4 * MB, disk_min_file_size=1000) as cache,
+        pytest.raises(Timeout, match="this transaction"),
+        cache.transact(),
+    ):
+        for number in range(10):
+            cache.set(number, b"x" * MB)
+
+
+def test_refused_values_are_logged_once_a_minute(
+    make_cache: Callable[..., Cache], clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    cache = make_cache(size_limit=4 * MB)
+    for _ in range(2):
+        for number in range(5):
+            assert not cache.set(number, b"x" * 5 * MB)
+        clock.advance(61)
+    assert len(caplog.records) == 2

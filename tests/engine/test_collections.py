@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from django_diskcache.engine import Cache, Deque, Index
+from django_diskcache.engine import Cache, Deque, Fault, Index
 from tests.engine.soundness import assert_sound
 
 
@@ -233,3 +233,22 @@ def test_index_transaction() -> None:
         raise RuntimeError
     assert index == {"a": 1}
     assert_sound(index.cache)
+
+
+def test_a_damaged_value_that_cannot_be_removed(
+    make_cache: Callable[..., Cache], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = make_cache(eviction_policy="none")
+    queue = Deque.fromcache(cache, ["a", "b"])
+    (store,) = cache.engine.stores
+    store.database.run("UPDATE cache SET value = 'other' WHERE value = 'a'")
+
+    def refuse(*args: Any) -> None:
+        raise Fault("denied", store.path, "a read-only file system")
+
+    monkeypatch.setattr(store, "_remove_foreign", refuse)
+    with pytest.raises(Fault, match="damaged"):
+        queue[0]
+    assert queue[1] == "b"
+    monkeypatch.undo()
+    assert queue[0] == "b"

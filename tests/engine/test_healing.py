@@ -325,3 +325,31 @@ def test_the_lock_of_the_directory_is_not_waited_for_in_vain(cache: Cache) -> No
         assert put_aside(cache) == []
     assert cache.get("key") is None
     assert len(put_aside(cache)) == 1
+
+
+def test_a_shard_that_is_damaged_again_is_logged_once_a_minute(
+    make_fanout: Make, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    cache = make_fanout(shards=1)
+    for seconds in (0, 1, 61):
+        clock.advance(seconds)
+        cache.close()
+        damage(cache.engine.stores[0])
+        assert cache.get("key") is None
+        assert cache.set("key", [1])
+    assert sum("begins anew" in record.getMessage() for record in caplog.records) == 2
+
+
+def test_a_file_in_place_of_a_shards_directory(make_fanout: Make, clock: FakeClock) -> None:
+    cache = make_fanout(shards=3)
+    store = cache.engine.stores[2]
+    filled(cache)
+    shutil.rmtree(store.directory)
+    Path(store.directory).write_text("a file")
+    clock.advance(2)
+    cache.engine.look()
+    assert cache.set_many(dict.fromkeys(range(100), 1)) == []
+    assert all(cache.get(number) == 1 for number in range(100))
+    (kept,) = Path(cache.directory).glob("002.*")
+    assert kept.read_text() == "a file"
+    assert_sound(cache)

@@ -11,7 +11,7 @@ import pytest
 from django_diskcache.engine import FanoutCache
 from django_diskcache.engine.engine import Engine
 from django_diskcache.engine.history import DAY, HOUR, MINUTE, Traffic
-from django_diskcache.engine.segment import EVICTED_SIZE, FAULTS
+from django_diskcache.engine.segment import EVICTED_SIZE, FAULT_COUNTS
 from tests.conftest import FakeClock
 from tests.engine.processes import run_all
 
@@ -124,8 +124,8 @@ def test_evictions_and_errors_are_in_it(made: FanoutCache, clock: FakeClock) -> 
     request(made)
     segment = engine_of(made).segment
     segment.add(EVICTED_SIZE, 1, 7)
-    segment.add(FAULTS, 0, 1)
-    segment.add(FAULTS + 2, 3, 1)
+    segment.add(FAULT_COUNTS, 0, 1)
+    segment.add(FAULT_COUNTS + 2, 3, 1)
     last = engine_of(made).history.traffic(HOUR, MINUTE)[-1]
     assert (last.evicted, last.errors) == (7, 2)
 

@@ -140,7 +140,6 @@ def test_an_ordinary_set_unpins(shared: Any) -> None:
     state = Pinning(shared, "key")
     writes: list[Callable[[], object]] = [
         lambda: shared.set("key", 5),
-        lambda: shared.incr("key"),
         lambda: shared.set_many({"key": 5}),
     ]
     for write in writes:
@@ -148,7 +147,17 @@ def test_an_ordinary_set_unpins(shared: Any) -> None:
         assert modes(shared) == {MODE_RAW | PINNED}
         write()
         assert modes(shared) == {MODE_RAW}
-        assert shared.get("key") in (2, 5)
+        assert shared.get("key") == 5
+
+
+def test_incr_leaves_it_pinned_or_not(shared: Any) -> None:
+    state = Pinning(shared, "key")
+    for pinned in (True, False):
+        state.set(1, pinned)
+        assert shared.incr("key") == 2
+        assert shared.incr("key", 0.5) == 2.5
+        assert modes(shared) == {MODE_RAW | PINNED if pinned else MODE_RAW}
+        assert shared.get("key") == 2.5
 
 
 def test_a_pinned_file_goes_with_its_entry(make_cache: Callable[..., Cache]) -> None:

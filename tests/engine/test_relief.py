@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from django_diskcache.engine import Cache, Deque, FanoutCache, Fault
+from django_diskcache.engine import Cache, Deque, FanoutCache, Fault, Timeout
 from django_diskcache.engine.relief import FEWEST, Reserve
 
 
@@ -134,3 +134,15 @@ def test_a_cache_that_evicts_nothing_is_never_dropped(small: Path) -> None:
                 del cache[number]
                 removed.append(number)
         assert set(cache) == set(range(400)) - set(removed)
+
+
+def test_a_lock_in_the_way_is_no_full_disk(tmp_path: Path) -> None:
+    with Cache(tmp_path) as cache:
+        (store,) = cache.engine.stores
+        outcomes = [Fault("full", store.path, "it is full"), Timeout("it is locked")]
+
+        def remove() -> None:
+            raise outcomes.pop(0)
+
+        with pytest.raises(Timeout, match="it is locked"):
+            cache.engine.removing(store, remove)

@@ -13,7 +13,7 @@ from django_diskcache.engine.segment import (
     EVICTED_ENTRIES,
     EVICTED_SIZE,
     EXPIRED,
-    FAULTS,
+    FAULT_COUNTS,
     FREED,
     GHOST_HITS,
     REFUSED,
@@ -76,7 +76,7 @@ def test_counters_are_those_of_the_segment(fanout: FanoutCache) -> None:
 
 def test_errors_go_by_their_kind(fanout: FanoutCache, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(statistics, "FAULT_KINDS", ("locked", "full"))
-    fanout.engine.segment.add(FAULTS + 1, 2, 7)
+    fanout.engine.segment.add(FAULT_COUNTS + 1, 2, 7)
     figures = fanout.figures(reset=True)
     assert figures.errors == {"locked": 0, "full": 7}
     assert figures.shards[2].errors == {"locked": 0, "full": 7}

@@ -22,7 +22,7 @@ from django_diskcache.dashboard import pages
 from django_diskcache.engine import faults, inspection
 from django_diskcache.engine.connection import Database
 from django_diskcache.engine.options import OPTIONS
-from django_diskcache.engine.segment import EVICTED_SIZE, FAULTS
+from django_diskcache.engine.segment import EVICTED_SIZE, FAULT_COUNTS
 from tests.django.conftest import FakeClock
 from tests.django.dashboard.conftest import BASE, DEFAULT, page, told
 
@@ -130,7 +130,7 @@ def test_traffic_is_drawn_and_told(
 def test_errors_and_evictions_by_their_kinds(viewer: Client, cache: DjangoCache) -> None:
     segment = cache._cache.engine.segment
     for index, kind in enumerate(faults.KINDS):
-        segment.add(FAULTS + index, 1, index)
+        segment.add(FAULT_COUNTS + index, 1, index)
         assert kind in pages.ERRORS
     segment.add(EVICTED_SIZE, 0, 1234)
     text = told(page(viewer, CACHE))
