@@ -9,7 +9,7 @@ The table in order of insertion is both queues, and nothing is ever moved:
 - The *small hand* goes up the ids. What is above it is the small queue, what it has passed is
   the main queue. While the small queue holds more than a tenth of the entries, the hand goes
   on: an entry that was read since it was stored stays where it is, and is in the main queue by
-  that; one that was not is evicted.
+  that; one that was not is evicted. Where bytes are needed it is a twentieth.
 - The *main hand* goes round below the small hand. What was read since it came by last stays,
   the next one goes.
 - The *ghost* is a table of fingerprints of what the small hand has evicted, as many as there
@@ -34,6 +34,8 @@ from .policies import Board, Entry, Hands, Policy, Queue
 MOST_HITS = 3  # that are counted
 MARKED = 4  # the bit of an entry that the ghost knew
 SMALL_SHARE = 10  # the small queue has one in so many entries
+# And where many are weighed: what stays is small, so that its entries have more of the bytes.
+WEIGHED_SHARE = 20
 FEW = 512  # entries that go in their order over all shards
 CHUNK = 32  # entries read at a time
 PATIENCE = 256  # entries passed in the main queue for one that goes, however often read
@@ -113,11 +115,12 @@ class S3FIFO(Policy):
         # Of few entries, each one out of order counts. Of many, the shards take turns.
         following = _oldest if entries <= FEW else _most_above
         walk = _Walk(self, pairs, weigh, following)
+        share = WEIGHED_SHARE if weigh and entries > FEW else SMALL_SHARE
         try:
             while entries > 0:
                 above = pairs[0].above if len(pairs) == 1 else sum(map(_above, pairs))
                 found = None
-                if above * walk.share * SMALL_SHARE > entries * WHOLE:
+                if above * walk.share * share > entries * WHOLE:
                     found = walk.small()
                 found = found or walk.main() or walk.small()
                 if found is None:
