@@ -10,6 +10,7 @@ import gc
 import os
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable
 from functools import partial
@@ -19,6 +20,8 @@ from typing import Any
 import pytest
 
 from django_diskcache.engine import Cache, FanoutCache, Timeout
+from django_diskcache.engine.connection import Database
+from django_diskcache.engine.locking import directory_lock
 from django_diskcache.engine.sqlite import sqlite3
 from tests.engine.processes import opened
 from tests.engine.soundness import assert_sound
@@ -99,7 +102,7 @@ def test_a_child_that_leaves_its_parents_transaction(
         pid = -1
         try:
             with cache.transact():
-                cache["key"] = "value" * 10_000
+                cache["key"] = "value" * 20_000
                 pid = os.fork()
                 if pid == 0 and error is not None:
                     raise error
@@ -110,7 +113,7 @@ def test_a_child_that_leaves_its_parents_transaction(
             os._exit(0)  # it neither committed nor rolled back
         assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
 
-        assert cache["key"] == "value" * 10_000
+        assert cache["key"] == "value" * 20_000
         assert_sound(cache)
 
 
@@ -191,3 +194,58 @@ def test_a_child_drops_no_lock_of_its_parent(tmp_path: Path) -> None:
         with pytest.raises(sqlite3.OperationalError, match="locked"):
             other.execute("BEGIN IMMEDIATE")
         other.close()
+
+
+def test_a_fork_waits_for_connections_that_nobody_uses_any_more(tmp_path: Path) -> None:
+    # Those of an engine that is gone, while another thread is closing them: the child would
+    # inherit what SQLite has locked to do so.
+    database = Database(str(tmp_path / "database"), lambda connection: None)
+    connection = database.pool.borrow(None, lambda: True)
+    del database
+    gc.collect()
+    begun = threading.Event()
+
+    def close() -> None:
+        begun.set()
+        time.sleep(0.2)
+        connection.close()
+
+    thread = threading.Thread(target=close)
+    thread.start()
+    begun.wait()
+    in_child(lambda: None)
+    assert not connection.slot.taken
+    thread.join()
+
+
+def test_a_child_keeps_no_lock_of_the_directory(tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    with directory_lock(str(tmp_path)):
+        pid = os.fork()
+        if pid == 0:
+            os.read(reading, 1)
+            os._exit(0)
+    try:
+        directory_lock(str(tmp_path), 0).close()
+    finally:
+        os.write(writing, b"x")
+        os.waitpid(pid, 0)
+        os.close(reading)
+        os.close(writing)
+
+
+def test_a_child_does_not_inherit_the_lock_of_a_parent_that_dies(tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    parent = os.fork()
+    if parent == 0:
+        lock = directory_lock(str(tmp_path))
+        if os.fork() == 0:
+            os.close(writing)
+            os.read(reading, 1)  # until the test is over
+        os._exit(lock.closed)
+    assert os.waitstatus_to_exitcode(os.waitpid(parent, 0)[1]) == 0
+    try:
+        directory_lock(str(tmp_path), 10).close()
+    finally:
+        os.close(writing)
+        os.close(reading)
