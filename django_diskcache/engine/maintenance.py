@@ -196,20 +196,17 @@ def mend_files(store: Store) -> None:
     """Bring what the segment says of value files closer to what is in rows.
 
     A file counts from before its row is there until after its row is gone. So the segment is
-    never to say less than the rows; and what it says too much at two looks in a row is more
-    than what is on its way.
+    never to say less than the rows; and what it says too much for a minute is more than what
+    is on its way.
     """
     total, segment = store.segment.total, store.segment
     before = total(FILES, store.number)
     size = _file_bytes(store)
     after = total(FILES, store.number)
-    missing, surplus = size - max(before, after), min(before, after) - size
-    if missing > 0:
-        segment.add(FILES, store.number, missing)
-    elif surplus > 0 and store.surplus > 0:
-        segment.add(FILES, store.number, -min(surplus, store.surplus))
-        surplus -= min(surplus, store.surplus)
-    store.surplus = max(surplus, 0)
+    missing = max(size - max(before, after), 0)
+    surplus = store.surplus.note(max(min(before, after) - size, 0), store.clock())
+    if missing or surplus:
+        segment.add(FILES, store.number, missing - surplus)
 
 
 def check(store: Store, fix: bool, wait: Wait) -> None:

@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from . import files, schema
-from .budget import FRAME, on_disk
+from .budget import FRAME, Surplus, on_disk
 from .clock import Clock
 from .connection import Changes, Database, Transaction, Wait, all_rows, changed_rows
 from .copies import UNCHANGEABLE
@@ -92,7 +92,6 @@ class Store:
 
     limits: Limits  # told of every write; set by the limits themselves
     inode = 0  # of the file that was opened
-    surplus = 0  # bytes of value files that the segment had too many when somebody looked
     policy: Policy  # in force; set by the engine
 
     def __init__(
@@ -118,6 +117,7 @@ class Store:
             this._configure(connection)
 
         self.says = Log(clock)
+        self.surplus = Surplus()
         self.database = Database(self.path, configure)
         self._admitting = threading.local()  # key and bytes of the file that is being written
         self.page_size = PAGE

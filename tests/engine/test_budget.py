@@ -260,7 +260,7 @@ def test_a_count_of_files_that_cannot_be_is_mended(tmp_path: Path, bytes_: int) 
         assert cache.get(("file", 19)) == b"x" * 5000
 
 
-def swept(cache: Any, passes: int) -> int:
+def swept(cache: Any, passes: int = 10) -> int:
     """What value files count after so many sweeps over everything."""
     for _ in range(passes):
         for store in cache.engine.stores:
@@ -269,24 +269,31 @@ def swept(cache: Any, passes: int) -> int:
 
 
 @pytest.mark.parametrize("bytes_", [100_000, -100_000])
-def test_the_sweep_mends_a_count_of_files_that_drifted(tmp_path: Path, bytes_: int) -> None:
-    with FanoutCache(tmp_path, shards=2, disk_min_file_size=1000) as cache:
-        for number in range(20):
-            cache.set(number, b"x" * 5000)
-        counted = cache.engine.segment.whole(FILES)
-        cache.engine.segment.add(FILES, 1, bytes_)
-        assert swept(cache, 2) == counted
+def test_the_sweep_mends_a_count_of_files_that_drifted(
+    make_fanout: Callable[..., FanoutCache], clock: FakeClock, bytes_: int
+) -> None:
+    cache = make_fanout(shards=2, disk_min_file_size=1000)
+    for number in range(20):
+        cache.set(number, b"x" * 5000)
+    counted = cache.engine.segment.whole(FILES)
+    cache.engine.segment.add(FILES, 1, bytes_)
+    swept(cache)
+    clock.advance(61)
+    assert swept(cache) == counted
 
 
-def test_a_file_that_is_being_written_stays_counted(tmp_path: Path) -> None:
-    with Cache(tmp_path, disk_min_file_size=1000) as cache:
-        (store,) = cache.engine.stores
-        for number in range(5):
-            _, place = cache.engine.place(number)
-            stored = store.encode(b"x" * 9000, False, number, place)
-            assert swept(cache, 1) >= 9000
-            store.give_up(stored)
-            assert swept(cache, 1) == 0
+def test_a_file_that_is_being_written_stays_counted(
+    make_cache: Callable[..., Cache], clock: FakeClock
+) -> None:
+    cache = make_cache(disk_min_file_size=1000)
+    (store,) = cache.engine.stores
+    for number in range(20):
+        _, place = cache.engine.place(number)
+        stored = store.encode(b"x" * 9000, False, number, place)
+        assert swept(cache) >= 9000  # however often somebody looks
+        store.give_up(stored)
+        assert swept(cache, 1) == 0
+        clock.advance(20)
 
 
 def test_a_row_that_says_too_much_of_its_file_is_not_believed(tmp_path: Path) -> None:
