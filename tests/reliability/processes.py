@@ -149,10 +149,15 @@ class Children:
                 child.close()
 
 
-def in_child(work: Callable[..., Any], *args: Any, user: int | None = None) -> Any:
-    """What `work(*args)` returns in a process of its own."""
+def in_child(
+    work: Callable[..., Any],
+    *args: Any,
+    user: int | None = None,
+    patience: float = PATIENCE,
+) -> Any:
+    """What `work(*args)` returns in a process of its own, within `patience` seconds."""
     with Children() as children:
-        return children.start(work, *args, user=user).result()
+        return children.start(work, *args, user=user).result(patience)
 
 
 class Ledger:

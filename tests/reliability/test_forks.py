@@ -107,7 +107,8 @@ def _forking(directory: Path, forks: int, seed: int) -> dict[str, Any]:
     "forks", [60, pytest.param(2000, marks=[pytest.mark.soak, pytest.mark.timeout(900)])]
 )
 def test_forks_while_threads_are_inside_transactions(tmp_path: Path, forks: int) -> None:
-    outcome = in_child(_forking, tmp_path / "cache", forks, 1)
+    patience = PATIENCE + forks / 4
+    outcome = in_child(_forking, tmp_path / "cache", forks, 1, patience=patience)
     assert set(outcome["codes"]) == {0}
     assert outcome["children"] == forks
     assert (outcome["lost"], outcome["unsound"]) == ([], [])
@@ -277,7 +278,8 @@ def _many_threads(directory: Path, threads: int) -> dict[str, Any]:
     "threads", [1000, pytest.param(20_000, marks=[pytest.mark.soak, pytest.mark.timeout(900)])]
 )
 def test_threads_that_start_and_end(tmp_path: Path, threads: int) -> None:
-    outcome = in_child(_many_threads, tmp_path / "cache", threads)
+    patience = PATIENCE + threads / 100
+    outcome = in_child(_many_threads, tmp_path / "cache", threads, patience=patience)
     assert outcome["errors"] == []
     assert outcome["count"] == threads
     # Three shards, up to eight connections each, up to three files each; and value files.
@@ -461,7 +463,8 @@ def test_interrupts_inside_calls(tmp_path: Path, interrupts: int, seed: int) -> 
 
     with Children() as children:
         child = children.start(live)
-        until(lambda: board[0] == 1 or child.exitcode is not None, "the interrupts")
+        patience = PATIENCE + interrupts / 100
+        until(lambda: board[0] == 1 or child.exitcode is not None, "the interrupts", patience)
         assert child.exitcode is None, child.result()
         assert in_child(_other_process, tmp_path / "cache")
         board[0] = 2

@@ -113,7 +113,7 @@ def _fill(directory: Path) -> None:
     fill_in(open_django(directory), 0)
 
 
-COPIES = [(6, 1), pytest.param(150, 2, marks=[pytest.mark.soak, pytest.mark.timeout(900)])]
+COPIES = [(6, 1), pytest.param(150, 2, marks=[pytest.mark.soak, pytest.mark.timeout(3600)])]
 
 
 @pytest.mark.parametrize(("copies", "seed"), COPIES)
