@@ -7,7 +7,6 @@ the profiler has its events. So raising in the profiler does what Ctrl-C would d
 from __future__ import annotations
 
 import os
-import sqlite3
 import sys
 from collections.abc import Callable
 from itertools import count
@@ -19,6 +18,7 @@ import pytest
 import django_diskcache
 from django_diskcache import FanoutCache, Timeout
 from django_diskcache.engine.locking import directory_lock
+from django_diskcache.engine.sqlite import sqlite3
 
 ENGINE = os.path.dirname(django_diskcache.__file__) + os.sep
 KEYS = ["key-0", "key-1", "key-2"]
