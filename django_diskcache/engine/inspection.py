@@ -271,11 +271,10 @@ def _some(store: Store, wanted: int) -> Iterable[Entry]:
     ((first, last),) = store.database.run(schema.ID_BOUNDS)
     if first is None:
         return ()
-    chosen = {}
-    for _ in range(-(-wanted // RUN)):
-        for entry in _from(store, schema.DETAILS_FROM, random.randint(first, last), RUN):
-            chosen[entry.id] = entry
-    return chosen.values()
+    runs = -(-wanted // RUN)
+    starts = [random.randint(first, last) for _ in range(runs)]
+    found = _from(store, schema.details_from_each(runs), *starts, RUN)
+    return {entry.id: entry for entry in found}.values()
 
 
 def _from(store: Store, sql: str, *values: Any) -> list[Entry]:

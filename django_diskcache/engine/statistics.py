@@ -4,7 +4,8 @@ Reading them costs the same at a thousand entries and at a hundred million: coun
 the segment, bytes from SQLite's page counts. How many entries a shard has, and how many of them
 have expired and wait for the sweep, nobody counts at each write. Up to `EXACT` ids of a shard
 are counted when asked for; of more a sample is: `RUNS` runs of neighbours, one at the beginning
-of each equal part of the ids, whose density stands for that part.
+of each equal part of the ids, whose density stands for that part. The more shards there are, the
+shorter the runs: about as many rows are looked at in all.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from .store import Store
 
 EXACT: Final = 4096  # ids of a shard that are all looked at
 RUNS: Final = 32  # looked at where there are more
-RUN: Final = EXACT // RUNS  # rows in each
+RUN: Final = EXACT // RUNS  # rows in each, where there is one shard
+SHORTEST_RUN: Final = 32
 
 REASONS: Final = ("size", "entries", "expired", "refused")
 
@@ -180,16 +182,17 @@ def count(store: Store) -> tuple[int, int, bool]:
     if span <= EXACT:
         entries, _, expired = _run(store, now, first, last, EXACT)
         return entries, expired, False
+    run = max(SHORTEST_RUN, RUN // store.segment.shards)
     whole = expired_whole = 0.0
     estimated = False
     for part in range(RUNS):
         start = first + span * part // RUNS
         end = first + span * (part + 1) // RUNS - 1
-        found, farthest, expired = _run(store, now, start, end, RUN)
+        found, farthest, expired = _run(store, now, start, end, run)
         number = float(found)
-        if found == RUN and farthest < end:
+        if found == run and farthest < end:
             # Where each id is taken with the same chance, this has no bias.
-            number = (end - start + 1) * (RUN - 1) / (farthest - start)
+            number = (end - start + 1) * (run - 1) / (farthest - start)
             estimated = True
         whole += number
         expired_whole += number * expired / found if found else 0.0

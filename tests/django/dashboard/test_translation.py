@@ -17,7 +17,7 @@ from tests.django.dashboard.conftest import BASE, DEFAULT, page
 
 PACKAGE = Path(django_diskcache.__file__).parent
 CATALOGUE = PACKAGE / "locale" / "de" / "LC_MESSAGES"
-FUNCTIONS = ("_", "gettext", "gettext_lazy", "ngettext")
+FUNCTIONS = ("_", "gettext", "gettext_lazy", "ngettext", "ngettext_lazy")
 LITERAL = r'"((?:[^"\\]|\\.)*)"'
 
 
