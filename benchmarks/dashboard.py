@@ -1,13 +1,12 @@
 """What a page of the admin's dashboard costs, whatever is in the cache:
 
     python -m benchmarks.dashboard
-    python -m benchmarks.dashboard --entries 1000 --entries 1000000 --tag-index
+    python -m benchmarks.dashboard --entries 1000 --requests 50
 
-A cache of each size is filled in a temporary directory: values of 0.2 kB and some in files, tags,
-timeouts, and a day of traffic minute by minute. Then each page is asked for through Django's test
-client by a user who may do everything, in turns, and the medians are printed: of the time of
-the processor and of the clock on the wall. The whole request is in them: session, permissions,
-templates.
+A cache is filled in a temporary directory: values of 0.2 kB and some in files, tags, timeouts,
+and a month of traffic. Then each page is asked for through Django's test client by a user who
+may do everything, in turns. Printed are medians: of the time of the processor and of the clock
+on the wall, for the whole request with its session, permissions and templates.
 """
 
 from __future__ import annotations
@@ -19,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -26,7 +26,7 @@ from typing import Any
 import django
 from django.conf import settings
 
-from . import machine, report, values
+from . import report, values
 
 CHUNK = 1000  # entries that are stored at once
 TAGS = 60
@@ -41,6 +41,7 @@ PAGES = {
     "a cache, its month": "default/change/?range=month",
     "keys, the first page": "default/keys/",
     "keys, from the middle": "default/keys/?after={stored}",
+    "keys, the page before that": "default/keys/?before={stored}",
     "keys, by their beginning": "default/keys/?key={beginning}",
     "an entry": "default/key/?key={key}",
     "an entry that is not there": "default/key/?key=missing",
@@ -116,7 +117,9 @@ def fill(cache: Any, entries: int) -> None:
     with report.Progress(f"fill, {entries:,} entries", entries) as progress:
         for start in range(0, entries, CHUNK):
             numbers = range(start, min(start + CHUNK, entries))
-            many = {values.key(number): values.small(number) for number in numbers}
+            many: dict[str, Any] = {
+                values.key(number): values.small(number) for number in numbers
+            }
             for number in numbers:
                 if number % FILE_EVERY == 0:
                     many[values.key(number)] = b"x" * (FILE_BYTES + number % FILE_BYTES)
@@ -138,7 +141,7 @@ def record(cache: Any) -> None:
         cache.get(values.key(place))
         cache.get("missing")
         engine.near.flush()
-        History(engine.stores, lambda moment=moment: moment).note()
+        History(engine.stores, partial(float, moment)).note()
 
 
 def client() -> Any:
@@ -180,7 +183,9 @@ def measure(entries: int, requests: int) -> dict[str, tuple[float, float, int]]:
                     found[name][0].append(cpu * 1e3)
                     found[name][1].append(wall * 1e3)
                     found[name] = (*found[name][:2], len(response.content))
-    return {name: (median(cpu), median(wall), size) for name, (cpu, wall, size) in found.items()}
+    return {
+        name: (median(cpu), median(wall), size) for name, (cpu, wall, size) in found.items()
+    }
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -311,9 +311,13 @@ def details_from_each(count: int) -> str:
 
 
 DETAILS_FROM = f"SELECT {DETAILS} FROM cache WHERE id >= ? ORDER BY id LIMIT ?"
-DETAILS_BY_KEY = f"""
-    SELECT {DETAILS} FROM cache WHERE key >= ? AND key < ? AND raw = 1 ORDER BY key LIMIT ?
-"""
+DETAILS_BY_KEY, DETAILS_BACK_BY_KEY = (
+    f"""
+    SELECT {DETAILS} FROM cache WHERE key >= ? AND key < ? AND raw = 1
+    ORDER BY key {way} LIMIT ?
+    """
+    for way in ("ASC", "DESC")
+)
 FILES_FROM = """
     SELECT id, CAST(size AS INTEGER) FROM cache WHERE filename >= ? AND filename IS NOT NULL
     ORDER BY filename LIMIT ?

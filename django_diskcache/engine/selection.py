@@ -141,14 +141,21 @@ def cull(engine: Engine, target: int, wait: Wait = None) -> Iterator[Step]:
     :raises Fault: when a shard cannot be read or written
     """
     yield from (step._replace(done=0.0) for step in remove_expired(engine, wait))
-    begin = volume = engine.limits.volume()
+    limits = engine.limits
+    least = limits.volume()  # so far
+    begin = in_use = limits.in_use()
     step = max(1, (begin - target) // CULL_STEPS)
-    while volume > target:
-        next_target = max(target, volume - step)
+    while in_use > target:
+        next_target = max(target, in_use - step)
         store = engine.stores[0]
-        removed = engine.removing(store, engine.limits.cull, wait, next_target)
-        before, volume = volume, engine.limits.volume()
-        if not removed and volume >= before:
-            return  # the policy evicts nothing, or there is nothing left
-        done = (begin - volume) / (begin - target)
-        yield Step(removed, max(0, before - volume), min(1.0, max(0.0, done)))
+        removed = engine.removing(store, limits.cull, wait, next_target)
+        before, in_use = in_use, limits.in_use()
+        if not removed and in_use >= before:
+            break  # the policy evicts nothing, or there is nothing left
+        done = (begin - in_use) / (begin - target)
+        volume = limits.volume()
+        yield Step(removed, max(0, least - volume), min(1.0, max(0.0, done)))
+        least = min(least, volume)
+    if least > target:
+        limits.give_back(0)
+        yield Step(0, max(0, least - limits.volume()), 1.0)
