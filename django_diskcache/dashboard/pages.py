@@ -25,10 +25,11 @@ from ..engine import Disk, inspection, statistics
 from ..engine.history import DAY, HOUR, MINUTE, Traffic
 from ..engine.inspection import Entry, Ranking
 from ..engine.options import OPTIONS
+from ..entries import aliases
 from ..templatetags.cachefigures import clock, number, percent
 from . import charts
 from .forms import BrowseForm, KeyForm, TagForm, quoted
-from .listing import TROUBLE, Listed, aliases, listed
+from .listing import TROUBLE, Listed, listed
 
 LISTED = 10  # entries in each ranking
 TAGS = 20

@@ -28,7 +28,7 @@ from ..backend import DjangoCache
 from ..engine.engine import Engine
 from ..engine.faults import FAULTS
 from ..engine.selection import Step
-from ..entries import expanded, is_ours
+from ..entries import aliases, expanded
 
 BAR = 30  # characters
 DRAW_EVERY = 0.1  # seconds
@@ -143,26 +143,21 @@ class CacheCommand(BaseCommand):
         return {"removed": entries, "freed": size}
 
 
-def ours() -> list[str]:
-    """The aliases whose backend is ours."""
-    return [alias for alias, entry in settings.CACHES.items() if is_ours(entry)]
-
-
-def wanted(aliases: list[str]) -> list[str]:
+def wanted(given: list[str]) -> list[str]:
     """The aliases to work on, each once.
 
     :raises CommandError: for one that is not ours, and when there is none
     """
-    known = ours()
+    known = aliases()
     listed = f"those that are: {', '.join(known)}" if known else "there is none in CACHES"
-    for alias in aliases:
+    for alias in given:
         if alias not in settings.CACHES:
             raise CommandError(f"{alias!r} is not a cache of this site; {listed}")
         if alias not in known:
             raise CommandError(f"The backend of {alias!r} is not DjangoCache; {listed}")
     if not known:
         raise CommandError("No cache of this site has the backend DjangoCache")
-    return list(dict.fromkeys(aliases)) or known
+    return list(dict.fromkeys(given)) or known
 
 
 def location(alias: str) -> str:

@@ -20,12 +20,12 @@ def test_it_measures_every_page(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
-    about, empty, head, line, *rows = done.stdout.splitlines()
+    about, _empty, head, line, *rows = done.stdout.splitlines()
     assert about == "300 entries, medians of 1 requests in turns"
     assert [len(row.split("|")) for row in (head, line, *rows)] == [6] * 11
     for row in rows:
         _, page, cpu, wall, size, _ = row.split("|")
         assert page.strip()
-        assert 0 < float(cpu)
-        assert 0 < float(wall)
+        assert float(cpu) > 0
+        assert float(wall) > 0
         assert int(size.replace(",", "")) > 1000
