@@ -521,6 +521,10 @@ def test_stats_for_prometheus(site: Path) -> None:
     assert set(kinds) == helped
     assert all((kind == "counter") == name.endswith("_total") for name, kind in kinds.items())
     assert values['django_diskcache_size_limit_bytes{cache="default"}'] == 8_000_000
+    volume = cache().volume()
+    assert values['django_diskcache_volume_bytes{cache="default"}'] == volume
+    shards = [n for name, n in values.items() if name.startswith("django_diskcache_shard_vol")]
+    assert 0 < sum(shards) < volume
     hits = [n for name, n in values.items() if name.startswith("django_diskcache_hits_total{")]
     assert (len(hits), sum(hits)) == (2, 10)
     labels = 'cache="default",shard="1",reason="expired"'
