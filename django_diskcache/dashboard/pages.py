@@ -169,6 +169,9 @@ def _concerns(message: CheckMessage, alias: str) -> bool:
     return alias in named or not named
 
 
+OF_DJANGO = {"TIMEOUT": 300, "KEY_PREFIX": "", "VERSION": 1}  # the defaults of every cache
+
+
 def configuration(cache: Listed) -> list[dict[str, Any]]:
     """Each setting in force, whether it is in bytes, and whether it is not the default."""
     engine = cache.engine
@@ -189,7 +192,7 @@ def configuration(cache: Listed) -> list[dict[str, Any]]:
         **engine.settings,
     }
     defaults = {name: each.default for name, each in (FACE_OPTIONS | OPTIONS).items()}
-    defaults |= {**DEFAULTS, "disk": _path(Disk)}
+    defaults |= {**DEFAULTS, **OF_DJANGO, "disk": _path(Disk)}
     return [
         {
             "name": name,

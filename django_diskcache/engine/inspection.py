@@ -42,7 +42,7 @@ from .store import Store
 
 FEW = 3000  # entries that are looked at one and all
 SAMPLE = 1000  # entries that stand for the others, of all shards together
-RUN = 4  # neighbours at each random place
+RUN = 2  # neighbours at each random place; more would have the same tag all too often
 FRONT = 32  # entries at the beginning of each shard
 BEGINNING = 4096  # bytes of a value that are read for a preview
 SHOWN = 1000  # characters of them that are shown
