@@ -143,19 +143,29 @@ def cull(engine: Engine, target: int, wait: Wait = None) -> Iterator[Step]:
     yield from (step._replace(done=0.0) for step in remove_expired(engine, wait))
     limits = engine.limits
     least = limits.volume()  # so far
-    begin = in_use = limits.in_use()
-    step = max(1, (begin - target) // CULL_STEPS)
-    while in_use > target:
-        next_target = max(target, in_use - step)
-        store = engine.stores[0]
-        removed = engine.removing(store, limits.cull, wait, next_target)
-        before, in_use = in_use, limits.in_use()
-        if not removed and in_use >= before:
-            break  # the policy evicts nothing, or there is nothing left
-        done = (begin - in_use) / (begin - target)
-        volume = limits.volume()
-        yield Step(removed, max(0, least - volume), min(1.0, max(0.0, done)))
-        least = min(least, volume)
     if least > target:
+        limits.give_back(0)  # what is free already
+        volume = limits.volume()
+        yield Step(0, max(0, least - volume), 0.0)
+        least = min(least, volume)
+    begin = limits.in_use()
+    step = max(1, (begin - target) // CULL_STEPS)
+    removed = 1
+    while removed and (in_use := limits.in_use()) > target:
+        removed = 0
+        while in_use > target:
+            next_target = max(target, in_use - step)
+            store = engine.stores[0]
+            gone = engine.removing(store, limits.cull, wait, next_target)
+            removed += gone
+            before, in_use = in_use, limits.in_use()
+            if not gone and in_use >= before:
+                break  # the policy evicts nothing, or there is nothing left
+            done = (begin - in_use) / (begin - target)
+            volume = limits.volume()
+            yield Step(gone, max(0, least - volume), min(1.0, max(0.0, done)))
+            least = min(least, volume)
         limits.give_back(0)
-        yield Step(0, max(0, least - limits.volume()), 1.0)
+        volume = limits.volume()  # the index of a log may have grown by that
+        yield Step(0, max(0, least - volume), 1.0)
+        least = min(least, volume)

@@ -25,6 +25,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, OutputWrapper
 
 from ..backend import DjangoCache
+from ..configuration import read, site_secrets
 from ..engine.engine import Engine
 from ..engine.faults import FAULTS
 from ..engine.selection import Step
@@ -32,6 +33,7 @@ from ..entries import aliases, expanded
 
 BAR = 30  # characters
 DRAW_EVERY = 0.1  # seconds
+ENTRY = ("BACKEND", "LOCATION")  # what is no parameter of a cache
 UNITS = ((10**12, "TB"), (10**9, "GB"), (10**6, "MB"), (10**3, "kB"))
 
 
@@ -92,7 +94,7 @@ class CacheCommand(BaseCommand):
     def result(self, alias: str, options: dict[str, Any]) -> dict[str, Any]:
         """What `work` returns for a cache, or why it was skipped."""
         directory = location(alias)
-        if not os.path.isdir(directory):
+        if not is_there(alias):
             return {"skipped": f"{directory} is not there yet"}
         target = Target(alias, opened(alias))
         with held(directory) if self.tidies else nullcontext(True) as free:
@@ -167,6 +169,21 @@ def location(alias: str) -> str:
     if not path:
         opened(alias)  # which says what is wrong
     return os.path.abspath(expanded(str(path)))
+
+
+def is_there(alias: str) -> bool:
+    """Whether there is something where the cache of an alias is to be.
+
+    :raises CommandError: when nothing is and nothing will be, for a mistake in its entry
+    """
+    if os.path.lexists(location(alias)):
+        return True
+    params = {n: v for n, v in settings.CACHES[alias].items() if n not in ENTRY}
+    try:
+        read(settings.CACHES[alias]["LOCATION"], params, site_secrets())
+    except ImproperlyConfigured as error:
+        raise CommandError(str(error)) from error
+    return False
 
 
 def opened(alias: str) -> DjangoCache:
