@@ -89,3 +89,8 @@ def test_messages_are_german(manager: Client, cache: DjangoCache) -> None:
     manager.defaults["HTTP_ACCEPT_LANGUAGE"] = "de"
     html = manager.post(f"{DEFAULT}expire/", follow=True).content.decode()
     assert "0 Einträge wurden entfernt." in html
+
+
+def test_settings_are_written_as_in_the_settings(viewer: Client, cache: DjangoCache) -> None:
+    viewer.defaults["HTTP_ACCEPT_LANGUAGE"] = "de"
+    assert ">0.01</td>" in page(viewer, f"{DEFAULT}change/")
