@@ -20,7 +20,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -102,28 +102,50 @@ class Bench:
 
     def by_bytes(self, trace: Trace) -> Iterator[Trial]:
         wanted = self.wanted
-        whole = _bytes(trace, wanted.value_size)
         for share in wanted.size_share:
-            size = max(LEAST_SIZE, int(whole * share))
-            same: dict[str, Any] = {"share": share, "size": size, "watch": True}
-            same["value"] = wanted.value_size
+            size = max(LEAST_SIZE, int(_bytes(trace, wanted.value_size) * share))
             for policy in wanted.policy:
-                options: dict[str, Any] = {"size_limit": size, "eviction_policy": policy}
-                yield trials.single(OURS, policy, trace, self.place(), options=options, **same)
-            if "diskcache" in wanted.peer:
-                for policy in wanted.diskcache_policy:
-                    options = {"size_limit": size, "eviction_policy": policy}
-                    name = f"diskcache {policy}"
-                    place = self.place()
-                    yield trials.single(DISKCACHE, name, trace, place, options=options, **same)
-            if "filebased" in wanted.peer:
-                mean = whole // trace.unique()
-                each = -(-(mean + 100) // FILE_BLOCK) * FILE_BLOCK
-                entries = max(1, size // each)
-                place = self.place()
-                yield trials.single(
-                    FILEBASED, "filebased", trace, place, entries=entries, **same
-                )
+                yield self._ours(policy, trace, share, size)
+            for trial in self._peers(trace, share, size):
+                yield trial
+                # What a limit means differs; what was on the disk does not.
+                taken = int((trial.peak or 0) * size)
+                if taken >= LEAST_SIZE:
+                    same = self._ours(DEFAULT, trace, share, taken)
+                    name = evictionpage.AT_BYTES_OF + trial.name
+                    yield replace(same, capacity=size, name=name)
+
+    def _ours(self, policy: str, trace: Trace, share: float, size: int) -> Trial:
+        options: dict[str, Any] = {"size_limit": size, "eviction_policy": policy}
+        return self._within(OURS, policy, trace, share, size, options=options)
+
+    def _peers(self, trace: Trace, share: float, size: int) -> Iterator[Trial]:
+        wanted = self.wanted
+        if "diskcache" in wanted.peer:
+            for policy in wanted.diskcache_policy:
+                options = {"size_limit": size, "eviction_policy": policy}
+                name = f"diskcache {policy}"
+                yield self._within(DISKCACHE, name, trace, share, size, options=options)
+        if "filebased" in wanted.peer:
+            mean = _bytes(trace, wanted.value_size) // trace.unique()
+            each = -(-(mean + 100) // FILE_BLOCK) * FILE_BLOCK
+            entries = max(1, size // each)
+            yield self._within(FILEBASED, "filebased", trace, share, size, entries=entries)
+
+    def _within(
+        self,
+        contender: contenders.Contender,
+        name: str,
+        trace: Trace,
+        share: float,
+        size: int,
+        **more: Any,
+    ) -> Trial:
+        value = self.wanted.value_size
+        return trials.single(
+            contender, name, trace, self.place(),
+            share=share, size=size, watch=True, value=value, **more,
+        )  # fmt: skip
 
 
 def reference(path: Path) -> list[Trial]:

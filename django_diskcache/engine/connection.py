@@ -232,7 +232,7 @@ class Database:
         try:
             connection = self._idle.pop()  # the common case of `Pool.borrow`
         except IndexError:
-            connection = self.pool.borrow(wait, patient=not _transacting())
+            connection = self.pool.borrow(wait, _transacting)
         try:
             return outcome(connection.step(sql, parameters))
         except faults.ERRORS as error:
@@ -279,7 +279,7 @@ class Database:
         :raises Timeout: when the database is locked for more than `wait` seconds
         :raises Fault: when something is wrong with it
         """
-        connection = self.pool.borrow(wait, patient=not _transacting())
+        connection = self.pool.borrow(wait, _transacting)
         try:
             with faults.named(self.path, connection.epoch):
                 patiently(lambda: connection.raw.executescript(sql), wait)
@@ -308,7 +308,7 @@ class Database:
             return
         if self._generations[self._place] != self._generation:
             self._renew()
-        connection = self.pool.borrow(wait, patient=not _transacting())
+        connection = self.pool.borrow(wait, _transacting)
         thread = get_ident()
         actions: list[Callable[[], object]] = []
         try:

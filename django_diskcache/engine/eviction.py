@@ -8,12 +8,14 @@ alone what was overwritten since it was chosen, and what is pinned.
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import count
 from typing import TYPE_CHECKING, NamedTuple
+from zlib import crc32
 
 from . import schema
-from .connection import Wait
+from .connection import Wait, changed_rows
+from .disk import Disk
 from .errors import Timeout
 from .fifo import S3FIFO
 from .policies import (
@@ -23,6 +25,7 @@ from .policies import (
     LeastRecentlyUsed,
     Policy,
 )
+from .policies import Queue as AnyQueue
 from .segment import (
     COUNTED,
     EVICTED_ENTRIES,
@@ -85,6 +88,7 @@ class Queue:
         self.store = store
         self.number = store.number
         self.expired: list[Entry] = []
+        self.filed: set[int] = set()  # ids of entries whose values are in files
         self._spared = spared
         self._now = now
         self._entries: int | None = None
@@ -100,19 +104,26 @@ class Queue:
         return (0, -1) if first is None else (first, last)
 
     def after(self, position: int, count: int) -> Sequence[Entry]:
-        store = self.store
+        store, spared, now = self.store, self._spared, self._now
+        slot_of = store.segment.slot
+        plain = type(store.disk).hash is Disk.hash  # a call less for each
         while rows := store.database.run(schema.WINDOW, (position, count)):
             found = []
-            for each, key, raw, signature, store_time, expire, size in rows:
-                number = store.number_of(key, raw, signature)
-                slot = store.segment.slot(number)
-                if slot in self._spared:
-                    continue
-                entry = Entry(each, store_time, size + ROW_BYTES, slot, number)
-                if expire is not None and expire <= self._now:
-                    self.expired.append(entry)
+            for place, key, raw, signature, store_time, expire, size, filed in rows:
+                if plain and type(key) is str:
+                    number = crc32(key.encode())
                 else:
+                    number = store.number_of(key, raw, signature)
+                slot = slot_of(number)
+                if slot in spared:
+                    continue
+                if filed:
+                    self.filed.add(place)
+                entry = Entry(place, store_time, size + ROW_BYTES, slot, number)
+                if expire is None or expire > now:
                     found.append(entry)
+                else:
+                    self.expired.append(entry)
             if found:
                 return found
             position = rows[-1][0]
@@ -152,28 +163,35 @@ def evict(
     # How many entries so many bytes are, nobody knows beforehand: it ends when they are found.
     wanted = min(entries or most, most)
     queues = _in_turn(queues, wanted)
-    chosen: dict[int, dict[int, Entry]] = {}
-    freed = 0
-    victims = policy.victims(queues, wanted, weigh, now)
-    for found, (queue, entry) in enumerate(victims, start=1):
-        chosen.setdefault(queue.number, {})[entry.id] = entry
-        freed += entry.size
-        if found >= most or (found >= entries if entries else freed >= size):
-            break
+    chosen = _chosen(policy.victims(queues, wanted, weigh, now), entries or most, most, size)
     removed = 0
     touched = []
     reason = EVICTED_SIZE if weigh else EVICTED_ENTRIES
     for queue in queues:
-        group = [*chosen.get(queue.number, {}).values()]
+        group = chosen.get(queue.number, {}).values()
         if not group and not queue.expired:
             continue
         touched.append(queue.store)
         try:
-            removed += _remove(queue.store, queue.expired, EXPIRED, wait)
-            removed += _remove(queue.store, group, reason, wait)
+            removed += _remove(queue, queue.expired, EXPIRED, wait)
+            removed += _remove(queue, [*group], reason, wait)
         except Timeout:
             continue
     return Removed(removed, touched)
+
+
+def _chosen(
+    victims: Iterable[tuple[AnyQueue, Entry]], entries: int, most: int, size: int
+) -> dict[int, dict[int, Entry]]:
+    """By shard and id, the first so many of them, or as many as have so many bytes."""
+    chosen: dict[int, dict[int, Entry]] = {}
+    freed = 0
+    for found, (queue, entry) in enumerate(victims, start=1):
+        chosen.setdefault(queue.number, {})[entry.id] = entry
+        freed += entry.size
+        if found >= most or (freed >= size if size else found >= entries):
+            break
+    return chosen
 
 
 def _in_turn(queues: list[Queue], number: int) -> list[Queue]:
@@ -189,18 +207,27 @@ def _in_turn(queues: list[Queue], number: int) -> list[Queue]:
     return [queues[(first + step) % len(queues)] for step in range(wanted)]
 
 
-def _remove(store: Store, group: list[Entry], reason: int, wait: Wait) -> int:
+def _remove(queue: Queue, group: list[Entry], reason: int, wait: Wait) -> int:
     """Remove these, unless they were overwritten since they were looked at; how many."""
+    store = queue.store
     removed = 0
     for start in range(0, len(group), MOST):
         some = group[start : start + MOST]
-        latest = max(entry.store_time for entry in some)
+        latest = max([entry.store_time for entry in some])
         ids = [entry.id for entry in some]
+        plain = queue.filed.isdisjoint(ids)
         if len(ids) > 1:  # a power of two, so that few statements are ever compiled
             ids += ids[-1:] * ((1 << (len(ids) - 1).bit_length()) - len(ids))
         with store.transact(wait) as transaction:
-            transaction.changes.slots.update(entry.slot for entry in some)
-            rows = store.database.run(schema.evict(len(ids)), (*ids, latest))
-            store.removed(rows, reason)
-        removed += len(rows)
+            transaction.changes.slots.update([entry.slot for entry in some])
+            run = store.database.run
+            if plain:
+                gone = run(schema.evict_plain(len(ids)), (*ids, latest), None, changed_rows)
+                size = sum([entry.size for entry in some]) - ROW_BYTES * len(some)
+                store.gone(gone, size * gone // len(some), reason)
+            else:
+                rows = run(schema.evict(len(ids)), (*ids, latest))
+                store.removed(rows, reason)
+                gone = len(rows)
+        removed += gone
     return removed

@@ -9,7 +9,7 @@ The table in order of insertion is both queues, and nothing is ever moved:
 - The *small hand* goes up the ids. What is above it is the small queue, what it has passed is
   the main queue. While the small queue holds more than a tenth of the entries, the hand goes
   on: an entry that was read since it was stored stays where it is, and is in the main queue by
-  that; one that was not is evicted.
+  that; one that was not is evicted. Where bytes are needed it is a twentieth.
 - The *main hand* goes round below the small hand. What was read since it came by last stays,
   the next one goes.
 - The *ghost* is a table of fingerprints of what the small hand has evicted, as many as there
@@ -34,6 +34,8 @@ from .policies import Board, Entry, Hands, Policy, Queue
 MOST_HITS = 3  # that are counted
 MARKED = 4  # the bit of an entry that the ghost knew
 SMALL_SHARE = 10  # the small queue has one in so many entries
+# And where many are weighed: what stays is small, so that its entries have more of the bytes.
+WEIGHED_SHARE = 20
 FEW = 512  # entries that go in their order over all shards
 CHUNK = 32  # entries read at a time
 PATIENCE = 256  # entries passed in the main queue for one that goes, however often read
@@ -50,7 +52,7 @@ GHOST_TICKS = 2**14  # of the ghost's clock, while as many entries go as it has 
 NEVER = float("inf")
 
 
-Victim: TypeAlias = "tuple[_Hands, Entry]"
+Victim: TypeAlias = "tuple[Queue, Entry]"
 Following: TypeAlias = "Callable[[Sequence[_Hands]], _Hands | None]"
 
 
@@ -67,7 +69,7 @@ class S3FIFO(Policy):
         self._ghost = board.ghost
         self._hands = [board.hands(shard) for shard in range(board.shards)]
         self._shared = self._hands[0]
-        self._unit = max(1, board.shards * board.slots // GHOST_TICKS)
+        self.unit = max(1, board.shards * board.slots // GHOST_TICKS)
 
     def begin(self, queues: Sequence[Queue]) -> None:
         for queue in queues:
@@ -95,7 +97,12 @@ class S3FIFO(Policy):
         return True
 
     def _clock(self) -> int:
-        return self._shared[GHOST_CLOCK] // self._unit & 0xFFFF
+        return self._shared[GHOST_CLOCK] // self.unit & 0xFFFF
+
+    def set_back(self, slot: int) -> None:
+        """Forget the hits in the slot, and be told of the next one."""
+        self._access[slot] = 0
+        self.board.stamp(slot)
 
     def victims(
         self, queues: Sequence[Queue], count: int, weigh: bool, now: float
@@ -103,78 +110,105 @@ class S3FIFO(Policy):
         entries = sum(queue.entries for queue in queues)
         # The clock is that of all shards, of which some take part.
         whole = entries * self.board.shards // len(queues)
-        self._shared[LIFETIME] = min(max(1, whole // self._unit), 0xFFFF)
+        self._shared[LIFETIME] = min(max(1, whole // self.unit), 0xFFFF)
         pairs = [_Hands(queue, self._hands[queue.number]) for queue in queues]
         # Of few entries, each one out of order counts. Of many, the shards take turns.
         following = _oldest if entries <= FEW else _most_above
-        while True:
-            ids = sum(pair.above for pair in pairs)
-            found = None
-            if ids * self._shared[SHARE] * SMALL_SHARE > entries * WHOLE:
-                found = self._small_victim(pairs, weigh, following)
-            if found is None:
-                found = self._main_victim(pairs, weigh)
-            if found is None:
-                found = self._small_victim(pairs, weigh, following)
-            if found is None:
-                return
-            pair, entry = found
-            entries -= 1
-            self._access[entry.slot] = 0
-            yield pair.queue, entry
-            if entries <= 0:
-                return
+        walk = _Walk(self, pairs, weigh, following)
+        share = WEIGHED_SHARE if weigh and entries > FEW else SMALL_SHARE
+        try:
+            while entries > 0:
+                above = pairs[0].above if len(pairs) == 1 else sum(map(_above, pairs))
+                found = None
+                if above * walk.share * share > entries * WHOLE:
+                    found = walk.small()
+                found = found or walk.main() or walk.small()
+                if found is None:
+                    return
+                entries -= 1
+                self._access[found[1].slot] = 0
+                yield found
+        finally:
+            walk.end()
 
-    def _small_victim(
-        self, pairs: Sequence[_Hands], weigh: bool, following: Following
-    ) -> Victim | None:
-        access, shared = self._access, self._shared
-        while True:
-            pair = following(pairs)
-            if pair is None:
-                return None
+
+class _Walk:
+    """Both hands on their way, for one batch of victims.
+
+    What is noted on the segment for all is kept here meanwhile, where it costs less.
+    """
+
+    def __init__(
+        self, policy: S3FIFO, pairs: Sequence[_Hands], weigh: bool, following: Following
+    ) -> None:
+        self._set_back = policy.set_back
+        self._access = policy.board.access
+        self._ghost = policy.board.ghost
+        self._shared = policy.board.hands(0)
+        self._unit = policy.unit
+        self._pairs = pairs
+        self._weigh = weigh
+        self._following = following
+        self.share = self._shared[SHARE]
+        self._mean = self._shared[MEAN]
+        self._clock = self._shared[GHOST_CLOCK]
+
+    def end(self) -> None:
+        """Note how far it has come."""
+        shared = self._shared
+        shared[SHARE], shared[MEAN], shared[GHOST_CLOCK] = self.share, self._mean, self._clock
+        for pair in self._pairs:
+            pair.end()
+
+    def small(self) -> Victim | None:
+        """The next that the small hand evicts, if there is one."""
+        access, following, pairs = self._access, self._following, self._pairs
+        while (pair := following(pairs)) is not None:
             entry = pair.next_small()
             if entry is None:
                 continue
-            field = access[entry.slot]
+            slot = entry.slot
+            field = access[slot]
             marked = field & MARKED
             gap = pair.gap
-            part = 0 if marked else WHOLE // gap
-            shared[SHARE] += (part - shared[SHARE]) * min(gap, WINDOW) // WINDOW
+            if gap > 1 or marked or self.share != WHOLE:
+                part = 0 if marked else WHOLE // gap
+                self.share += (part - self.share) * min(gap, WINDOW) // WINDOW
             size = entry.size * WHOLE
-            shared[MEAN] += (size - shared[MEAN]) // WINDOW if shared[MEAN] else size
+            mean = self._mean
+            self._mean = mean + (size - mean) // WINDOW if mean else size
             if marked:
-                access[entry.slot] = field & MOST_HITS
-                continue
-            if self._stays(field, entry, weigh):
-                self._set_back(entry.slot)
-                continue
-            self._ghost[entry.slot] = _fingerprint(entry.number) << 16 | self._clock()
-            shared[GHOST_CLOCK] += 1
-            return pair, entry
+                access[slot] = field & MOST_HITS
+            elif field and self._stays(field, entry):
+                self._set_back(slot)
+            else:
+                number = entry.number
+                self._ghost[slot] = (
+                    _fingerprint(number) << 16 | self._clock // self._unit & 0xFFFF
+                )
+                self._clock += 1
+                return pair.queue, entry
+        return None
 
-    def _main_victim(self, pairs: Sequence[_Hands], weigh: bool) -> Victim | None:
-        pair = max(pairs, key=_below)
+    def main(self) -> Victim | None:
+        """The next that the main hand evicts, if there is one."""
+        access = self._access
+        pair = max(self._pairs, key=_below)
         patience = PATIENCE
-        while True:
-            entry = pair.next_main()
-            if entry is None:
-                return None
+        while (entry := pair.next_main()) is not None:
             patience -= 1
-            if not patience or not self._stays(self._access[entry.slot], entry, weigh):
+            field = access[entry.slot]
+            if not patience or not field or not self._stays(field, entry):
                 pair.below -= 1
-                return pair, entry
+                return pair.queue, entry
             self._set_back(entry.slot)
+        return None
 
-    def _stays(self, field: int, entry: Entry, weigh: bool) -> bool:
+    def _stays(self, field: int, entry: Entry) -> bool:
         hits = field & MOST_HITS
-        if not weigh or not hits:
+        if not self._weigh or not hits:
             return hits > 0
-        return hits * self._shared[MEAN] >= entry.size * WHOLE
-
-    def _set_back(self, slot: int) -> None:
-        self._access[slot] = 0
-        self.board.stamp(slot)
+        return hits * self._mean >= entry.size * WHOLE
 
 
 def _fingerprint(number: int) -> int:
@@ -191,8 +225,9 @@ class _Hands:
         self._hands = hands
         first, self._last = queue.bounds()
         # Ids begin anew when a table was emptied.
-        hands[SMALL] = min(hands[SMALL], self._last)
-        self.above = self._last - max(hands[SMALL], first - 1)
+        self._small_hand = min(hands[SMALL], self._last)
+        self._main_hand = hands[MAIN]
+        self.above = self._last - max(self._small_hand, first - 1)
         self.below = max(0, queue.entries - self.above)
         self._head: Entry | None = None
         self._small: Iterator[Entry] = iter(())
@@ -203,7 +238,7 @@ class _Hands:
         if self._head is None:
             self._head = next(self._small, None)
             if self._head is None and self.above:
-                self._small = iter(self.queue.after(self._hands[SMALL], CHUNK))
+                self._small = iter(self.queue.after(self._small_hand, CHUNK))
                 self._head = next(self._small, None)
                 if self._head is None:
                     self.above = 0
@@ -211,34 +246,37 @@ class _Hands:
 
     def next_small(self) -> Entry | None:
         """The same; and the hand is there now."""
-        entry = self.head()
+        entry = self._head or next(self._small, None) or self.head()
         if entry is not None:
-            hands = self._hands
+            place = entry.id
             self._head = None
-            self.gap = max(1, entry.id - hands[SMALL])
-            hands[SMALL] = entry.id
-            self.above = max(0, self._last - entry.id)
+            self.gap = max(1, place - self._small_hand)
+            self._small_hand = place
+            self.above = max(0, self._last - place)
             self.below += 1
         return entry
 
     def next_main(self) -> Entry | None:
         """The entry that the main hand comes to, round and round."""
-        hands = self._hands
         for _ in range(2):
             entry = next(self._main, None)
             if entry is None:
-                ahead = self.queue.after(hands[MAIN], CHUNK)
-                self._main = iter([each for each in ahead if each.id <= hands[SMALL]])
+                ahead = self.queue.after(self._main_hand, CHUNK)
+                self._main = iter([each for each in ahead if each.id <= self._small_hand])
                 entry = next(self._main, None)
             if entry is not None:
-                hands[MAIN] = entry.id
+                self._main_hand = entry.id
                 return entry
-            hands[MAIN] = self.queue.bounds()[0] - 1
+            self._main_hand = self.queue.bounds()[0] - 1
         return None
+
+    def end(self) -> None:
+        """Note where they are."""
+        self._hands[SMALL], self._hands[MAIN] = self._small_hand, self._main_hand
 
 
 def _most_above(pairs: Sequence[_Hands]) -> _Hands | None:
-    pair = max(pairs, key=_above)
+    pair = pairs[0] if len(pairs) == 1 else max(pairs, key=_above)
     return pair if pair.above else None
 
 
@@ -247,7 +285,7 @@ def _oldest(pairs: Sequence[_Hands]) -> _Hands | None:
     return min(heads, key=_stored)[0] if heads else None
 
 
-def _stored(found: Victim) -> float:
+def _stored(found: tuple[_Hands, Entry]) -> float:
     return found[1].store_time
 
 

@@ -29,6 +29,7 @@ BRIEFLY = 0.01  # seconds that a writer waits for a shard that is not its own
 ROW_OVERHEAD = 128  # bytes of a row and its index entry beside its value, about
 BATCH = 128  # of the limit, one part is freed at a time, or less if that are many entries
 VACUUM = 64  # pages given back at a time
+UNSEEN = 1000  # of the most entries, one part may come until somebody looks how many there are
 ATTEMPTS = 100  # to make room, of each at most BRIEFLY for a shard
 
 
@@ -46,6 +47,7 @@ class Limits:
         self._unswept = 0  # writes of this process since the last step of the sweep
         self._swept_at = 0.0  # when a full cache looked for what has expired
         self._uncounted = 0  # entries added by it since it counted: others may not count theirs
+        self._unseen = 0  # and since it looked at the sum of all shards
         self._unlooked = [0] * len(stores)  # bytes written by it since it looked at a shard
         self._writes = 0  # entries written by it since it evicted any for their size
         self._least: int | None = None  # entries that are to be left, once too many were there
@@ -179,6 +181,10 @@ class Limits:
     def _keep_entries(self, store: Store, slots: Sequence[int]) -> None:
         most = self._settings["max_entries"]
         self._uncounted += len(slots)
+        self._unseen += len(slots)
+        if self._unseen * UNSEEN < most and self._least is None:
+            return
+        self._unseen = 0
         count = self.entries()
         if count <= most and self._least is not None and count > self._least:
             self._evict(entries=count - self._least, spare=(store, slots))

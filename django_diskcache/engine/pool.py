@@ -109,11 +109,11 @@ class Pool:
         slots = [reference() for reference in self._slots]
         return [slot for slot in slots if slot is not None and slot.taken]
 
-    def borrow(self, wait: Wait, patient: bool) -> Connection:
+    def borrow(self, wait: Wait, transacting: Callable[[], bool]) -> Connection:
         """A connection; `give_back` it.
 
         :param wait: seconds; None is for ever
-        :param patient: wait until a fork is over
+        :param transacting: whether the thread has another connection, for which a fork waits
         :raises Timeout: when all stayed in use
         """
         try:
@@ -125,7 +125,7 @@ class Pool:
         deadline = None if wait is None else time.monotonic() + wait
         collected = False
         with self._lock:
-            if self._forking and patient:
+            if self._forking and not transacting():
                 self._returned.wait_for(lambda: not self._forking, FORK_PATIENCE)
             while True:
                 if self.idle:

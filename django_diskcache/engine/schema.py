@@ -226,7 +226,7 @@ EVICTABLE = (
     f"NOT (mode & {PINNED} = {PINNED} AND mode BETWEEN 0 AND {(1 << MODE_BITS + 32) - 1})"
 )
 WINDOW = f"""
-    SELECT id, {KEY}, store_time + 0.0, expire + 0.0, {BYTES} FROM cache
+    SELECT id, {KEY}, store_time + 0.0, expire + 0.0, {BYTES}, filename IS NOT NULL FROM cache
     WHERE id > ? AND {EVICTABLE} ORDER BY id LIMIT ?
 """
 
@@ -234,11 +234,18 @@ WINDOW = f"""
 @cache
 def evict(count: int) -> str:
     """Remove rows by `count` ids, unless they were stored later than the last parameter."""
+    return f"{_evict(count)} RETURNING id, filename, {BYTES}"
+
+
+@cache
+def evict_plain(count: int) -> str:
+    """The same of rows that have no files: what they had need not be told."""
+    return f"{_evict(count)} AND filename IS NULL"
+
+
+def _evict(count: int) -> str:
     marks = ", ".join("?" * count)
-    return f"""
-        DELETE FROM cache WHERE id IN ({marks}) AND {EVICTABLE} AND store_time + 0.0 <= ?
-        RETURNING id, filename, {BYTES}
-    """
+    return f"DELETE FROM cache WHERE id IN ({marks}) AND {EVICTABLE} AND store_time + 0.0 <= ?"
 
 
 # Removal in two steps: what a condition selects is found first, and removed if it still holds.

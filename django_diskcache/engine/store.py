@@ -355,14 +355,17 @@ class Store:
 
         :param reason: the kind of counter for it, if it is one that is counted
         """
-        if not rows:
-            return
-        self.count(-len(rows))
         self.discard(row[1] for row in rows)
-        self.segment.cells[self.segment.cell(UNCOUNTED, self.number)] += len(rows)
+        self.gone(len(rows), sum(row[2] for row in rows), reason)
+
+    def gone(self, count: int, size: int, reason: int | None) -> None:
+        """So many rows, of so many bytes without files, were deleted in this transaction."""
+        if not count:
+            return
+        self.count(-count)
+        self.segment.cells[self.segment.cell(UNCOUNTED, self.number)] += count
         if reason is not None:
-            size = sum(row[2] for row in rows)
-            self.after_commit(lambda: self._add_removed(reason, len(rows), size))
+            self.after_commit(lambda: self._add_removed(reason, count, size))
 
     def _add_removed(self, reason: int, count: int, size: int) -> None:
         self.segment.add(reason, self.number, count)

@@ -476,7 +476,7 @@ def test_a_read_that_finds_the_pool_empty_leaves_the_loop_free(make_cache: MakeC
     cache = make_cache(SHARDS=1, DATABASE_TIMEOUT=PATIENCE)
     cache.set("key", 1)
     database = cache._cache.engine.stores[0].database
-    borrowed = [database.pool.borrow(0, True) for _ in range(database.pool.limit)]
+    borrowed = [database.pool.borrow(0, lambda: False) for _ in range(database.pool.limit)]
 
     async def main() -> list[Any]:
         reads = [
@@ -503,7 +503,9 @@ def test_a_read_opens_a_connection_while_a_write_waits(make_cache: MakeCache) ->
     database = cache._cache.engine.stores[0].database
 
     with locked(cache):
-        taken = database.pool.borrow(0, True)  # as a thread has it that waits for the lock
+        taken = database.pool.borrow(
+            0, lambda: False
+        )  # as a thread has it that waits for the lock
         try:
             assert run(cache.aget("b")) == 2
         finally:

@@ -1154,7 +1154,7 @@ def test_a_full_pool_is_a_miss_and_never_a_wait_without_end(make_cache: MakeCach
     cache = make_cache(SHARDS=1, DATABASE_TIMEOUT=0.001)
     cache.set("key", 1)
     database = cache._cache.engine.stores[0].database
-    borrowed = [database.pool.borrow(0, True) for _ in range(database.pool.limit)]
+    borrowed = [database.pool.borrow(0, lambda: False) for _ in range(database.pool.limit)]
     try:
         assert cache.get("key", "default") == "default"
         assert cache.has_key("key") is False

@@ -254,7 +254,7 @@ def test_a_finalizer_may_use_the_cache_while_its_thread_looks_for_a_connection(
 
     with FanoutCache(tmp_path, shards=1, timeout=0.05) as cache:
         pool = cache.engine.stores[0].database.pool
-        held = [pool.borrow(None, True) for _ in range(pool.limit)]
+        held = [pool.borrow(None, lambda: False) for _ in range(pool.limit)]
 
         def look() -> None:
             Last(cache)  # garbage, found when all connections are in use

@@ -346,7 +346,7 @@ def test_a_read_that_finds_the_pool_empty_leaves_the_loop_free(keeper: Keeper) -
     engine = engine_of(keeper)
     engine.near.clear()
     borrowed = [
-        (store.database, store.database.pool.borrow(0, True))
+        (store.database, store.database.pool.borrow(0, lambda: False))
         for store in engine.stores
         for _ in range(store.database.pool.limit)
     ]

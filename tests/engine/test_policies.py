@@ -223,7 +223,7 @@ def test_hits_are_counted_to_three_and_then_make_no_difference(
     for _ in range(5):
         cache.get("key")
     assert looked == []  # a hit costs nothing more
-    fifo(cache)._set_back(slot)  # a hand passes
+    fifo(cache).set_back(slot)  # a hand passes
     cache.get("key")
     assert store.segment.access[slot] == 1  # and the next hit counts again, near cache or not
 
