@@ -22,8 +22,8 @@ from contextlib import contextmanager, suppress
 
 from . import files
 from .errors import Fault, Timeout
-from .faults import named
-from .segment import Segment
+from .faults import KINDS, named
+from .segment import FAULTS, Segment
 from .store import Store
 
 KEPT = 2  # damaged databases that stay in it
@@ -79,7 +79,10 @@ def create(store: Store, root: str, limit: int) -> None:
     except Fault as fault:
         if fault.kind != "corrupt":
             raise
-        _begin_anew(store, root, limit, fault)
+        orphans = _begin_anew(store, root, limit, fault)
+        store.segment.add(FAULTS + KINDS.index("corrupt"), store.number, 1)  # as `triage` does
+        for name in orphans:
+            files.remove(store.directory, name)
 
 
 def heal(store: Store, root: str, limit: int, fault: Fault) -> bool:
