@@ -20,6 +20,7 @@ from .store import Store
 
 BATCH = 128  # entries removed under one write lock
 CULL_STEPS = 50  # in which a cache is culled, to tell how far it is
+CULL_ROUNDS = 3  # of them, since to give pages back may make the index of a log longer
 
 
 class Selection(NamedTuple):
@@ -151,7 +152,10 @@ def cull(engine: Engine, target: int, wait: Wait = None) -> Iterator[Step]:
     begin = limits.in_use()
     step = max(1, (begin - target) // CULL_STEPS)
     removed = 1
-    while removed and (in_use := limits.in_use()) > target:
+    for _ in range(CULL_ROUNDS):
+        in_use = limits.in_use()
+        if not removed or in_use <= target:
+            return
         removed = 0
         while in_use > target:
             next_target = max(target, in_use - step)
@@ -161,11 +165,11 @@ def cull(engine: Engine, target: int, wait: Wait = None) -> Iterator[Step]:
             before, in_use = in_use, limits.in_use()
             if not gone and in_use >= before:
                 break  # the policy evicts nothing, or there is nothing left
-            done = (begin - in_use) / (begin - target)
+            done = (begin - in_use) / max(1, begin - target)
             volume = limits.volume()
             yield Step(gone, max(0, least - volume), min(1.0, max(0.0, done)))
             least = min(least, volume)
         limits.give_back(0)
-        volume = limits.volume()  # the index of a log may have grown by that
+        volume = limits.volume()
         yield Step(0, max(0, least - volume), 1.0)
         least = min(least, volume)
