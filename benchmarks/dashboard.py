@@ -31,7 +31,7 @@ from . import report, values
 CHUNK = 1000  # entries that are stored at once
 TAGS = 60
 FILE_EVERY = 1000  # one in so many values is in a file
-FILE_BYTES = 40_000
+FILE_BYTES = 70_000
 REQUESTS = 20
 PREFIX = "/admin/django_diskcache/cache/"
 # Of each page the address; `key` is one in the middle.

@@ -18,7 +18,8 @@ from .traces import Trace
 
 VALUE = 200  # bytes, where a trace has no sizes
 BLOCK = 64  # requests of a turn, where processes take turns
-SAMPLES = 0.1  # seconds between two looks at what a directory takes
+SAMPLES = 0.1  # seconds between two looks at what a directory takes, at least
+LEISURE = 20  # and so many times what a look took
 
 
 @dataclass(frozen=True)
@@ -54,12 +55,16 @@ class Watch(threading.Thread):
         self._stop_it = threading.Event()
 
     def run(self) -> None:
-        while not self._stop_it.wait(SAMPLES):
+        pause = SAMPLES
+        while not self._stop_it.wait(pause):
+            began = time.perf_counter()
             found = contenders.disk_usage(self.directory)
             if found > self.limit:
                 found = min(found, contenders.disk_usage(self.directory))
             self.peak = max(self.peak, found)
             self.over += found > self.limit
+            # Where there are many files it takes long, and what is measured waits for it.
+            pause = max(SAMPLES, LEISURE * (time.perf_counter() - began))
 
     def stop(self) -> None:
         self._stop_it.set()

@@ -260,7 +260,7 @@ OPTIONS = {
         ),
         Option(
             "disk_min_file_size",
-            2**15,
+            2**16,
             size,
             "bytes",
             "Values from this size on are kept in files of their own.",

@@ -49,7 +49,7 @@ def counting(cache: Any) -> dict[str, Any]:
         assert cache.get("after") == [2]
         for number in range(COUNTS):
             cache.incr("count", default=0)
-            cache.set(f"{os.getpid()}-{number}", b"x" * 50_000)
+            cache.set(f"{os.getpid()}-{number}", b"x" * 100_000)
         cache.close()
 
     pids = [in_child(work) for _ in range(CHILDREN)]

@@ -319,7 +319,7 @@ def test_evict_by_call_command(site: Path) -> None:
 
 
 def test_check(site: Path) -> None:
-    cache().set("file", b"x" * 50_000)
+    cache().set("file", b"x" * 100_000)
     cache("second").set("key", 1)
     assert called("cachecheck") == "default: nothing is wrong\nsecond: nothing is wrong\n"
     (path,) = (site / "default").rglob("*.val")

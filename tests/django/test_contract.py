@@ -1034,7 +1034,7 @@ def test_evict_removes_what_has_the_tag(cache: DjangoCache) -> None:
 
 def test_expire_removes_what_has_expired(cache: DjangoCache, clock: FakeClock) -> None:
     for number in range(20):
-        cache.set(f"key-{number}", b"x" * 40_000, timeout=number + 1)
+        cache.set(f"key-{number}", b"x" * 80_000, timeout=number + 1)
     clock.advance(5)
     assert len(cache) == 20
     assert cache.expire() == 5
@@ -1046,7 +1046,7 @@ def test_cull_brings_the_volume_within_the_limit(make_cache: MakeCache) -> None:
     limit = 2**20
     cache = make_cache(SHARDS=2, OPTIONS={"size_limit": limit, "cull_limit": 0})
     for number in range(100):
-        cache.set(f"key-{number}", b"x" * 40_000)
+        cache.set(f"key-{number}", b"x" * 80_000)
     assert cache.volume() > limit
     removed = cache.cull()
     assert removed > 0

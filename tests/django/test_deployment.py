@@ -45,7 +45,7 @@ def snapshot(directory: Path) -> list[Any]:
 def used(tmp_path: Path) -> Path:
     """The directory of a cache that was used, with a value file."""
     cache = DjangoCache(tmp_path / "cache", {})
-    cache.set_many({"a": 1, "b": b"x" * 50_000})
+    cache.set_many({"a": 1, "b": b"x" * 100_000})
     cache.shutdown()
     return tmp_path / "cache"
 
@@ -139,7 +139,7 @@ def test_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_too_little_space(used: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     held = footprint.of_cache(str(used), len(list(used.glob("[0-9]*"))))
-    assert held > 50_000
+    assert held > 100_000
     monkeypatch.setattr("django_diskcache.filesystems.free", lambda path: 10_000_000 - held)
     assert found(used, OPTIONS={"size_limit": 10_000_000}) == []
     assert found(used, OPTIONS={"size_limit": 10_500_000}) == [

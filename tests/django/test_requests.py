@@ -209,7 +209,7 @@ def test_descriptors_stay_bounded_over_many_threads() -> None:
         for key in range(5):
             cache.set(f"{number}-{key}", number)
             assert cache.get(f"{number}-{key}", number) == number
-        cache.set("file", b"x" * 50_000)
+        cache.set("file", b"x" * 100_000)
         request_finished.send(sender=None)
 
     in_threads(THREADS, work)
@@ -277,7 +277,7 @@ def test_a_directory_lost_between_requests_is_noticed_at_close(
     location: Path, lose: Callable[[Path], None], clock: FakeClock
 ) -> None:
     data: dict[str, Any] = {f"key-{number}": number for number in range(20)}
-    cache.set_many({**data, "file": b"x" * 50_000})
+    cache.set_many({**data, "file": b"x" * 100_000})
     request_finished.send(sender=None)
     lose(location)
     clock.advance(LOOK_EVERY)
@@ -286,9 +286,9 @@ def test_a_directory_lost_between_requests_is_noticed_at_close(
     theirs = {"theirs": 1} if lose is replaced_by_a_new_cache else {}
     assert cache.get_many([*data, "file", "theirs"]) == theirs
     assert len(own()) == len(theirs)
-    cache.set_many({**data, "file": b"y" * 50_000})
+    cache.set_many({**data, "file": b"y" * 100_000})
     assert cache.get_many(data) == data
-    assert cache.get("file") == b"y" * 50_000
+    assert cache.get("file") == b"y" * 100_000
     assert cache.incr("key-1") == 2
     assert (location / "segment").exists()
     # What this process wrote is where another process looks.
@@ -306,7 +306,7 @@ def test_a_directory_lost_between_requests_is_noticed_at_close(
         capture_output=True,
         text=True,
     )
-    assert seen.stdout.split() == [str(21 + len(theirs)), "2", "50000"]
+    assert seen.stdout.split() == [str(21 + len(theirs)), "2", "100000"]
 
 
 def test_many_threads_notice_a_lost_directory_at_once(location: Path, clock: FakeClock) -> None:

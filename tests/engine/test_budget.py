@@ -212,9 +212,9 @@ def test_a_counter_that_is_lost_is_counted_anew(
 ) -> None:
     cache = make_cache()
     for number in range(5):
-        cache[number] = bytes(50_000)
+        cache[number] = bytes(100_000)
     counted = cache.engine.segment.whole(FILES)
-    assert counted >= 5 * 50_000
+    assert counted >= 5 * 100_000
     (tmp_path / "cache" / "segment").unlink()
     cache.engine.refresh()
     assert cache.engine.segment.whole(FILES) == counted

@@ -50,7 +50,7 @@ def test_rows_and_files_and_what_is_left_of_them(make: MakeCache) -> None:
         cache.set(number, choose.randbytes(choose.randrange(2000)), tag=number % 2)
     assert like_du(cache)
     for number in range(400):
-        cache.set(f"file-{number}", choose.randbytes(choose.randrange(33_000, 99_000)), tag=2)
+        cache.set(f"file-{number}", choose.randbytes(choose.randrange(66_000, 132_000)), tag=2)
     assert like_du(cache)
     assert cache.volume() == cache.figures().volume
     cache.evict(1)
@@ -115,7 +115,7 @@ def test_no_directory_is_walked(
     numbers = []
     for count in (10, 100):
         for number in range(count):
-            cache.set(number, b"x" * 50_000)
+            cache.set(number, b"x" * 80_000)
         looks.clear()
         cache.volume()
         numbers.append(len(looks))
@@ -127,7 +127,7 @@ def test_of_a_cache_that_nobody_opens(
 ) -> None:
     cache = make_fanout()
     for number in range(30):
-        cache.set(number, b"x" * 50_000)
+        cache.set(number, b"x" * 80_000)
     shards = len(cache.engine.stores)
     assert footprint.of_cache(cache.directory, shards) == cache.volume()
     assert footprint.of_cache(str(tmp_path / "nowhere"), 3) == 0

@@ -99,7 +99,7 @@ def test_a_child_that_leaves_its_parents_transaction(
         pid = -1
         try:
             with cache.transact():
-                cache["key"] = "value" * 10_000
+                cache["key"] = "value" * 20_000
                 pid = os.fork()
                 if pid == 0 and error is not None:
                     raise error
@@ -110,7 +110,7 @@ def test_a_child_that_leaves_its_parents_transaction(
             os._exit(0)  # it neither committed nor rolled back
         assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
 
-        assert cache["key"] == "value" * 10_000
+        assert cache["key"] == "value" * 20_000
         assert_sound(cache)
 
 

@@ -185,7 +185,7 @@ def test_a_shard_that_is_damaged_when_it_is_opened(tmp_path: Path, clock: FakeCl
     broken = cache.engine.stores[1]
     lost = set(by_shard(cache)[broken])
     for number in range(100):
-        cache[number] = b"x" * 40_000
+        cache[number] = b"x" * 70_000
     value_files = set(Path(broken.directory).glob("??/*.val"))
     assert len(value_files) == len(lost)
     cache.close()

@@ -72,11 +72,11 @@ def test_an_expired_entry_is_found(cache: Cache, clock: FakeClock) -> None:
 
 def test_where_the_value_lies(cache: Cache) -> None:
     cache.set("row", b"1")
-    cache.set("file", b"1" * 40_000)
+    cache.set("file", b"1" * 80_000)
     store = stores_of(cache)[0]
     assert inspection.path_of(store, entry_of(cache, "row")) == store.path
     path = inspection.path_of(store, entry_of(cache, "file"))
-    assert os.path.getsize(path) == 40_000 == entry_of(cache, "file").size
+    assert os.path.getsize(path) == 80_000 == entry_of(cache, "file").size
 
 
 @pytest.mark.parametrize(
@@ -84,12 +84,12 @@ def test_where_the_value_lies(cache: Cache) -> None:
     [
         ("text", Preview("text", "text", True)),
         ("ä" * 2000, Preview("text", "ä" * 1000, False)),
-        ("ä" * 40_000, Preview("text", "ä" * 1000, False)),
+        ("ä" * 80_000, Preview("text", "ä" * 1000, False)),
         (7, Preview("number", "7", True)),
         (7.5, Preview("number", "7.5", True)),
         (b"\x00\xff", Preview("bytes", "00 ff", True)),
         (b"a" * 5000, Preview("bytes", " ".join(["61"] * 250), False)),
-        (b"a" * 50_000, Preview("bytes", " ".join(["61"] * 250), False)),
+        (b"a" * 100_000, Preview("bytes", " ".join(["61"] * 250), False)),
     ],
 )
 def test_previews(cache: Cache, value: Any, expected: Preview) -> None:
@@ -136,7 +136,7 @@ def test_nothing_is_unpickled(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     cache["row"] = Bomb()
-    cache["file"] = [Bomb(), "x" * 50_000]
+    cache["file"] = [Bomb(), "x" * 100_000]
     cache["garbage"] = 1
     run = stores_of(cache)[0].database.run
     run("UPDATE cache SET mode = 4, value = ? WHERE key = 'garbage'", (b"L" + b"9" * 3000,))
@@ -154,13 +154,13 @@ def test_nothing_is_unpickled(
 
 def test_names_of_files_do_not_lead_out(cache: Cache, tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("secret")
-    cache["key"] = b"x" * 50_000
+    cache["key"] = b"x" * 100_000
     stores_of(cache)[0].database.run("UPDATE cache SET filename = '../secret'")
     assert preview(cache, "key") == Preview("lost", "", True)
 
 
 def test_a_file_that_is_gone(cache: Cache) -> None:
-    cache["key"] = b"x" * 50_000
+    cache["key"] = b"x" * 100_000
     entry = entry_of(cache, "key")
     os.remove(inspection.path_of(stores_of(cache)[0], entry))
     assert preview(cache, "key").kind == "lost"
@@ -178,7 +178,7 @@ def test_json_is_unpacked_within_bounds(make_cache: Callable[..., Cache]) -> Non
 def test_serialized_values(make_cache: Callable[..., Cache]) -> None:
     cache = make_cache("json", serializer="json")
     cache["key"] = {"a": 1}
-    cache["long"] = ["x" * 50_000]
+    cache["long"] = ["x" * 100_000]
     assert preview(cache, "key") == Preview("json", '{"a":1}', True)
     assert preview(cache, "long") == Preview("json", '["' + "x" * 998, False)
     pytest.importorskip("msgspec")
@@ -322,7 +322,7 @@ def test_a_page_of_keys_is_an_index_look(fanout: FanoutCache) -> None:
 def test_a_small_cache_is_looked_at_whole(fanout: FanoutCache, clock: FakeClock) -> None:
     for number in range(300):
         fanout.set(number, b"x" * number, expire=1000 - number, tag=number % 3)
-    fanout.set("untagged", "x" * 50_000)
+    fanout.set("untagged", "x" * 100_000)
     looked_at = sample(fanout)
     assert looked_at.whole
     assert looked_at.total == 301
@@ -410,15 +410,15 @@ def test_of_a_large_cache_some_stand_for_all(large: FanoutCache, clock: FakeCloc
 
 def test_large_values_are_found_by_their_index(large: FanoutCache) -> None:
     for number in range(10):
-        large.set(f"file {number}", b"x" * (40_000 + number))
+        large.set(f"file {number}", b"x" * (80_000 + number))
     ranking = inspection.largest(stores_of(large), sample(large), 3)
     assert names(ranking.entries) == ["file 9", "file 8", "file 7"]
     assert ranking.exact
     for number in range(300):
-        large.set(f"more {number}", b"x" * 40_000)
+        large.set(f"more {number}", b"x" * 80_000)
     ranking = inspection.largest(stores_of(large), sample(large), 3)
     assert not ranking.exact
-    assert all(entry.size >= 40_000 for entry in ranking.entries)
+    assert all(entry.size >= 80_000 for entry in ranking.entries)
 
 
 def test_a_count_of_a_tag_is_bounded(large: FanoutCache) -> None:

@@ -36,7 +36,7 @@ def transact(cache: Any, new: int) -> None:
 
 CALLS: dict[str, Callable[[Any, int], object]] = {
     "set": lambda cache, new: cache.set(KEYS[0], new),
-    "set of a file": lambda cache, new: cache.set(KEYS[0], f"{new:_>50000}"),
+    "set of a file": lambda cache, new: cache.set(KEYS[0], f"{new:_>100000}"),
     "add": lambda cache, new: cache.add("added", new),
     "incr": lambda cache, new: cache.incr(KEYS[0]),
     "delete": lambda cache, new: cache.delete(KEYS[0]),

@@ -30,7 +30,7 @@ def filled(
 ) -> Any:
     cache: Any = make_cache() if request.param == "Cache" else make_fanout()
     cache["row"] = "row"
-    cache["file"] = "file" * 10_000
+    cache["file"] = "file" * 20_000
     return cache
 
 
@@ -46,7 +46,7 @@ def found(cache: Any, **options: Any) -> list[tuple[type[Warning], str]]:
 def test_nothing_to_find(filled: Any) -> None:
     assert filled.check() == []
     assert filled.check(fix=True) == []
-    assert filled["file"] == "file" * 10_000
+    assert filled["file"] == "file" * 20_000
 
 
 def test_a_missing_file(filled: Any) -> None:
@@ -65,7 +65,7 @@ def test_a_file_of_another_size(filled: Any) -> None:
     path = value_file(filled)
     path.write_bytes(b"short")
 
-    message = f"wrong file size: {path} has 5, not 40000"
+    message = f"wrong file size: {path} has 5, not 80000"
     assert found(filled) == [(UserWarning, message)]
     assert found(filled, fix=True) == [(UserWarning, message)]
     assert found(filled) == []
@@ -118,13 +118,13 @@ def test_empty_directories(filled: Any) -> None:
 def test_check_leaves_caches_in_subdirectories_alone(make_fanout: Any, make_cache: Any) -> None:
     fanout = make_fanout()
     outer, inner = fanout.cache("outer"), fanout.cache("outer/inner")
-    outer["key"] = "outer" * 10_000
-    inner["key"] = "inner" * 10_000
+    outer["key"] = "outer" * 20_000
+    inner["key"] = "inner" * 20_000
 
     assert found(outer, fix=True) == []
     assert found(make_cache("fanout"), fix=True) == []  # a Cache in the same directory
     inner.close()
-    assert inner["key"] == "inner" * 10_000
+    assert inner["key"] == "inner" * 20_000
     assert_sound(inner)
 
 
@@ -144,7 +144,7 @@ def test_a_damaged_database_is_named(cache: Cache) -> None:
 
 def test_the_sweep_passes_over_everything(cache: Cache, clock: FakeClock) -> None:
     for number in range(1000):
-        cache.set(number, "x" * 50_000 if number % 100 == 0 else "x", expire=1)
+        cache.set(number, "x" * 100_000 if number % 100 == 0 else "x", expire=1)
     clock.advance(2)
     for number in range(1000):
         cache.set(f"other-{number % 10}", number)
@@ -175,7 +175,7 @@ def test_removal_in_many_batches(cache: Cache, clock: FakeClock) -> None:
 
 
 def test_removal_inside_a_transaction_can_be_undone(cache: Cache) -> None:
-    cache.set("key", "x" * 50_000, tag="tag")
+    cache.set("key", "x" * 100_000, tag="tag")
     for remove in (
         lambda: cache.evict("tag"),
         cache.clear,
@@ -186,7 +186,7 @@ def test_removal_inside_a_transaction_can_be_undone(cache: Cache) -> None:
             remove()
             assert "key" not in cache
             raise RuntimeError
-        assert cache["key"] == "x" * 50_000
+        assert cache["key"] == "x" * 100_000
     assert_sound(cache)
 
 

@@ -91,7 +91,14 @@ def test_keys_that_only_python_finds_equal_stay_apart(tmp_path: Path) -> None:
 
 def test_get_many_is_hot_and_keeps_keys_apart(tmp_path: Path) -> None:
     cache = FanoutCache(tmp_path, shards=2)
-    items = {"a": 1, "b": [2], 3: "int", (3, True): "tuple", b"a": "bytes", "big": "x" * 50_000}
+    items = {
+        "a": 1,
+        "b": [2],
+        3: "int",
+        (3, True): "tuple",
+        b"a": "bytes",
+        "big": "x" * 100_000,
+    }
     assert cache.set_many(items) == []
     keys = [*items, "missing"]
     assert cache.get_many(keys) == items

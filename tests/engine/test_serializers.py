@@ -62,7 +62,7 @@ def modes(cache: Any) -> list[int]:
 
 
 @pytest.mark.parametrize("secret", [None, b"secret"])
-@pytest.mark.parametrize("size", [0, 2**15])
+@pytest.mark.parametrize("size", [0, 2**16])
 @pytest.mark.parametrize("name", MODES)
 def test_values_come_back(
     name: str, size: int, secret: bytes | None, make_cache: MakeCache

@@ -73,13 +73,13 @@ def test_without_a_cache_of_ours(viewer: Client, settings: Any) -> None:
 def test_the_page_of_a_cache(viewer: Client, cache: DjangoCache, clock: FakeClock) -> None:
     cache.set("short", "x", 60, tag="news")
     clock.advance(10)
-    cache.set("long", "x" * 50_000, 7200, tag="news")
+    cache.set("long", "x" * 100_000, 7200, tag="news")
     cache.set("ever", b"1234", None)
     html = page(viewer, CACHE)
     text = told(html)
     assert "All entries were looked at." in text
-    assert " news 2 50.0 kB " in text
-    assert "Largest Key Size Stored Expires Tag :1:long 50.0 kB 0 seconds ago in 2 hours" in (
+    assert " news 2 100.0 kB " in text
+    assert "Largest Key Size Stored Expires Tag :1:long 100.0 kB 0 seconds ago in 2 hours" in (
         text.replace("\xa0", " ")
     )
     assert "Oldest Key Size Stored Expires Tag :1:short 1 byte 10 seconds ago" in text
@@ -275,9 +275,9 @@ def test_an_expired_entry(viewer: Client, cache: DjangoCache, clock: FakeClock) 
 
 
 def test_a_value_in_a_file(viewer: Client, cache: DjangoCache) -> None:
-    cache.set("key", b"\x00" * 40_000)
+    cache.set("key", b"\x00" * 80_000)
     text = told(page(viewer, KEY, key="key"))
-    assert "40.0 kB 40,000 bytes" in text
+    assert "80.0 kB 80,000 bytes" in text
     assert re.search(r"Kept in a file \S+/default/\d{3}/[0-9a-f]{2}/[0-9a-f]{30}\.val ", text)
     assert f"Bytes, as hexadecimal digits {DASH} only its beginning 00 00" in text
 
