@@ -26,7 +26,8 @@ from django.views.decorators.http import require_GET, require_POST
 
 from .dashboard import pages
 from .dashboard.actions import ACTIONS
-from .dashboard.listing import TROUBLE, Listed, aliases, listed
+from .dashboard.listing import TROUBLE, Listed, listed
+from .entries import aliases
 from .models import Cache
 
 View = Callable[..., HttpResponseBase]

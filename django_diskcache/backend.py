@@ -379,7 +379,7 @@ class DjangoCache(AsyncMethods, BaseCache):  # type: ignore[misc]
         return self._cache.evictions()
 
     def volume(self) -> int:
-        """Bytes that the cache takes on disk."""
+        """Bytes that the cache takes on disk, as ``du`` shows them; without collections."""
         return self._cache.volume()
 
     def __len__(self) -> int:

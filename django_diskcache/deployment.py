@@ -15,7 +15,8 @@ from django.core import checks
 from django.core.checks import CheckMessage, Warning
 
 from . import filesystems
-from .checks import evicts, nearest
+from .checks import evicts, nearest, shards_in
+from .engine import footprint
 from .engine.sqlite import has_wal_reset_bug, origin, sqlite3
 from .entries import Entry, entries
 from .filesystems import Loose
@@ -68,7 +69,7 @@ def check_directory(entry: Entry) -> Iterator[CheckMessage]:
     limit = entry.settings["size_limit"]
     free = filesystems.free(existing)
     if free < limit and evicts(entry):
-        lacking = limit - free - filesystems.used(entry.path)
+        lacking = limit - free - footprint.of_cache(entry.path, shards_in(entry.path))
         if lacking > 0:
             yield too_little_space(entry, lacking)
 

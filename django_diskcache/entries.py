@@ -54,13 +54,17 @@ def is_ours(entry: Any) -> bool:
     return isinstance(backend, type) and issubclass(backend, DjangoCache)
 
 
+def aliases() -> list[str]:
+    """The aliases whose backend is ours, in the order of CACHES."""
+    return [alias for alias, entry in settings.CACHES.items() if is_ours(entry)]
+
+
 def entries() -> list[Entry]:
     """Ours, in the order of CACHES."""
     secrets = site_secrets()
     found = []
-    for alias, entry in settings.CACHES.items():
-        if is_ours(entry):
-            params = {name: value for name, value in entry.items() if name != "BACKEND"}
-            location = params.pop("LOCATION", "")
-            found.append(Entry(alias, location, params, *examine(location, params, secrets)))
+    for alias in aliases():
+        params = {n: value for n, value in settings.CACHES[alias].items() if n != "BACKEND"}
+        location = params.pop("LOCATION", "")
+        found.append(Entry(alias, location, params, *examine(location, params, secrets)))
     return found

@@ -6,6 +6,7 @@ import os
 import re
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -19,7 +20,7 @@ NETWORK = re.compile(
     r"nfs4?|ocfs2|orangefs|smb3?|smbfs|virtiofs|beegfs"
 )
 MEMORY = re.compile(r"ramfs|tmpfs")
-LOOKED_AT = 2000  # directories and files whose modes are looked at
+LOOKED_AT = 1000  # directories and files whose modes are looked at
 
 
 def filesystem(path: str, mounts: str = MOUNTS) -> str:
@@ -51,37 +52,27 @@ def loose(directory: str, most: int = LOOKED_AT) -> list[Loose]:
     :param most: a large cache is not looked through: this many are enough to know
     """
     found = []
-    for path in islice(_inside(directory), most):
-        try:
-            status = os.lstat(path)
-        except OSError:
-            continue  # it is gone
-        if stat.S_ISLNK(status.st_mode):
-            continue  # a link's own mode means nothing
-        mode = stat.S_IMODE(status.st_mode)
-        if mode & 0o077:
-            found.append(Loose(path, mode))
+    for path, mode in islice(_inside(directory), most):
+        # A link's own mode means nothing.
+        if mode & 0o077 and not stat.S_ISLNK(mode):
+            found.append(Loose(path, stat.S_IMODE(mode)))
     return found
 
 
-def _inside(directory: str) -> Iterator[str]:
-    """The directory, and all that is in it."""
-    yield directory
-    for top, directories, names in os.walk(directory):
-        directories.sort()
-        yield from (os.path.join(top, name) for name in [*directories, *sorted(names)])
-
-
-def used(directory: str) -> int:
-    """Bytes of the files in a directory."""
-    total = 0
-    for top, _, names in os.walk(directory):
-        for name in names:
-            try:
-                total += os.lstat(os.path.join(top, name)).st_blocks * 512
-            except OSError:
-                continue
-    return total
+def _inside(directory: str) -> Iterator[tuple[str, int]]:
+    """The directory and all that is in it, each with its mode."""
+    with suppress(OSError):
+        yield directory, os.lstat(directory).st_mode
+    inner = [directory]
+    while inner:
+        with suppress(OSError), os.scandir(inner.pop()) as found:
+            entries = sorted(found, key=lambda entry: entry.name)
+            for entry in entries:
+                with suppress(OSError):  # it is gone
+                    yield entry.path, entry.stat(follow_symlinks=False).st_mode
+            inner += [
+                each.path for each in reversed(entries) if each.is_dir(follow_symlinks=False)
+            ]
 
 
 def free(path: str) -> int:

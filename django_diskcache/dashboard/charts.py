@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import count
 
-from django.utils.html import format_html, format_html_join
+from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
 from ..engine.history import Traffic
@@ -52,10 +52,11 @@ def traffic_plot(parts: Sequence[Traffic], title: str, description: str) -> Safe
                 bars.append(("dc-hits", place, HEIGHT - hits, hits))
             if misses:
                 bars.append(("dc-misses", place, round(HEIGHT - hits - misses, 2), misses))
-    drawn = format_html_join(
-        "", '<rect class="{}" x="{}" y="{}" width="0.8" height="{}"/>', bars
+    drawn = "".join(  # two hundred of them, and nothing in them is foreign
+        f'<rect class="{kind}" x="{x}" y="{y}" width="0.8" height="{height}"/>'
+        for kind, x, y, height in bars
     )
-    return _plot(len(parts), title, description, _grid(len(parts)) + drawn)
+    return _plot(len(parts), title, description, _grid(len(parts)) + mark_safe(drawn))
 
 
 def bar(part: float | None, kind: str = "fill") -> SafeString:

@@ -1,10 +1,9 @@
-"""Which entries of CACHES the dashboard shows, and what stands behind each."""
+"""What stands behind an entry of CACHES that the dashboard shows."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-from django.conf import settings
 from django.core.cache import caches
 from django.core.exceptions import ImproperlyConfigured
 
@@ -12,7 +11,6 @@ from ..backend import DjangoCache
 from ..engine.engine import Engine
 from ..engine.fanout import FanoutCache
 from ..engine.faults import FAULTS
-from ..entries import is_ours
 
 # What a cache that is in trouble may raise. A page shows it as a text.
 TROUBLE = (ImproperlyConfigured, OSError, *FAULTS)
@@ -35,15 +33,10 @@ class Listed(NamedTuple):
         return self.face.engine
 
 
-def aliases() -> list[str]:
-    """The aliases whose backend is ours or a subclass of it, in the order of the settings."""
-    return [alias for alias, entry in settings.CACHES.items() if is_ours(entry)]
-
-
 def listed(alias: str) -> Listed:
     """The cache with this alias, opened if it is not yet.
 
-    :param alias: one of `aliases`
+    :param alias: one of ours
     :raises ImproperlyConfigured: when it cannot be opened
     """
     cache = caches[alias]

@@ -15,6 +15,8 @@ from typing import Any
 from django.conf import settings
 from django.core.checks import CheckMessage
 from django.http import QueryDict
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext, gettext_lazy
 
 from .. import checks, deployment
@@ -23,10 +25,11 @@ from ..engine import Disk, inspection, statistics
 from ..engine.history import DAY, HOUR, MINUTE, Traffic
 from ..engine.inspection import Entry, Ranking
 from ..engine.options import OPTIONS
-from ..templatetags.cachefigures import number, percent
+from ..entries import aliases
+from ..templatetags.cachefigures import clock, number, percent
 from . import charts
 from .forms import BrowseForm, KeyForm, TagForm, quoted
-from .listing import TROUBLE, Listed, aliases, listed
+from .listing import TROUBLE, Listed, listed
 
 LISTED = 10  # entries in each ranking
 TAGS = 20
@@ -92,6 +95,29 @@ def plots(alias: str, traffic: Sequence[Traffic], label: str) -> dict[str, Any]:
     }
 
 
+FIGURE = '<td class="dc-right">{}</td>'
+
+
+def traffic_rows(traffic: Sequence[Traffic]) -> SafeString:
+    """The lines of the table with the same figures, the latest first.
+
+    A day has a hundred lines; a template would take longer for them than for all else.
+    """
+    return format_html_join(
+        "\n",
+        f'<tr><th scope="row">{{}}</th>{FIGURE * 5}</tr>',
+        (
+            (
+                clock(part.start),
+                percent(part.ratio),
+                *map(number, (part.hits, part.misses, part.evicted, part.errors)),
+            )
+            for part in reversed(traffic)
+            if part.reads or part.evicted
+        ),
+    )
+
+
 def figures(cache: Listed) -> dict[str, Any]:
     """What a cache has done and holds."""
     found = cache.cache.figures()
@@ -143,6 +169,9 @@ def _concerns(message: CheckMessage, alias: str) -> bool:
     return alias in named or not named
 
 
+OF_DJANGO = {"TIMEOUT": 300, "KEY_PREFIX": "", "VERSION": 1}  # the defaults of every cache
+
+
 def configuration(cache: Listed) -> list[dict[str, Any]]:
     """Each setting in force, whether it is in bytes, and whether it is not the default."""
     engine = cache.engine
@@ -163,7 +192,7 @@ def configuration(cache: Listed) -> list[dict[str, Any]]:
         **engine.settings,
     }
     defaults = {name: each.default for name, each in (FACE_OPTIONS | OPTIONS).items()}
-    defaults |= {**DEFAULTS, "disk": _path(Disk)}
+    defaults |= {**DEFAULTS, **OF_DJANGO, "disk": _path(Disk)}
     return [
         {
             "name": name,
@@ -193,10 +222,15 @@ def shards(found: statistics.Statistics) -> list[dict[str, Any]]:
 def rankings(cache: Listed, looked_at: inspection.Sample, now: float) -> list[dict[str, Any]]:
     """The largest, the oldest and the soonest to expire."""
     stores = cache.engine.stores
+    front = inspection.front(stores)
     made: tuple[tuple[str, str, Ranking], ...] = (
         ("largest", gettext("Largest"), inspection.largest(stores, looked_at, LISTED)),
-        ("oldest", gettext("Oldest"), inspection.oldest(stores, LISTED)),
-        ("soonest", gettext("Next to expire"), inspection.soonest(looked_at, now, LISTED)),
+        ("oldest", gettext("Oldest"), inspection.oldest(front, LISTED)),
+        (
+            "soonest",
+            gettext("Next to expire"),
+            inspection.soonest(looked_at, front, now, LISTED),
+        ),
     )
     return [
         {"name": name, "title": title, "ranking": ranking, "rows": rows(ranking.entries, now)}
@@ -245,7 +279,7 @@ def cache_page(cache: Listed, chosen: Range) -> dict[str, Any]:
     return known | {
         "now": now,
         "plots": plots(cache.alias, traffic, str(chosen.label)),
-        "traffic": [part for part in reversed(traffic) if part.reads or part.evicted],
+        "traffic_rows": traffic_rows(traffic),
         "range": chosen,
         "ranges": RANGES.values(),
         "complaints": complaints(cache.alias),
@@ -264,27 +298,37 @@ def keys_page(cache: Listed, query: QueryDict) -> dict[str, Any]:
     """Keys by their beginning, a page of them."""
     form = BrowseForm(cache.cache, _whole(cache, query))
     everything = "all" in query
+    after, before = query.get("after", ""), query.get("before", "")
     entries: list[Entry] = []
     head = ""
     if everything or form.is_valid():
         head = "" if everything else str(form.stored())
-        after = query.get("after", "")
-        entries = inspection.keys(cache.engine.stores, head, after, PAGE + 1)
-    more = query.copy()
-    if len(entries) > PAGE:
-        more["after"] = entries[PAGE - 1].key
-    first = query.copy()
-    first.pop("after", None)
+        stores = cache.engine.stores
+        entries = inspection.keys(stores, head, PAGE + 1, after=after, before=before)
+    more = len(entries) > PAGE
+    entries = entries[-PAGE:] if before else entries[:PAGE]
+    # Where all of a page was deleted meanwhile, the one before it ends where this began.
+    first = entries[0].key if entries else f"{after}\0"
     now = cache.engine.clock()
     return {
         "form": form,
         "now": now,
         "all": everything,
         "head": head,
-        "rows": rows(entries[:PAGE], now),
-        "next": more.urlencode() if len(entries) > PAGE else "",
-        "first": first.urlencode() if "after" in query else None,
+        "rows": rows(entries, now),
+        "first": _query(query) if after or before else None,
+        "previous": _query(query, before=first) if after or (before and more) else None,
+        "next": _query(query, after=entries[-1].key) if entries and (before or more) else None,
     }
+
+
+def _query(query: QueryDict, **place: str) -> str:
+    """The query of another page of the same keys."""
+    other = query.copy()
+    for name in ("after", "before"):
+        other.pop(name, None)
+    other.update(place)
+    return other.urlencode()
 
 
 def _whole(cache: Listed, query: QueryDict) -> QueryDict:

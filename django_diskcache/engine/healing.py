@@ -20,9 +20,9 @@ from contextlib import suppress
 
 from . import files
 from .errors import Fault
-from .faults import named
+from .faults import KINDS, named
 from .locking import BRIEFLY, directory_lock
-from .segment import Segment
+from .segment import FAULT_COUNTS, Segment
 from .store import Store
 
 KEPT = 2  # damaged databases that stay in it
@@ -42,7 +42,12 @@ def create(store: Store, root: str, limit: int) -> None:
     except Fault as fault:
         if fault.kind != "corrupt":
             raise
-        _begin_anew(store, root, limit, fault)
+        orphans = _begin_anew(store, root, limit, fault)
+        store.segment.add(
+            FAULT_COUNTS + KINDS.index("corrupt"), store.number, 1
+        )  # as `triage` does
+        for name in orphans:
+            files.remove(store.directory, name)
 
 
 def heal(store: Store, root: str, limit: int, fault: Fault) -> bool:

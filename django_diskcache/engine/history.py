@@ -133,15 +133,20 @@ class History:
         rows = []
         if self._begun(READING):
             rows = self._look(schema.HISTORY, (unit, start, now), READING)
-        ends = [row[1:] for row in rows[1:]]
-        if rows:
-            ends.append(_counted(self._stores[0].segment))
         parts = [[0] * len(COUNTED) for _ in range(start, now + 1, step)]
-        for (at, *begin), end in zip(rows, ends, strict=True):
-            part = parts[(at - start) // step]
-            for index, (first, last) in enumerate(zip(begin, end, strict=True)):
-                # Fewer than before: the segment was made anew in between.
-                part[index] += last - first if last >= first else last
+        if rows:
+            times, *counted = zip(*rows, strict=True)
+            places = [(at - start) // step for at in times]
+            # One counter after the other: most stand still, and a day has 1440 rows.
+            for index, latest in enumerate(_counted(self._stores[0].segment)):
+                values = counted[index]
+                for place, first, last in zip(
+                    places, values, (*values[1:], latest), strict=True
+                ):
+                    if last > first:
+                        parts[place][index] += last - first
+                    elif last < first:  # the segment was made anew in between
+                        parts[place][index] += last
         return [Traffic(start + step * n, step, *part) for n, part in enumerate(parts)]
 
 

@@ -16,6 +16,7 @@ import random
 import secrets
 import zlib
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import Any, NamedTuple
 
 from . import files, schema
@@ -41,7 +42,8 @@ from .store import Store
 
 FEW = 3000  # entries that are looked at one and all
 SAMPLE = 1000  # entries that stand for the others, of all shards together
-RUN = 4  # neighbours at each random place
+RUN = 2  # neighbours at each random place; more would have the same tag all too often
+FRONT = 32  # entries at the beginning of each shard
 BEGINNING = 4096  # bytes of a value that are read for a preview
 SHOWN = 1000  # characters of them that are shown
 MOST_STEPS = 60  # opcodes of a pickle that are shown
@@ -234,18 +236,26 @@ def _outline(data: bytes, complete: bool) -> Preview:
 # Keys in their order
 
 
-def keys(stores: Sequence[Store], head: str, after: str, count: int) -> list[Entry]:
+def keys(
+    stores: Sequence[Store], head: str, count: int, *, after: str = "", before: str = ""
+) -> list[Entry]:
     """Up to `count` entries whose text keys begin with `head`, in the order of the keys.
 
-    :param after: the last key of the page before, or ''
+    :param after: only keys that come after this one
+    :param before: only keys that come before this one: the last of them
     """
     first = max(head, f"{after}\0") if after else head
-    bounds = (first, after_prefix(head), count)
-    pages = [_from(store, schema.DETAILS_BY_KEY, *bounds) for store in stores]
+    end = after_prefix(head)
+    back = bool(before)
+    if back:
+        end = min(end, before) if type(end) is str else before
+    sql = schema.DETAILS_BACK_BY_KEY if back else schema.DETAILS_BY_KEY
+    pages = [_from(store, sql, first, end, count) for store in stores]
     # A text that is no UTF-8 comes as bytes, and is no key of ours.
     texts = ([entry for entry in page if type(entry.key) is str] for page in pages)
-    merged = heapq.merge(*texts, key=lambda entry: entry.key)
-    return [entry for entry, _ in zip(merged, range(count), strict=False)]
+    merged = heapq.merge(*texts, key=lambda entry: entry.key, reverse=back)
+    found = list(islice(merged, count))
+    return found[::-1] if back else found
 
 
 # All entries, or some that stand for them
@@ -271,11 +281,10 @@ def _some(store: Store, wanted: int) -> Iterable[Entry]:
     ((first, last),) = store.database.run(schema.ID_BOUNDS)
     if first is None:
         return ()
-    chosen = {}
-    for _ in range(-(-wanted // RUN)):
-        for entry in _from(store, schema.DETAILS_FROM, random.randint(first, last), RUN):
-            chosen[entry.id] = entry
-    return chosen.values()
+    runs = -(-wanted // RUN)
+    starts = [random.randint(first, last) for _ in range(runs)]
+    found = _from(store, schema.details_from_each(runs), *starts, RUN)
+    return {entry.id: entry for entry in found}.values()
 
 
 def _from(store: Store, sql: str, *values: Any) -> list[Entry]:
@@ -309,21 +318,35 @@ def largest(stores: Sequence[Store], looked_at: Sample, count: int) -> Ranking:
     return Ranking(entries, looked_at.whole or (exact and in_files))
 
 
-def oldest(stores: Sequence[Store], count: int) -> Ranking:
-    """The entries that came into the cache first; to overwrite one does not make it newer."""
-    first = [
+def front(stores: Sequence[Store]) -> list[Entry]:
+    """The first entries of each shard in order of insertion, up to `FRONT`."""
+    return [
         entry
         for store in stores
-        for entry in _from(store, schema.DETAILS_FROM, -(2**63), count)
+        for entry in _from(store, schema.DETAILS_FROM, INT64_MIN, FRONT)
     ]
+
+
+def oldest(front: Sequence[Entry], count: int) -> Ranking:
+    """The entries that came into the cache first; to overwrite one does not make it newer.
+
+    :param count: at most `FRONT`
+    """
     # Of each shard the first by its own order; between shards the time of storing decides.
-    return Ranking(heapq.nsmallest(count, first, key=lambda entry: entry.stored), True)
+    return Ranking(heapq.nsmallest(count, front, key=lambda entry: entry.stored), True)
 
 
-def soonest(looked_at: Sample, now: float, count: int) -> Ranking:
-    """The live entries that expire next."""
-    live = ((entry.expire, entry) for entry in looked_at.entries if entry.expire is not None)
-    due = [(expire, entry) for expire, entry in live if expire > now]
+def soonest(looked_at: Sample, front: Sequence[Entry], now: float, count: int) -> Ranking:
+    """The live entries that expire next, among those looked at.
+
+    Where all live equally long these are at the `front`.
+    """
+    known = {(entry.shard, entry.id): entry for entry in (*looked_at.entries, *front)}
+    due = [
+        (entry.expire, entry)
+        for entry in known.values()
+        if entry.expire is not None and entry.expire > now
+    ]
     chosen = heapq.nsmallest(count, due, key=lambda pair: pair[0])
     return Ranking([entry for _, entry in chosen], looked_at.whole)
 

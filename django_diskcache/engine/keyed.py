@@ -480,8 +480,8 @@ class KeyedCache(Guarded):
         return {name: sum(shard[name] for shard in shards) for name in shards[0]}
 
     def volume(self) -> int:
-        """Bytes that the cache takes on disk, estimated from SQLite's page counts."""
-        return self._safely(0, self._engine.limits.volume)
+        """Bytes that the cache takes on disk, as ``du`` shows them; without collections."""
+        return self._engine.limits.volume()
 
     def __len__(self) -> int:
         """Number of entries, those that have expired and are not yet removed included."""

@@ -12,8 +12,8 @@ import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from . import eviction, maintenance, schema
-from .budget import Budget, on_disk
+from . import eviction, footprint, maintenance, schema
+from .budget import BLOCK, Budget, on_disk
 from .clock import Clock
 from .connection import Wait
 from .errors import Timeout, TooLarge
@@ -290,13 +290,17 @@ class Limits:
         if free > budget.step and free * 4 > budget.used() // len(self._stores):
             maintenance.vacuum(store, VACUUM // 4)
 
-    def give_back(self) -> None:
-        """All free pages but a few, after a call that has removed much."""
+    def give_back(self, keep: int | None = None) -> None:
+        """All free pages but a few, after a call that has removed much.
+
+        :param keep: bytes of them that may stay in each shard; by default what a few writes use
+        """
+        keep = self.budget.step if keep is None else keep
         for store in self._stores:
             self.budget.look(store)
             if store.database.current() is not None:
                 continue
-            while self.budget.of(FREE, store) > self.budget.step:
+            while self.budget.of(FREE, store) > keep:
                 free = self.budget.of(FREE, store)
                 if not maintenance.vacuum(store, 16 * VACUUM):
                     break
@@ -309,7 +313,7 @@ class Limits:
     def cull(self, wait: Wait, target: int | None = None) -> int:
         """Remove the expired, then evict until the volume is within the limit; how many.
 
-        :param target: bytes to get to instead of `size_limit`
+        :param target: bytes that are to be `in_use` instead of `size_limit`
         :raises Timeout: with the number removed so far
         """
         removed = maintenance.remove_everywhere(
@@ -330,15 +334,21 @@ class Limits:
             return self.budget.used() - self.budget.full
         for store in self._stores:
             maintenance.checkpoint(store)  # an eviction makes the log longer, which counts
-        return self.volume() - target
+        return self.in_use() - target
 
     # What there is
 
     def volume(self) -> int:
-        """Bytes on disk: the shards' pages in use, value files, logs, and the segment."""
-        files = self.budget.segment.whole(FILES)
-        segment = self.budget.segment.bytes
-        return segment + files + sum(map(maintenance.volume, self._stores))
+        """Bytes on disk, as ``du`` shows them."""
+        return footprint.beside_stores(self._stores) + sum(
+            map(footprint.of_store, self._stores)
+        )
+
+    def in_use(self) -> int:
+        """`volume` without free pages, which are for the next writes, or for `give_back`."""
+        self.budget.look_at_all()
+        free = (self.budget.of(FREE, store) for store in self._stores)
+        return self.volume() - sum(each // BLOCK * BLOCK for each in free)
 
     def entries(self) -> int:
         """About how many entries there are, without a look at the tables."""

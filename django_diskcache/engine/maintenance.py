@@ -1,4 +1,4 @@
-"""What is done to a whole shard: removal in batches, the expiry sweep, volume, check.
+"""What is done to a whole shard: removal in batches, the expiry sweep, check.
 
 Removal takes the write lock for one batch at a time, so that a clean-up of a million entries
 never keeps another writer waiting for more than milliseconds.
@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from . import files, schema
-from .budget import BLOCK, NAME_BYTES, log_bytes
+from .budget import BLOCK, NAME_BYTES
 from .connection import Wait, changed_rows
 from .disk import INT64_MAX, INT64_MIN
 from .errors import EmptyDirWarning, Fault, Timeout, UnknownFileWarning
@@ -132,12 +132,6 @@ def _sweep(store: Store, start: int, count: int) -> tuple[int, int]:
     except Timeout:
         return start, 0  # somebody is writing: the next call looks again
     return following, len(rows)
-
-
-def volume(store: Store) -> int:
-    """Bytes of the shard's database that are in use, and of its log."""
-    ((pages,),), ((free,),) = map(store.database.run, schema.PAGES)
-    return int((pages - free) * store.page_size + log_bytes(store))
 
 
 def vacuum(store: Store, pages: int) -> bool:

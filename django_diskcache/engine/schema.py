@@ -303,10 +303,28 @@ DETAILS = """
 """
 DETAILS_OF = f"SELECT {DETAILS} FROM cache WHERE key = ? AND raw = ?"
 DETAILS_BY_ID = f"SELECT {DETAILS} FROM cache WHERE id = ?"
+
+
+@cache
+def details_from_each(count: int) -> str:
+    """Up to so many entries (the last parameter) from each of `count` ids on."""
+    marks = ", ".join(["(?)"] * count)
+    return f"""
+        WITH runs (first) AS (VALUES {marks})
+        SELECT {DETAILS} FROM runs JOIN cache ON id >= first AND id <= (
+            SELECT MAX(id) FROM (SELECT id FROM cache WHERE id >= first ORDER BY id LIMIT ?)
+        )
+    """
+
+
 DETAILS_FROM = f"SELECT {DETAILS} FROM cache WHERE id >= ? ORDER BY id LIMIT ?"
-DETAILS_BY_KEY = f"""
-    SELECT {DETAILS} FROM cache WHERE key >= ? AND key < ? AND raw = 1 ORDER BY key LIMIT ?
-"""
+DETAILS_BY_KEY, DETAILS_BACK_BY_KEY = (
+    f"""
+    SELECT {DETAILS} FROM cache WHERE key >= ? AND key < ? AND raw = 1
+    ORDER BY key {way} LIMIT ?
+    """
+    for way in ("ASC", "DESC")
+)
 FILES_FROM = """
     SELECT id, CAST(size AS INTEGER) FROM cache WHERE filename >= ? AND filename IS NOT NULL
     ORDER BY filename LIMIT ?

@@ -244,6 +244,25 @@ def shards_of(path: str) -> int:
     return _dimensions(path)[0]
 
 
+def files_of(path: str) -> int:
+    """Bytes of value files, as the segment at `path` has them; 0 if there is no good one."""
+    shards, _ = _dimensions(path)
+    counted, bases = FILES * shards * STRIPES, FILES * shards
+    try:
+        with _opened(path, "rb") as file:
+            numbers = array("q")
+            for start, count in (
+                (counted, shards * STRIPES),
+                (KINDS * shards * STRIPES + bases, shards),
+            ):
+                file.seek(HEADER_BYTES + 8 * start)
+                numbers.frombytes(file.read(8 * count))
+    except OSError:
+        return 0
+    total = sum(numbers[: shards * STRIPES]) - sum(numbers[shards * STRIPES :])
+    return total if 0 <= total < ABSURD else 0
+
+
 def _slots_of(path: str, shards: int) -> int | None:
     """The slots of a good segment for so many shards, or None."""
     known, slots = _dimensions(path)

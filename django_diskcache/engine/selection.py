@@ -20,6 +20,7 @@ from .store import Store
 
 BATCH = 128  # entries removed under one write lock
 CULL_STEPS = 50  # in which a cache is culled, to tell how far it is
+CULL_ROUNDS = 3  # of them, since to give pages back may make the index of a log longer
 
 
 class Selection(NamedTuple):
@@ -141,14 +142,34 @@ def cull(engine: Engine, target: int, wait: Wait = None) -> Iterator[Step]:
     :raises Fault: when a shard cannot be read or written
     """
     yield from (step._replace(done=0.0) for step in remove_expired(engine, wait))
-    begin = volume = engine.limits.volume()
+    limits = engine.limits
+    least = limits.volume()  # so far
+    if least > target:
+        limits.give_back(0)  # what is free already
+        volume = limits.volume()
+        yield Step(0, max(0, least - volume), 0.0)
+        least = min(least, volume)
+    begin = limits.in_use()
     step = max(1, (begin - target) // CULL_STEPS)
-    while volume > target:
-        next_target = max(target, volume - step)
-        store = engine.stores[0]
-        removed = engine.removing(store, engine.limits.cull, wait, next_target)
-        before, volume = volume, engine.limits.volume()
-        if not removed and volume >= before:
-            return  # the policy evicts nothing, or there is nothing left
-        done = (begin - volume) / (begin - target)
-        yield Step(removed, max(0, before - volume), min(1.0, max(0.0, done)))
+    removed = 1
+    for _ in range(CULL_ROUNDS):
+        in_use = limits.in_use()
+        if not removed or in_use <= target:
+            return
+        removed = 0
+        while in_use > target:
+            next_target = max(target, in_use - step)
+            store = engine.stores[0]
+            gone = engine.removing(store, limits.cull, wait, next_target)
+            removed += gone
+            before, in_use = in_use, limits.in_use()
+            if not gone and in_use >= before:
+                break  # the policy evicts nothing, or there is nothing left
+            done = (begin - in_use) / max(1, begin - target)
+            volume = limits.volume()
+            yield Step(gone, max(0, least - volume), min(1.0, max(0.0, done)))
+            least = min(least, volume)
+        limits.give_back(0)
+        volume = limits.volume()
+        yield Step(0, max(0, least - volume), 1.0)
+        least = min(least, volume)

@@ -1,10 +1,11 @@
 """What a cache has done and holds, in figures: per shard, and for the whole.
 
 Reading them costs the same at a thousand entries and at a hundred million: counters come from
-the segment, bytes from SQLite's page counts. How many entries a shard has, and how many of them
-have expired and wait for the sweep, nobody counts at each write. Up to `EXACT` ids of a shard
-are counted when asked for; of more a sample is: `RUNS` runs of neighbours, one at the beginning
-of each equal part of the ids, whose density stands for that part.
+the segment, bytes from the file system (`footprint`). How many entries a shard has, and how
+many of them have expired and wait for the sweep, nobody counts at each write. Up to `EXACT` ids
+of a shard are counted when asked for; of more a sample is: `RUNS` runs of neighbours, one at
+the beginning of each equal part of the ids, whose density stands for that part. The more shards
+there are, the shorter are the runs: about as many rows are looked at in all.
 """
 
 from __future__ import annotations
@@ -13,15 +14,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from . import eviction, maintenance, schema
+from . import eviction, footprint, schema
 from .engine import Engine
 from .faults import KINDS as FAULT_KINDS
-from .segment import FAULT_COUNTS, FILES, HITS, MISSES
+from .segment import FAULT_COUNTS, HITS, MISSES
 from .store import Store
 
 EXACT: Final = 4096  # ids of a shard that are all looked at
 RUNS: Final = 32  # looked at where there are more
-RUN: Final = EXACT // RUNS  # rows in each
+RUN: Final = EXACT // RUNS  # rows in each, where there is one shard
+SHORTEST_RUN: Final = 32
 
 REASONS: Final = ("size", "entries", "expired", "refused")
 
@@ -31,7 +33,7 @@ class Figures:
     """Of one shard, or of all. Counts are those of all processes since the last reset.
 
     :param entries: how many there are, expired ones included; about, where `estimated`
-    :param volume: bytes on disk
+    :param volume: bytes on disk, as ``du`` shows them
     :param size_limit: bytes; of a shard its equal part, which it may well exceed, because the
         limit is that of the whole
     :param evictions: entries that are gone, or were refused, by the reason: 'size', 'entries',
@@ -97,10 +99,9 @@ class Contents(NamedTuple):
     entries: int
     expired: int
     estimated: bool
-    volume: int
 
 
-NOTHING = Contents(0, 0, False, 0)  # of a shard with a fault
+NOTHING = Contents(0, 0, False)  # of a shard with a fault
 
 
 def statistics(engine: Engine, safely: Callable[..., Contents]) -> Statistics:
@@ -116,7 +117,7 @@ def statistics(engine: Engine, safely: Callable[..., Contents]) -> Statistics:
 
     return Statistics(
         entries=added("entries"),
-        volume=engine.segment.bytes + added("volume"),
+        volume=footprint.beside_stores(engine.stores) + added("volume"),
         size_limit=engine.settings["size_limit"],
         hits=added("hits"),
         misses=added("misses"),
@@ -145,8 +146,7 @@ def reset(engine: Engine) -> None:
 
 def contents(store: Store) -> Contents:
     """What has to be asked of the shard's database."""
-    in_files = store.segment.total(FILES, store.number)
-    return Contents(*count(store), maintenance.volume(store) + in_files)
+    return Contents(*count(store))
 
 
 def _shard(store: Store, found: Contents) -> ShardFigures:
@@ -156,7 +156,7 @@ def _shard(store: Store, found: Contents) -> ShardFigures:
     gone = {name: total(kind) for name, kind in eviction.REASONS.items()}
     return ShardFigures(
         entries=found.entries,
-        volume=found.volume,
+        volume=footprint.of_store(store),
         size_limit=store.settings["size_limit"] // store.segment.shards,
         hits=total(HITS),
         misses=total(MISSES),
@@ -180,16 +180,17 @@ def count(store: Store) -> tuple[int, int, bool]:
     if span <= EXACT:
         entries, _, expired = _run(store, now, first, last, EXACT)
         return entries, expired, False
+    run = max(SHORTEST_RUN, RUN // store.segment.shards)
     whole = expired_whole = 0.0
     estimated = False
     for part in range(RUNS):
         start = first + span * part // RUNS
         end = first + span * (part + 1) // RUNS - 1
-        found, farthest, expired = _run(store, now, start, end, RUN)
+        found, farthest, expired = _run(store, now, start, end, run)
         number = float(found)
-        if found == RUN and farthest < end:
+        if found == run and farthest < end:
             # Where each id is taken with the same chance, this has no bias.
-            number = (end - start + 1) * (RUN - 1) / (farthest - start)
+            number = (end - start + 1) * (run - 1) / (farthest - start)
             estimated = True
         whole += number
         expired_whole += number * expired / found if found else 0.0

@@ -2,7 +2,7 @@
 
 https://prometheus.io/docs/instrumenting/exposition_formats/ has the format, and
 https://prometheus.io/docs/practices/naming/ how metrics are named. What is counted per shard is
-given per shard: sums are for whoever asks.
+given per shard: sums are for whoever asks. Bytes on disk are given for the cache as well.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ METRICS = (
         "Entries that have expired and are still on disk.",
         one("expired_pending"),
     ),
-    Metric("volume_bytes", "gauge", "Bytes on disk.", one("volume")),
+    Metric("shard_volume_bytes", "gauge", "Bytes on disk of each shard.", one("volume")),
     Metric("hits_total", "counter", "Reads that found their key.", one("hits")),
     Metric("misses_total", "counter", "Reads that did not.", one("misses")),
     Metric(
@@ -66,6 +66,11 @@ METRICS = (
         "kind",
     ),
 )
+# Of whole caches. More than the shards is on the disk: what they share.
+OF_CACHES = (
+    ("size_limit_bytes", "Bytes that the cache may take on disk.", one("size_limit")),
+    ("volume_bytes", "Bytes that it takes.", one("volume")),
+)
 
 
 def text(caches: Mapping[str, Statistics]) -> str:
@@ -74,9 +79,11 @@ def text(caches: Mapping[str, Statistics]) -> str:
 
 
 def _lines(caches: Mapping[str, Statistics]) -> Iterator[str]:
-    yield from _head("size_limit_bytes", "gauge", "Bytes that the cache may take on disk.")
-    for alias, statistics in caches.items():
-        yield _sample("size_limit_bytes", {"cache": alias}, statistics.size_limit)
+    for name, explanation, values in OF_CACHES:
+        yield from _head(name, "gauge", explanation)
+        for alias, statistics in caches.items():
+            for number in values(statistics).values():
+                yield _sample(name, {"cache": alias}, number)
     for metric in METRICS:
         yield from _head(metric.name, metric.kind, metric.help)
         for alias, statistics in caches.items():

@@ -25,13 +25,15 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, OutputWrapper
 
 from ..backend import DjangoCache
+from ..configuration import read, site_secrets
 from ..engine.engine import Engine
 from ..engine.faults import FAULTS
 from ..engine.selection import Step
-from ..entries import expanded, is_ours
+from ..entries import aliases, expanded
 
 BAR = 30  # characters
 DRAW_EVERY = 0.1  # seconds
+ENTRY = ("BACKEND", "LOCATION")  # what is no parameter of a cache
 UNITS = ((10**12, "TB"), (10**9, "GB"), (10**6, "MB"), (10**3, "kB"))
 
 
@@ -92,7 +94,7 @@ class CacheCommand(BaseCommand):
     def result(self, alias: str, options: dict[str, Any]) -> dict[str, Any]:
         """What `work` returns for a cache, or why it was skipped."""
         directory = location(alias)
-        if not os.path.isdir(directory):
+        if not is_there(alias):
             return {"skipped": f"{directory} is not there yet"}
         target = Target(alias, opened(alias))
         with held(directory) if self.tidies else nullcontext(True) as free:
@@ -143,26 +145,21 @@ class CacheCommand(BaseCommand):
         return {"removed": entries, "freed": size}
 
 
-def ours() -> list[str]:
-    """The aliases whose backend is ours."""
-    return [alias for alias, entry in settings.CACHES.items() if is_ours(entry)]
-
-
-def wanted(aliases: list[str]) -> list[str]:
+def wanted(given: list[str]) -> list[str]:
     """The aliases to work on, each once.
 
     :raises CommandError: for one that is not ours, and when there is none
     """
-    known = ours()
+    known = aliases()
     listed = f"those that are: {', '.join(known)}" if known else "there is none in CACHES"
-    for alias in aliases:
+    for alias in given:
         if alias not in settings.CACHES:
             raise CommandError(f"{alias!r} is not a cache of this site; {listed}")
         if alias not in known:
             raise CommandError(f"The backend of {alias!r} is not DjangoCache; {listed}")
     if not known:
         raise CommandError("No cache of this site has the backend DjangoCache")
-    return list(dict.fromkeys(aliases)) or known
+    return list(dict.fromkeys(given)) or known
 
 
 def location(alias: str) -> str:
@@ -172,6 +169,21 @@ def location(alias: str) -> str:
     if not path:
         opened(alias)  # which says what is wrong
     return os.path.abspath(expanded(str(path)))
+
+
+def is_there(alias: str) -> bool:
+    """Whether there is something where the cache of an alias is to be.
+
+    :raises CommandError: when nothing is and nothing will be, for a mistake in its entry
+    """
+    if os.path.lexists(location(alias)):
+        return True
+    params = {n: v for n, v in settings.CACHES[alias].items() if n not in ENTRY}
+    try:
+        read(settings.CACHES[alias]["LOCATION"], params, site_secrets())
+    except ImproperlyConfigured as error:
+        raise CommandError(str(error)) from error
+    return False
 
 
 def opened(alias: str) -> DjangoCache:

@@ -1,17 +1,21 @@
-"""Filters of the dashboard's templates: figures, times, keys and values as people read them."""
+"""Filters of the dashboard's templates: figures, times, keys and values as people read them.
+
+A page has hundreds of them, and most are those of the page before: what is told in the same
+words again is remembered, for each language.
+"""
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from django import template
 from django.utils.formats import date_format, number_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.timesince import timesince
-from django.utils.timezone import localtime
-from django.utils.translation import gettext, ngettext
+from django.utils.timezone import get_current_timezone, get_current_timezone_name
+from django.utils.translation import get_language, gettext, ngettext, ngettext_lazy
 
 from ..dashboard import charts
 
@@ -21,12 +25,31 @@ register.filter("bar", charts.bar)
 NOTHING = "\N{EN DASH}"
 UNIT = 1000
 UNITS = ("kB", "MB", "GB", "TB")
-SHORTEST = 60  # seconds; less is told in seconds
+DAY = 86_400
+YEAR = 365.2425 * DAY
+# Seconds of each unit, the largest first.
+SPANS = (
+    (YEAR, ngettext_lazy("%(num)d year", "%(num)d years", "num")),
+    (YEAR / 12, ngettext_lazy("%(num)d month", "%(num)d months", "num")),
+    (7 * DAY, ngettext_lazy("%(num)d week", "%(num)d weeks", "num")),
+    (DAY, ngettext_lazy("%(num)d day", "%(num)d days", "num")),
+    (3600, ngettext_lazy("%(num)d hour", "%(num)d hours", "num")),
+    (60, ngettext_lazy("%(num)d minute", "%(num)d minutes", "num")),
+    (1, ngettext_lazy("%(num)d second", "%(num)d seconds", "num")),
+)
+REMEMBERED = 4096
 
 
 @register.filter
 def number(value: Any) -> str:
     """A whole number with its thousands apart, as the language has it."""
+    if type(value) is int and 0 <= value < UNIT:  # alike in every language
+        return str(value)
+    return _number(value, get_language())
+
+
+@lru_cache(REMEMBERED)
+def _number(value: Any, language: str | None) -> str:
     return number_format(value, decimal_pos=0, force_grouping=True)
 
 
@@ -47,9 +70,12 @@ def size(count: float) -> str:
 @register.filter
 def percent(part: float | None) -> str:
     """A part of 1 in per cent, with one decimal; a dash for None."""
-    if part is None:
-        return NOTHING
-    return gettext("%(number)s %%") % {"number": _decimal(100 * part)}
+    return NOTHING if part is None else _percent(round(1000 * part), get_language())
+
+
+@lru_cache(REMEMBERED)
+def _percent(thousandths: int, language: str | None) -> str:
+    return gettext("%(number)s %%") % {"number": _decimal(thousandths / 10)}
 
 
 @register.filter
@@ -64,11 +90,10 @@ def text(value: Any) -> str:
 
 @register.filter
 def duration(seconds: float) -> str:
-    """A time span in words."""
-    if abs(seconds) < SHORTEST:
-        whole = int(abs(seconds))
-        return ngettext("%(n)d second", "%(n)d seconds", whole) % {"n": whole}
-    return timesince(_moment(0), _moment(abs(seconds)), depth=1)
+    """A time span in words, in the largest unit of which it has one."""
+    span = abs(seconds)
+    unit, words = next((each for each in SPANS if span >= each[0]), SPANS[-1])
+    return str(words % {"num": int(span // unit)}).replace(" ", "\N{NO-BREAK SPACE}")
 
 
 @register.simple_tag
@@ -76,15 +101,16 @@ def moment(seconds: float | None, now: float) -> SafeString | str:
     """A time, in seconds since the epoch, told by its distance from `now`."""
     if seconds is None:
         return gettext("never")
-    words = gettext("in %(time)s") if seconds > now else gettext("%(time)s ago")
     try:
-        time = localtime(_moment(seconds))
-        exact = date_format(time, "DATETIME_FORMAT")
-        told = words % {"time": duration(seconds - now)}
+        time = datetime.fromtimestamp(seconds, get_current_timezone())
     except (OverflowError, ValueError, OSError):  # a year that no calendar has
         return gettext("in the far future") if seconds > now else gettext("long ago")
+    words = gettext("in %(time)s") if seconds > now else gettext("%(time)s ago")
     return format_html(
-        '<time datetime="{}" title="{}">{}</time>', time.isoformat(), exact, told
+        '<time datetime="{}" title="{}">{}</time>',
+        time.isoformat(),
+        time.isoformat(" ", "seconds"),
+        words % {"time": duration(seconds - now)},
     )
 
 
@@ -98,12 +124,14 @@ def nonce(context: Any) -> SafeString | str:
 @register.filter
 def clock(seconds: int) -> str:
     """Seconds since the epoch as date and time."""
-    return date_format(localtime(_moment(seconds)), "SHORT_DATETIME_FORMAT")
+    return _clock(seconds, get_language(), get_current_timezone_name())
+
+
+@lru_cache(REMEMBERED)
+def _clock(seconds: int, language: str | None, zone: str) -> str:
+    time = datetime.fromtimestamp(seconds, get_current_timezone())
+    return date_format(time, "SHORT_DATETIME_FORMAT")
 
 
 def _decimal(value: float) -> str:
     return number_format(round(value, 1), decimal_pos=1)  # which itself cuts off
-
-
-def _moment(seconds: float) -> datetime:
-    return datetime.fromtimestamp(seconds, tz=timezone.utc)

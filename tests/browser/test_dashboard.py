@@ -187,6 +187,14 @@ def test_without_javascript(make_browser: MakeBrowser, make_site: MakeSite) -> N
     browser.log_in(site)
     for path in PAGES.values():
         browser.visit(site, path)
+    shown: list[list[str]] = []
+    browser.visit(site, PAGES["keys"])
+    for link in ("Next page", "Next page", "Previous page", "Previous page"):
+        shown.append([each.text for each in browser.all(".dc-table th a")])
+        browser.go(browser.driver.find_element("link text", link))
+    assert [each.text for each in browser.all(".dc-table th a")] == shown[0]
+    assert shown[1] == shown[3]
+    assert len({*shown[0], *shown[1], *shown[2]}) == 150
     browser.visit(site, CACHE)
     assert not browser.one("#dc-refresh").is_displayed()
     assert browser.one(".dc-line").is_displayed()

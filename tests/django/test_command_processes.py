@@ -157,6 +157,24 @@ def test_a_damaged_shard_is_told_and_mended(site: Site) -> None:
         assert site.cron(f"manage.py {name} --json").status == 0
 
 
+@pytest.mark.parametrize(("option", "status"), [("", 1), ("--fix", 0)])
+def test_a_shard_that_cannot_be_opened_is_told(site: Site, option: str, status: int) -> None:
+    assert site.python(FILL.format("timeout=60")).status == 0
+    (site.cache / "001" / "cache.sqlite3").write_bytes(b"damage" * 1000)
+    done = site.cron(f"manage.py cachecheck --json {option}")
+    (kept,) = (site.cache / "quarantine").glob("*.sqlite3")
+    text = f"damaged: put aside as {kept}, the shard begins anew, empty"
+    assert json.loads(done.out) == {
+        "default": {
+            "problems": [{"kind": "Fault", "text": text}],
+            "fixed": bool(option),
+            "left": status,
+        }
+    }
+    assert done.status == status
+    assert site.cron("manage.py cachecheck -v 0") == Done(0, "", "")
+
+
 def test_a_mistake_in_the_settings_is_one_line(site: Site) -> None:
     with (site.directory / "website.py").open("a") as file:
         file.write("CACHES['default']['OPTIONS']['size_limt'] = 1\n")

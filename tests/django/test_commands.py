@@ -142,6 +142,29 @@ def test_a_mistake_in_the_settings(tmp_path: Path, name: str, entry: dict[str, A
 
 
 @pytest.mark.parametrize("name", COMMANDS)
+def test_a_mistake_where_no_directory_is_yet(tmp_path: Path, name: str) -> None:
+    entry = {"BACKEND": BACKEND, "LOCATION": tmp_path / "new", "OPTIONS": {"size_limt": 1}}
+    with (
+        override_settings(CACHES={"default": entry}),
+        pytest.raises(CommandError, match=r"did you mean 'size_limit'\?"),
+    ):
+        called(name, *arguments(name))
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_file_in_the_place_of_the_directory(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").write_text("mine")
+    entry = {"BACKEND": BACKEND, "LOCATION": tmp_path / "file"}
+    with (
+        override_settings(CACHES={"default": entry}),
+        pytest.raises(CommandError, match="LOCATION takes a directory"),
+    ):
+        called(name, *arguments(name))
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
 def test_a_directory_that_is_not_there_is_not_made(site: Path, name: str) -> None:
     text = called(name, *arguments(name), "-v", "1")
     assert f"{site / 'default'} is not there yet" in text
@@ -521,6 +544,10 @@ def test_stats_for_prometheus(site: Path) -> None:
     assert set(kinds) == helped
     assert all((kind == "counter") == name.endswith("_total") for name, kind in kinds.items())
     assert values['django_diskcache_size_limit_bytes{cache="default"}'] == 8_000_000
+    volume = cache().volume()
+    assert values['django_diskcache_volume_bytes{cache="default"}'] == volume
+    shards = [n for name, n in values.items() if name.startswith("django_diskcache_shard_vol")]
+    assert 0 < sum(shards) < volume
     hits = [n for name, n in values.items() if name.startswith("django_diskcache_hits_total{")]
     assert (len(hits), sum(hits)) == (2, 10)
     labels = 'cache="default",shard="1",reason="expired"'

@@ -185,6 +185,10 @@ def test_a_shard_that_is_damaged_when_it_is_opened(tmp_path: Path, clock: FakeCl
     cache = filled(FanoutCache(tmp_path, shards=3, timeout=60, clock=clock, size_limit="9MB"))
     broken = cache.engine.stores[1]
     lost = set(by_shard(cache)[broken])
+    for number in range(20):
+        cache[number] = b"x" * 70_000
+    value_files = set(Path(broken.directory).glob("??/*.val"))
+    assert value_files
     cache.close()
     del cache
     damage(broken)
@@ -192,6 +196,9 @@ def test_a_shard_that_is_damaged_when_it_is_opened(tmp_path: Path, clock: FakeCl
         assert set(again) == set(range(100)) - lost
         assert len(put_aside(again)) == 1
         assert again.size_limit == 9_000_000
+        assert again.faults()["corrupt"] == 1
+        assert not any(path.exists() for path in value_files)
+        assert_sound(again)
 
 
 def test_settings_survive_the_first_shard(tmp_path: Path, clock: FakeClock) -> None:

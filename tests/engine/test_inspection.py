@@ -247,12 +247,13 @@ def test_rows_that_are_none_of_ours(
         inspection.path_of(store, entry)
         hash(entry.tag)
     inspection.largest(stores, looked_at, 5)
-    inspection.oldest(stores, 5)
-    inspection.soonest(looked_at, clock.now, 5)
+    inspection.oldest(inspection.front(stores), 5)
+    inspection.soonest(looked_at, inspection.front(stores), clock.now, 5)
     inspection.expired(looked_at, clock.now)
     inspection.tags(looked_at, 5)
     store.database.run("UPDATE cache SET key = CAST(x'61ff' AS TEXT) WHERE key LIKE 'tag-%'")
-    inspection.keys(stores, "", "", 50)
+    inspection.keys(stores, "", 50)
+    inspection.keys(stores, "", 50, before="k")
 
 
 def test_a_look_is_no_access(make_fanout: MakeFanout) -> None:
@@ -277,21 +278,30 @@ def test_keys_by_prefix_in_pages(fanout: FanoutCache) -> None:
     fanout.set_many({"b:1": 1, "": 2, 5: 3, ("a:", 1): 4, b"a:": 5})
     stores = stores_of(fanout)
     got: list[str] = []
-    while page := inspection.keys(stores, "a:", got[-1] if got else "", 40):
+    while page := inspection.keys(stores, "a:", 40, after=got[-1] if got else ""):
         got += names(page)
     assert got == [f"a:{number:03d}" for number in range(250)]
-    assert names(inspection.keys(stores, "", "", 2)) == ["", "a:000"]
-    assert names(inspection.keys(stores, "b", "", 9)) == ["b:1"]
-    assert inspection.keys(stores, "c", "", 9) == []
+    back: list[str] = []
+    while page := inspection.keys(stores, "a:", 40, before=back[0] if back else "b"):
+        back = names(page) + back
+    assert back == got
+    assert names(inspection.keys(stores, "a:", 9, before="a:002")) == ["a:000", "a:001"]
+    assert names(inspection.keys(stores, "", 2)) == ["", "a:000"]
+    assert names(inspection.keys(stores, "b", 9)) == ["b:1"]
+    assert inspection.keys(stores, "c", 9) == []
 
 
 def test_hostile_keys_have_their_page(fanout: FanoutCache) -> None:
     hostile = ["a", "a\0", "a\0b", "a'b", "a%", "a_", "aä", "a\U0010ffff", "a\U0010ffff!"]
     fanout.set_many(dict.fromkeys(hostile, 1))
     got: list[str] = []
-    while page := inspection.keys(stores_of(fanout), "a", got[-1] if got else "", 2):
+    while page := inspection.keys(stores_of(fanout), "a", 2, after=got[-1] if got else ""):
         got += names(page)
     assert got == sorted(hostile)
+    back: list[str] = []
+    while page := inspection.keys(stores_of(fanout), "a", 2, before=back[0] if back else "b"):
+        back = names(page) + back
+    assert back == got
 
 
 def test_a_page_of_keys_is_an_index_look(fanout: FanoutCache) -> None:
@@ -299,6 +309,11 @@ def test_a_page_of_keys_is_an_index_look(fanout: FanoutCache) -> None:
     plan = store.database.run(f"EXPLAIN QUERY PLAN {schema.DETAILS_BY_KEY}", ("a", "b", 10))
     assert len(plan) == 1
     assert "USING INDEX cache_key (key>? AND key<?)" in plan[0][-1]
+    back = store.database.run(
+        f"EXPLAIN QUERY PLAN {schema.DETAILS_BACK_BY_KEY}", ("a", "b", 10)
+    )
+    assert back[0][-1] == plan[0][-1]
+    assert len(back) == 1
 
 
 # Samples
@@ -315,7 +330,9 @@ def test_a_small_cache_is_looked_at_whole(fanout: FanoutCache, clock: FakeClock)
     ranking = inspection.largest(stores, looked_at, 3)
     assert names(ranking.entries) == ["untagged", 299, 298]
     assert ranking.exact
-    assert names(inspection.soonest(looked_at, clock.now, 2).entries) == [299, 298]
+    assert names(
+        inspection.soonest(looked_at, inspection.front(stores), clock.now, 2).entries
+    ) == [299, 298]
     assert sorted(inspection.tags(looked_at, 9)) == [
         (0, 100, 14850),
         (1, 100, 14950),
@@ -324,7 +341,9 @@ def test_a_small_cache_is_looked_at_whole(fanout: FanoutCache, clock: FakeClock)
     assert len(inspection.tags(looked_at, 2)) == 2
     clock.advance(800)
     assert inspection.expired(looked_at, clock.now) == 100
-    assert names(inspection.soonest(looked_at, clock.now, 1).entries) == [199]
+    assert names(
+        inspection.soonest(looked_at, inspection.front(stores), clock.now, 1).entries
+    ) == [199]
 
 
 def test_tags_of_different_types_are_apart(fanout: FanoutCache) -> None:
@@ -337,7 +356,13 @@ def test_the_oldest_are_those_stored_first(fanout: FanoutCache, clock: FakeClock
     for number in range(100):
         fanout.set(number, 1)
         clock.advance(1)
-    assert names(inspection.oldest(stores_of(fanout), 5).entries) == [0, 1, 2, 3, 4]
+    assert names(inspection.oldest(inspection.front(stores_of(fanout)), 5).entries) == [
+        0,
+        1,
+        2,
+        3,
+        4,
+    ]
 
 
 @pytest.fixture
@@ -349,6 +374,22 @@ def large(make_fanout: MakeFanout, monkeypatch: pytest.MonkeyPatch) -> FanoutCac
     cache.set_many(dict.fromkeys(range(3000), "x" * 100), expire=60, tag="common")
     cache.set_many({-number: "x" * 100 for number in range(1, 1001)}, tag="rare")
     return cache
+
+
+def test_where_all_live_equally_long_the_next_to_expire_are_seen(
+    make_fanout: MakeFanout, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inspection, "FEW", 100)
+    monkeypatch.setattr(inspection, "SAMPLE", 10)
+    cache = make_fanout()
+    for number in range(500):
+        clock.advance(1)
+        cache.set(number, "x", expire=3600)
+    ranking = inspection.soonest(
+        sample(cache), inspection.front(stores_of(cache)), clock.now, 10
+    )
+    assert names(ranking.entries) == list(range(10))
+    assert not ranking.exact
 
 
 def test_of_a_large_cache_some_stand_for_all(large: FanoutCache, clock: FakeClock) -> None:
@@ -363,7 +404,8 @@ def test_of_a_large_cache_some_stand_for_all(large: FanoutCache, clock: FakeCloc
     clock.advance(61)
     assert inspection.expired(looked_at, clock.now) == pytest.approx(3000, rel=0.25)
     assert not inspection.largest(stores_of(large), looked_at, 3).exact
-    assert not inspection.soonest(looked_at, clock.now, 3).exact
+    front = inspection.front(stores_of(large))
+    assert not inspection.soonest(looked_at, front, clock.now, 3).exact
 
 
 def test_large_values_are_found_by_their_index(large: FanoutCache) -> None:
@@ -392,7 +434,7 @@ def test_an_empty_cache(fanout: FanoutCache, clock: FakeClock) -> None:
     assert looked_at.whole
     assert looked_at.weight == 1
     assert inspection.largest(stores, looked_at, 3).entries == []
-    assert inspection.oldest(stores, 3).entries == []
-    assert inspection.soonest(looked_at, clock.now, 3).entries == []
+    assert inspection.oldest(inspection.front(stores), 3).entries == []
+    assert inspection.soonest(looked_at, inspection.front(stores), clock.now, 3).entries == []
     assert inspection.tags(looked_at, 3) == []
-    assert inspection.keys(stores, "", "", 3) == []
+    assert inspection.keys(stores, "", 3) == []

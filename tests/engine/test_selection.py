@@ -152,6 +152,22 @@ def test_cull_to_a_target(make_fanout: Callable[..., FanoutCache], policy: str) 
     assert steps[-1].done == 1.0
 
 
+def test_cull_gives_free_pages_back_first(make_cache: Callable[..., Cache]) -> None:
+    cache = make_cache(cull_limit=0)
+    with cache.transact():
+        for number in range(2000):
+            cache.set(number, "x" * 1000)
+    for number in range(1500):
+        del cache[number]
+    volume = cache.volume()
+    target = cache.engine.limits.in_use() + 100_000
+    assert target < volume - 1_000_000
+    steps = list(selection.cull(cache.engine, target))
+    assert cache.volume() <= target
+    assert sum(step.bytes for step in steps) == volume - cache.volume()
+    assert len(cache) == 500
+
+
 def test_cull_where_nothing_is_evicted(
     make_fanout: Callable[..., FanoutCache], clock: FakeClock
 ) -> None:

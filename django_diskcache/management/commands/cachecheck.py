@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from argparse import ArgumentParser
 from collections.abc import Iterator
 from typing import Any
@@ -9,9 +10,11 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from ...engine import maintenance
+from ...engine.errors import Fault
 from ...engine.faults import FAULTS
+from ...engine.files import QUARANTINE
 from ...engine.selection import Step
-from ..shared import CacheCommand, Target
+from ..shared import CacheCommand, Target, location
 
 
 class Command(CacheCommand):
@@ -30,8 +33,17 @@ class Command(CacheCommand):
             help="Mend what can be mended; the exit code tells of what is still wrong then.",
         )
 
+    def result(self, alias: str, options: dict[str, Any]) -> dict[str, Any]:
+        self.known = put_aside(location(alias))  # to open a cache may add to it
+        return super().result(alias, options)
+
     def work(self, target: Target, options: dict[str, Any]) -> dict[str, Any]:
-        found = self.problems(target, options["fix"], options)
+        found = [
+            problem(Fault, f"damaged: put aside as {path}, the shard begins anew, empty")
+            for path in put_aside(target.engine.directory)
+            if path not in self.known
+        ]
+        found += self.problems(target, options["fix"], options)
         left = self.problems(target, False, options) if found and options["fix"] else found
         return {"problems": found, "fixed": options["fix"], "left": len(left)}
 
@@ -69,6 +81,13 @@ class Command(CacheCommand):
             listed = ", ".join(f"{number} in {alias}" for alias, number in wrong.items())
             still = "still " if options["fix"] else ""
             raise CommandError(f"Something is {still}wrong: {listed}", returncode=1)
+
+
+def put_aside(directory: str) -> list[str]:
+    """The damaged databases that are kept of a cache."""
+    quarantine = os.path.join(directory, QUARANTINE)
+    names = os.listdir(quarantine) if os.path.isdir(quarantine) else []
+    return [os.path.join(quarantine, name) for name in sorted(names) if name[-4:] != "-wal"]
 
 
 def problem(kind: type, text: object) -> dict[str, str]:

@@ -23,6 +23,7 @@ from ..shared import (
     bytes_text,
     counted,
     entries_text,
+    is_there,
     location,
     opened,
     wanted,
@@ -106,7 +107,7 @@ class Command(CacheCommand):
         return {
             alias: Target(alias, opened(alias)).cache.figures(reset)
             for alias in aliases
-            if os.path.isdir(location(alias))
+            if is_there(alias)
         }
 
     def show(self, found: dict[str, Statistics], options: dict[str, Any]) -> None:

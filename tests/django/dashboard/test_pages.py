@@ -190,11 +190,47 @@ def test_keys_by_their_beginning(viewer: Client, cache: DjangoCache) -> None:
     assert re.findall(r">:1:(\w+)</a>", html) == [f"a{number:03d}" for number in range(50, 60)]
     assert 'rel="next"' not in html
     assert "First page" in html
+    (before,) = re.findall(r'href="\?([^"]*)" rel="prev"', html)
+    html = page(viewer, f"{KEYS}?{before.replace('&amp;', '&')}")
+    assert re.findall(r">:1:(\w+)</a>", html) == [f"a{number:03d}" for number in range(50)]
+    assert 'rel="prev"' not in html
+    assert f'href="?{following}" rel="next"' in html
     assert re.findall(r">(:2:[\w-]+)</a>", page(viewer, KEYS, key="a", version=2)) == [
         ":2:a-of-two"
     ]
     assert len(re.findall(r"\?stored=", page(viewer, KEYS))) == 50
     assert ":2:a-of-two" in page(viewer, KEYS, all=1, after=":1:z")
+
+
+def test_pages_of_keys_lead_to_each_other(viewer: Client, cache: DjangoCache) -> None:
+    cache.set_many({f"{number:03d}": 1 for number in range(230)})
+
+    def walk(html: str, way: str) -> list[list[str]]:
+        found = []
+        while True:
+            found.append(re.findall(r">:1:(\w+)</a>", html))
+            links = re.findall(rf'href="\?([^"]*)" rel="{way}"', html)
+            if not links:
+                return found
+            last.append(links[0].replace("&amp;", "&"))
+            html = page(viewer, f"{KEYS}?{last[-1]}")
+
+    last: list[str] = []
+    forth = walk(page(viewer, KEYS), "next")
+    assert [len(each) for each in forth] == [50, 50, 50, 50, 30]
+    back = walk(page(viewer, f"{KEYS}?{last[-1]}"), "prev")
+    assert back == forth[::-1]
+
+
+def test_pages_of_keys_that_are_gone(viewer: Client, cache: DjangoCache) -> None:
+    cache.set_many({f"{number:03d}": 1 for number in range(120)})
+    html = page(viewer, KEYS, after=":1:999")
+    (before,) = re.findall(r'href="\?([^"]*)" rel="prev"', html)
+    html = page(viewer, f"{KEYS}?{before.replace('&amp;', '&')}")
+    assert re.findall(r">:1:(\w+)</a>", html) == [f"{number:03d}" for number in range(70, 120)]
+    html = page(viewer, KEYS, before=":1:000")
+    assert "rel=" not in html.partition("dc-pages")[2]
+    assert "First page" in html
 
 
 def test_keys_of_an_own_prefix(viewer: Client, cache: DjangoCache, settings: Any) -> None:

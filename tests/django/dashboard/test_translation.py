@@ -17,7 +17,7 @@ from tests.django.dashboard.conftest import BASE, DEFAULT, page
 
 PACKAGE = Path(django_diskcache.__file__).parent
 CATALOGUE = PACKAGE / "locale" / "de" / "LC_MESSAGES"
-FUNCTIONS = ("_", "gettext", "gettext_lazy", "ngettext")
+FUNCTIONS = ("_", "gettext", "gettext_lazy", "ngettext", "ngettext_lazy")
 LITERAL = r'"((?:[^"\\]|\\.)*)"'
 
 
@@ -89,3 +89,8 @@ def test_messages_are_german(manager: Client, cache: DjangoCache) -> None:
     manager.defaults["HTTP_ACCEPT_LANGUAGE"] = "de"
     html = manager.post(f"{DEFAULT}expire/", follow=True).content.decode()
     assert "0 Einträge wurden entfernt." in html
+
+
+def test_settings_are_written_as_in_the_settings(viewer: Client, cache: DjangoCache) -> None:
+    viewer.defaults["HTTP_ACCEPT_LANGUAGE"] = "de"
+    assert ">0.01</td>" in page(viewer, f"{DEFAULT}change/")
