@@ -104,7 +104,12 @@ def _forking(directory: Path, forks: int, seed: int) -> dict[str, Any]:
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 @pytest.mark.parametrize(
-    "forks", [60, pytest.param(2000, marks=[pytest.mark.soak, pytest.mark.timeout(900)])]
+    "forks",
+    [
+        12,
+        pytest.param(100, marks=[pytest.mark.long, pytest.mark.timeout(600)]),
+        pytest.param(2000, marks=[pytest.mark.soak, pytest.mark.timeout(900)]),
+    ],
 )
 def test_forks_while_threads_are_inside_transactions(tmp_path: Path, forks: int) -> None:
     patience = PATIENCE + forks / 4

@@ -27,7 +27,8 @@ def _has_beaten(board: Board, number: int, before: int) -> bool:
 @pytest.mark.parametrize(
     ("kills", "seed"),
     [
-        (30, 1),
+        (8, 1),
+        pytest.param(50, 3, marks=[pytest.mark.long, pytest.mark.timeout(600)]),
         pytest.param(3000, 2, marks=[pytest.mark.soak, pytest.mark.timeout(1800)]),
     ],
 )

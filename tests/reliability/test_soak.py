@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.mark.parametrize(
     "minutes",
     [
-        pytest.param(0, marks=pytest.mark.timeout(300)),
+        pytest.param(0, marks=[pytest.mark.long, pytest.mark.timeout(300)]),
         pytest.param(5, marks=[pytest.mark.soak, pytest.mark.timeout(1200)]),
     ],
 )
