@@ -24,7 +24,7 @@ from django.conf import settings
 from django_diskcache.engine import schema
 from django_diskcache.engine.disk import MODE_PICKLE, MODE_RAW
 from django_diskcache.engine.options import DEFAULT_SETTINGS
-from django_diskcache.engine.store import MOST_LOG_PAGES, PAGE
+from django_diskcache.engine.shard import MOST_LOG_PAGES, PAGE
 
 from . import servers
 from .contenders import DISKCACHE, FILEBASED, LOCMEM, OURS, Contender, running

@@ -19,6 +19,7 @@ from .connection import Wait
 from .errors import Timeout, TooLarge
 from .policies import Policy
 from .segment import ENTRIES, FILES, FREE, LOG, REFUSED
+from .shard import Shard
 from .store import Store
 
 SWEEP_EVERY = 64  # writes of this process between two steps of the expiry sweep
@@ -68,7 +69,7 @@ class Limits:
 
     # Before a write
 
-    def reserve(self, store: Store, key: Any, size: int, so_far: int) -> int:
+    def reserve(self, store: Shard, key: Any, size: int, so_far: int) -> int:
         """Make room for `size` bytes of a value file, and count them.
 
         :param so_far: bytes of the file that were reserved before
@@ -90,7 +91,7 @@ class Limits:
             raise
         return taken
 
-    def fit(self, store: Store, key: Any, size: int) -> None:
+    def fit(self, store: Shard, key: Any, size: int) -> None:
         """Nothing, if a value of `size` bytes fits into the cache when it is empty.
 
         :raises TooLarge: when it does not
@@ -136,7 +137,7 @@ class Limits:
         if not 0 <= budget.segment.whole(FILES) <= 2 * budget.limit:
             maintenance.recount_files(self._stores)
 
-    def _room(self, store: Store, more: int = 0) -> None:
+    def _room(self, store: Shard, more: int = 0) -> None:
         budget = self.budget
         self._believe()
         if not self._settings["cull_limit"]:
