@@ -6,6 +6,7 @@ the profiler has its events. So raising in the profiler does what Ctrl-C would d
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Callable
@@ -83,6 +84,8 @@ class Watcher:
     def event(self, frame: Any, event: str, arg: Any) -> None:
         if event not in ("call", "c_return") or not frame.f_code.co_filename.startswith(ENGINE):
             return
+        if event == "call" and sys.version_info < (3, 11) and frame.f_lasti >= 0:
+            return  # a generator goes on: raised by a profiler, it would pass its handlers by
         sys.setprofile(None)
         if next(self.numbers) == self.at:
             self.raised = True
@@ -137,6 +140,7 @@ def test_at_each_point(tmp_path: Path, kind: str) -> None:
         watcher.raw.close()
         if not watcher.raised:
             break
+    gc.collect()  # what is left behind goes here, and not in another test
     assert at > 5  # there were points
     assert found == []
     assert cache.check() == []
