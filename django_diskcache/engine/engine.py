@@ -16,7 +16,7 @@ import tempfile
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 from zlib import crc32
 
@@ -346,9 +346,7 @@ class Engine:
     @contextmanager
     def transact(self, wait: Wait) -> Iterator[None]:
         """A write transaction of this thread on every shard, taken in their order."""
-        with ExitStack() as stack:
-            for store in self.stores:
-                stack.enter_context(store.transact(wait))
+        with _all(self.stores, 0, wait):
             yield
 
     def transacting(self) -> bool:
@@ -428,6 +426,21 @@ class Engine:
         self._save(self.settings)
         if self.settings["tag_index"]:
             self.index_tags(True)
+
+
+@contextmanager
+def _all(stores: list[Store], number: int, wait: Wait) -> Iterator[None]:
+    """A transaction on each of the stores from this number on, innermost last.
+
+    No ExitStack: an exception of a signal handler that falls into it is in a cycle with its
+    frames, which would keep the transactions open.
+    """
+    with stores[number].transact(wait):
+        if number + 1 < len(stores):
+            with _all(stores, number + 1, wait):
+                yield
+        else:
+            yield
 
 
 def _shards_in(directory: str) -> int:

@@ -102,13 +102,14 @@ def _takes_no_more(path: str) -> bool:
     except OSError as error:
         return _ERRNO.get(error.errno or 0) == "full"
     try:
-        os.write(descriptor, bytes(PROBE))
+        return os.write(descriptor, bytes(PROBE)) < PROBE
     except OSError as error:
         return _ERRNO.get(error.errno or 0) == "full"
     finally:
-        os.close(descriptor)
-        os.remove(probe)
-    return False
+        with suppress(OSError):
+            os.close(descriptor)
+        with suppress(OSError):
+            os.remove(probe)
 
 
 def _displaced(path: str) -> bool:

@@ -151,12 +151,13 @@ class _Walk:
         self._following = following
         self.share = self._shared[SHARE]
         self._mean = self._shared[MEAN]
-        self._clock = self._shared[GHOST_CLOCK]
+        self._clock = self._began = self._shared[GHOST_CLOCK]
 
     def end(self) -> None:
         """Note how far it has come."""
         shared = self._shared
-        shared[SHARE], shared[MEAN], shared[GHOST_CLOCK] = self.share, self._mean, self._clock
+        shared[SHARE], shared[MEAN] = self.share, self._mean
+        shared[GHOST_CLOCK] += self._clock - self._began  # others may have evicted meanwhile
         for pair in self._pairs:
             pair.end()
 
@@ -227,6 +228,7 @@ class _Hands:
         # Ids begin anew when a table was emptied.
         self._small_hand = min(hands[SMALL], self._last)
         self._main_hand = hands[MAIN]
+        self._from = hands[SMALL], hands[MAIN]
         self.above = self._last - max(self._small_hand, first - 1)
         self.below = max(0, queue.entries - self.above)
         self._head: Entry | None = None
@@ -272,7 +274,10 @@ class _Hands:
 
     def end(self) -> None:
         """Note where they are."""
-        self._hands[SMALL], self._hands[MAIN] = self._small_hand, self._main_hand
+        if self._hands[SMALL] == self._from[0] or self._small_hand > self._hands[SMALL]:
+            self._hands[SMALL] = self._small_hand  # else another walk has come farther
+        if self._main_hand != self._from[1]:
+            self._hands[MAIN] = self._main_hand
 
 
 def _most_above(pairs: Sequence[_Hands]) -> _Hands | None:

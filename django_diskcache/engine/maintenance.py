@@ -56,14 +56,16 @@ def remove(store: Store, sql: str, value: Any, wait: Wait) -> int:
                 break
             last = max(row[0] for row in rows)
             removed += len(rows)
-    except Timeout as error:
-        raise Timeout(removed) from error
-    except Fault as error:
-        error.removed = removed
-        raise
-    finally:
         if removed and transaction is None:
             store.segment.stamp_shard(store.number)
+    except BaseException as error:  # a signal handler's may have come after a commit
+        if transaction is None:
+            store.segment.stamp_shard(store.number)
+        if isinstance(error, Timeout):
+            raise Timeout(removed) from error
+        if isinstance(error, Fault):
+            error.removed = removed
+        raise
     return removed
 
 

@@ -184,6 +184,8 @@ class Pool:
             if not self.inherited(connection):
                 connection.close()
             return
+        if not connection.slot.taken:  # it could not be rolled back, and was closed
+            return
         if connection.raw.in_transaction:  # an exception fell between BEGIN and its end
             connection.roll_back()
             if not connection.slot.taken:

@@ -336,5 +336,6 @@ BEGINNING = """
 """
 
 # Check.
+HAS_FILE = "SELECT 1 FROM cache WHERE filename = ?"
 FILE_ROWS = "SELECT id, filename, size FROM cache WHERE filename IS NOT NULL"
 INTEGRITY = "PRAGMA integrity_check"

@@ -121,9 +121,11 @@ def _remove(
             removed += len(rows)
             done = (last - first + 1) / (end - first + 1)
             yield Step(len(rows), sum(size for _, _, size in rows), min(1.0, done))
-    finally:
         if removed:
             store.segment.stamp_shard(store.number)
+    except BaseException:  # a signal handler's may have come after the commit
+        store.segment.stamp_shard(store.number)
+        raise
 
 
 def _batch(

@@ -365,8 +365,9 @@ class Store(Shard):
 
     def give_up(self, stored: Stored) -> None:
         """What was encoded is not stored after all."""
-        if stored[2] is not None:
-            self._remove_file(stored[2])
+        with suppress(*FAULTS):  # what made it fail may have come after the commit
+            if stored[2] is not None and not self.database.run(schema.HAS_FILE, (stored[2],)):
+                self._remove_file(stored[2])
 
     def replace(self, row: Sequence[Any], number: int, wait: Wait) -> bool:
         """Overwrite a row whose value was in a file, and remove the file; whether it is new."""

@@ -239,6 +239,16 @@ def test_a_closed_pool_takes_back_what_was_borrowed(cache: Cache) -> None:
     assert database.opened == 1
 
 
+def test_a_connection_that_had_to_be_closed_may_come_back(cache: Cache) -> None:
+    pool = cache.engine.stores[0].database.pool
+    connection = pool.borrow(0, lambda: False)
+    connection.close()  # as when it could not be rolled back
+    pool.give_back(connection)
+    assert pool.opened == 0
+    cache["key"] = 1
+    assert cache["key"] == 1
+
+
 def test_a_finalizer_may_use_the_cache_while_its_thread_looks_for_a_connection(
     tmp_path: Path,
 ) -> None:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import errno
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -85,3 +87,22 @@ def test_named() -> None:
     assert kind_of(again, "path") == "locked"
     assert kind_of(found.value, "path") == "full"
     assert found.value.kind in KINDS
+
+
+def test_space_for_a_part_is_not_enough(tmp_path: Path) -> None:
+    code = """
+import resource, signal, sys
+from django_diskcache.engine.faults import kind_of
+from django_diskcache.engine.sqlite import sqlite3
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))  # as on a disk with 8 kB left
+error = sqlite3.OperationalError("disk I/O error")
+print(kind_of(error, sys.argv[1]))
+"""
+    path = tmp_path / "cache.sqlite3"
+    path.touch()
+    command = [sys.executable, "-c", code, str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["full"]
+    assert list(tmp_path.iterdir()) == [path]

@@ -6,6 +6,7 @@ the profiler has its events. So raising in the profiler does what Ctrl-C would d
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import sys
@@ -22,6 +23,7 @@ from django_diskcache.engine.locking import directory_lock
 from django_diskcache.engine.sqlite import sqlite3
 
 ENGINE = os.path.dirname(django_diskcache.__file__) + os.sep
+OURS = (ENGINE, contextlib.__file__)  # where it is raised
 KEYS = ["key-0", "key-1", "key-2"]
 
 
@@ -32,7 +34,8 @@ class Interrupt(BaseException):
 def transact(cache: Any, new: int) -> None:
     with cache.transact():
         cache.set(KEYS[0], new)
-        cache.incr(KEYS[1])
+        cache.incr("number", default=0)
+        cache.touch(KEYS[1], 100)
         cache.delete(KEYS[2])
 
 
@@ -41,17 +44,24 @@ def lose_segment(cache: Any, new: int) -> None:
     cache._engine.refresh()
 
 
+def large(number: int) -> str:
+    """One that is kept in a file."""
+    return f"{number:_>100000}"
+
+
 CALLS: dict[str, Callable[[Any, int], object]] = {
     "set": lambda cache, new: cache.set(KEYS[0], new),
-    "set of a file": lambda cache, new: cache.set(KEYS[0], f"{new:_>100000}"),
+    "set of a file": lambda cache, new: cache.set(KEYS[0], large(new)),
+    "set of files": lambda cache, new: cache.set_many(dict.fromkeys(KEYS, large(new))),
     "add": lambda cache, new: cache.add("added", new),
-    "incr": lambda cache, new: cache.incr(KEYS[0]),
+    "incr": lambda cache, new: cache.incr("number", default=0),
     "delete": lambda cache, new: cache.delete(KEYS[0]),
     "pop": lambda cache, new: cache.pop(KEYS[0]),
     "set_many": lambda cache, new: cache.set_many(dict.fromkeys(KEYS, new)),
     "delete_many": lambda cache, new: cache.delete_many(KEYS),
     "transact": transact,
     "clear": lambda cache, new: cache.clear(),
+    "evict": lambda cache, new: cache.evict("tag"),
     "a lost segment": lose_segment,
 }
 
@@ -78,11 +88,12 @@ class Watcher:
         return slot
 
     def value(self, key: str) -> Any:
-        rows = self.raw.execute("SELECT value FROM Cache WHERE key = ?", (key,)).fetchall()
+        sql = "SELECT IFNULL(filename, value) FROM Cache WHERE key = ?"
+        rows = self.raw.execute(sql, (key,)).fetchall()
         return rows[0][0] if rows else None
 
     def event(self, frame: Any, event: str, arg: Any) -> None:
-        if event not in ("call", "c_return") or not frame.f_code.co_filename.startswith(ENGINE):
+        if event not in ("call", "c_return") or not frame.f_code.co_filename.startswith(OURS):
             return
         if event == "call" and sys.version_info < (3, 11) and frame.f_lasti >= 0:
             return  # a generator goes on: raised by a profiler, it would pass its handlers by
@@ -118,15 +129,22 @@ class Watcher:
 
 # Of a file or generator that the exception falls into, Python itself closes what is left.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-@pytest.mark.parametrize("kind", CALLS)
-def test_at_each_point(tmp_path: Path, kind: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "old"),
+    [
+        *((kind, int) for kind in CALLS),
+        *((kind, large) for kind in ("set of a file", "set of files", "pop", "evict")),
+    ],
+)
+def test_at_each_point(tmp_path: Path, kind: str, old: Callable[[int], object]) -> None:
     cache: Any = FanoutCache(str(tmp_path), shards=1, size_limit=2**30)
     (store,) = cache._engine.stores
     found = []
     for at in count():
+        before = old(at * 1000)
         for key in KEYS:
-            cache.set(key, at * 1000)
-            assert cache.get(key) == at * 1000
+            cache.set(key, before, tag="tag")
+            assert cache.get(key) == before
         cache.delete("added")
         watcher = Watcher(store, at)
         try:
@@ -137,6 +155,11 @@ def test_at_each_point(tmp_path: Path, kind: str) -> None:
         finally:
             sys.setprofile(None)
         found += [f"{watcher.point}: {problem}" for problem in watcher.problems()]
+        if kind.startswith("set"):
+            new = at * 1000 + 1
+            left = [cache.get(key) for key in KEYS]
+            if not all(value in (before, new, large(new)) for value in left):
+                found.append(f"{watcher.point}: neither the old value nor the new one")
         watcher.raw.close()
         if not watcher.raised:
             break

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from django_diskcache.engine import EVICTION_POLICY, Cache, FanoutCache
+from django_diskcache.engine import EVICTION_POLICY, Cache, FanoutCache, eviction
 from django_diskcache.engine.disk import PINNED
 from django_diskcache.engine.eviction import evict
-from django_diskcache.engine.fifo import MARKED, S3FIFO
+from django_diskcache.engine.fifo import GHOST_CLOCK, MARKED, S3FIFO, SMALL
 from django_diskcache.engine.policies import Entry, Policy, Queue
 from tests.conftest import FakeClock
 
@@ -281,3 +281,22 @@ def test_a_new_segment_begins_with_old_entries_in_the_main_queue(
     (tmp_path / "cache" / "segment").unlink()
     cache.engine.refresh()
     assert cache.engine.segment.hands(0)[0] == 900
+
+
+def test_two_that_evict_at_once_set_nothing_back(make_cache: Callable[..., Cache]) -> None:
+    cache = make_cache()
+    for number in range(600):
+        cache[number] = number
+    (store,) = cache.engine.stores
+    policy, hands = fifo(cache), store.segment.hands(0)
+
+    def victims(count: int) -> Iterable[tuple[Queue, Entry]]:
+        return iter(policy.victims([eviction.Queue(store, (), 0.0)], count, False, 0.0))
+
+    slow: Any = victims(1)
+    next(slow)
+    assert len(list(islice(victims(50), 50))) == 50
+    hand, clock = hands[SMALL], hands[GHOST_CLOCK]
+    assert clock == 50
+    slow.close()
+    assert (hands[SMALL], hands[GHOST_CLOCK]) == (hand, clock + 1)
