@@ -225,7 +225,8 @@ of ours went through the backend on disk, with one in a hundred entries evicted 
 is called exact are the figures of a validated simulator. What is called simulated are our
 policy objects in memory alone. What a peer's limit means is not what its directory takes: "in
 the bytes of" a peer is a cache of ours whose `size_limit` is the most that the peer had on the
-disk in the row before. Times were taken on a busy machine: read the ratios of hits.
+disk in the row before. Times were taken on a busy machine, and most on a file system in memory:
+read the ratios of hits.
 
 [How eviction works](../explanation/eviction.md) says which traces these are, and where to
 find them.
