@@ -11,11 +11,10 @@ import os
 from collections.abc import Collection, Iterable, Sequence
 from itertools import count
 from typing import TYPE_CHECKING, NamedTuple
-from zlib import crc32
 
 from . import schema
 from .connection import Wait, changed_rows
-from .disk import Disk
+from .disk import Disk, portable_hash
 from .errors import Timeout
 from .fifo import S3FIFO
 from .policies import (
@@ -110,10 +109,7 @@ class Queue:
         while rows := store.database.run(schema.WINDOW, (position, count)):
             found = []
             for place, key, raw, signature, store_time, expire, size, filed in rows:
-                if plain and type(key) is str:
-                    number = crc32(key.encode())
-                else:
-                    number = store.number_of(key, raw, signature)
+                number = portable_hash(key) if plain else store.number_of(key, raw, signature)
                 slot = slot_of(number)
                 if slot in spared:
                     continue

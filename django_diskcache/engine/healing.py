@@ -29,6 +29,11 @@ KEPT = 2  # damaged databases that stay in it
 SHARE = 16  # they take at most this fraction of the size limit
 
 
+def count_fault(segment: Segment, shard: int, kind: str) -> None:
+    """One more of this kind."""
+    segment.add(FAULT_COUNTS + KINDS.index(kind), shard, 1)
+
+
 def create(store: Store, root: str, limit: int) -> None:
     """Make the shard's file, or put aside what is damaged in its place.
 
@@ -43,9 +48,7 @@ def create(store: Store, root: str, limit: int) -> None:
         if fault.kind != "corrupt":
             raise
         orphans = _begin_anew(store, root, limit, fault)
-        store.segment.add(
-            FAULT_COUNTS + KINDS.index("corrupt"), store.number, 1
-        )  # as `triage` does
+        count_fault(store.segment, store.number, fault.kind)
         for name in orphans:
             files.remove(store.directory, name)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from . import faults
 from .errors import Fault
-from .healing import heal
+from .healing import count_fault, heal
 from .logs import Log
 from .segment import FAULT_COUNTS
 from .store import Store
@@ -46,7 +46,7 @@ class Triage:
         kind = self._kind(error)
         store = self._store(error)
         number = 0 if store is None else store.number
-        engine.segment.add(FAULT_COUNTS + faults.KINDS.index(kind), number, 1)
+        count_fault(engine.segment, number, kind)
         if kind != "corrupt":  # whoever heals it says so
             self.say(error)
         try:

@@ -107,6 +107,15 @@ needs_traces = pytest.mark.skipif(not TRACES.is_dir(), reason="the traces are no
 
 
 @needs_traces
+def test_under_a_limit_on_bytes_small_entries_are_worth_more() -> None:
+    trace = traces.read(TRACES / "cloudphysics-sized.txt.gz")
+    assert trace.sizes is not None
+    size = sum(dict(zip(trace.keys, trace.sizes, strict=True)).values()) // 5
+    ours = simulation.hit_ratio(S3FIFO, trace, size=size)
+    assert ours >= simulation.hit_ratio(LeastRecentlyUsed, trace, size=size) + 0.015
+
+
+@needs_traces
 @pytest.mark.parametrize("capacity", [137, 687, 2751])
 def test_hit_ratios_of_the_policies_on_a_real_trace(capacity: int) -> None:
     trace = traces.read(TRACES / "web12.txt.gz")

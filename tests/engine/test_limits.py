@@ -115,3 +115,14 @@ def test_damage_that_only_evictions_meet(tmp_path: Path) -> None:
         assert cache.faults()["corrupt"] == 1
         assert cache.volume() < limit
         assert_sound(cache)
+
+
+def test_the_limit_on_entries_is_passed_by_a_thousandth_at_most(tmp_path: Path) -> None:
+    with FanoutCache(tmp_path, shards=2, max_entries=3000, cull_frequency=100) as cache:
+        most = 0
+        for number in range(4000):
+            cache.set(number, number)
+            if number > 2990:
+                most = max(most, cache.engine.limits.entries())
+        assert 3000 <= most <= 3003
+        assert len(cache) == cache.engine.limits.entries()
