@@ -85,6 +85,7 @@ def select_many(count: int) -> str:
 
 SELECT_EXPIRE = "SELECT expire FROM cache WHERE key = ? AND raw = ?"
 SELECT_FILENAME = "SELECT filename FROM cache WHERE key = ? AND raw = ?"
+HAS_FILE = "SELECT 1 FROM cache WHERE filename = ?"
 
 _INSERT = """
     INSERT INTO cache
@@ -336,6 +337,5 @@ BEGINNING = """
 """
 
 # Check.
-HAS_FILE = "SELECT 1 FROM cache WHERE filename = ?"
 FILE_ROWS = "SELECT id, filename, size FROM cache WHERE filename IS NOT NULL"
 INTEGRITY = "PRAGMA integrity_check"
