@@ -7,39 +7,17 @@ thread and waits in it. What is long by nature, such as `clear`, goes to a threa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Iterable, Mapping
+from typing import Any
 
-from asgiref.sync import sync_to_async
 from django.core.cache.backends.base import DEFAULT_TIMEOUT
 
-from .engine import ENOVAL, UNKNOWN, Timeout
-
-if TYPE_CHECKING:
-    from .backend import DjangoCache
-
-T = TypeVar("T")
+from .engine import ENOVAL, UNKNOWN
+from .methods.base import Methods, in_thread
 
 
-async def in_thread(method: Callable[..., T], *args: Any, **kwargs: Any) -> T:
-    """What the method returns, run in a thread of its own."""
-    return await sync_to_async(method, thread_sensitive=False)(*args, **kwargs)
-
-
-class AsyncMethods:
+class AsyncMethods(Methods):
     """Mixed into `DjangoCache`; every method takes and returns what the sync one does."""
-
-    async def _run(self: Any, name: str, *args: Any, **kwargs: Any) -> Any:
-        try:
-            return getattr(self._hasty(), name)(*args, **kwargs)
-        except Timeout:
-            return await in_thread(getattr(self, name), *args, **kwargs)
-
-    def _hasty(self: Any) -> DjangoCache:
-        """This backend on the engine's impatient face."""
-        twin: DjangoCache = object.__new__(type(self))
-        twin.__dict__.update(self.__dict__, _cache=self._impatient)
-        return twin
 
     async def aget(
         self: Any, key: Any, default: Any = None, version: Any = None, **kwargs: Any

@@ -10,12 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from hashlib import blake2b
-from typing import Any, cast
+from typing import Any
 
 from django.core.cache.backends.base import (
     DEFAULT_TIMEOUT,
     MEMCACHE_MAX_KEY_LENGTH,
-    BaseCache,
     default_key_func,
 )
 
@@ -24,17 +23,13 @@ from .engine import ENOVAL, UNKNOWN, Cache, Deque, Index
 from .engine.disk import pickle_key
 from .engine.memoize import Decorator, Function, Results, refuse_bare, wrapper_of
 from .engine.statistics import Statistics
+from .methods.base import portable
 from .opened import Opened, opened, opened_unless_checked
 
 _SENTINEL = "\x00key\x00"
 
 
-def portable(key: str, longest: int = MEMCACHE_MAX_KEY_LENGTH) -> bool:
-    """Whether Django has nothing to warn of; its own check looks at each character in turn."""
-    return len(key) <= longest and key.isascii() and key.isprintable() and " " not in key
-
-
-class DjangoCache(AsyncMethods, BaseCache):  # type: ignore[misc]
+class DjangoCache(AsyncMethods):
     """A persistent cache in a directory, shared by all processes of a machine.
 
     ``read``, ``tag``, ``expire_time`` and ``retry`` are what it adds to the arguments that
@@ -71,27 +66,6 @@ class DjangoCache(AsyncMethods, BaseCache):  # type: ignore[misc]
             self._use(opened(*self._entry))
             return self.__dict__[name]
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-
-    # Keys and timeouts
-
-    def make_and_validate_key(self, key: Any, version: int | None = None) -> Any:
-        """The key in the store; warns of one that is not portable to memcached."""
-        made: Any = self._made(key, version)
-        if type(made) is not str or not portable(made):
-            self.validate_key(made)
-        return made
-
-    def _made(self, key: Any, version: int | None) -> Any:
-        if self.key_func is default_key_func:  # what make_key does, without two calls
-            return f"{self.key_prefix}:{self.version if version is None else version}:{key}"
-        return self.make_key(key, version)
-
-    def get_backend_timeout(self, timeout: Any = DEFAULT_TIMEOUT) -> float | None:
-        """Seconds that an entry with this timeout lives; None is for ever."""
-        if timeout is DEFAULT_TIMEOUT:
-            timeout = self.default_timeout
-        # Expired by a whole second, so that a clock set back a little does not revive it.
-        return -1 if timeout == 0 else cast("float | None", timeout)
 
     # One key
 

@@ -20,7 +20,8 @@ from django.core.cache.backends.base import BaseCache
 from django.core.cache.backends.locmem import LocMemCache
 from django.test import override_settings
 
-from django_diskcache import DjangoCache, asynchronous
+from django_diskcache import DjangoCache
+from django_diskcache.methods import base
 from tests import locking
 from tests.locking import PATIENCE, beside
 
@@ -401,7 +402,7 @@ def no_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     async def refuse(method: Any, *args: Any, **kwargs: Any) -> Any:
         raise AssertionError(f"{method} was sent to a thread")
 
-    monkeypatch.setattr(asynchronous, "in_thread", refuse)
+    monkeypatch.setattr(base, "in_thread", refuse)
 
 
 def test_reads_run_inline_even_while_another_writes(

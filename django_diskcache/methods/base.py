@@ -1,0 +1,75 @@
+"""What every group of methods of the backend stands on: keys, timeouts, calls on event loops.
+
+`DjangoCache` is made of such groups. They turn the caller's keys and timeouts into those of the
+store, call the engine's face (`_cache`) for everything else, and know nothing of SQLite: what
+the engine does is a method of its face first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+from asgiref.sync import sync_to_async
+from django.core.cache.backends.base import (
+    DEFAULT_TIMEOUT,
+    MEMCACHE_MAX_KEY_LENGTH,
+    BaseCache,
+    default_key_func,
+)
+
+from ..engine import FanoutCache, Timeout
+
+T = TypeVar("T")
+
+
+def portable(key: str, longest: int = MEMCACHE_MAX_KEY_LENGTH) -> bool:
+    """Whether Django has nothing to warn of; its own check looks at each character in turn."""
+    return len(key) <= longest and key.isascii() and key.isprintable() and " " not in key
+
+
+async def in_thread(method: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+    """What the method returns, run in a thread of its own."""
+    return await sync_to_async(method, thread_sensitive=False)(*args, **kwargs)
+
+
+class Methods(BaseCache):  # type: ignore[misc]
+    """The base of each group of methods.
+
+    :ivar _cache: the engine's face; its keys are those that `make_and_validate_key` returns
+    """
+
+    _cache: FanoutCache
+    _impatient: FanoutCache  # the same for event loops: calls raise Timeout instead of waiting
+
+    def make_and_validate_key(self, key: Any, version: int | None = None) -> Any:
+        """The key in the store; warns of one that is not portable to memcached."""
+        made: Any = self._made(key, version)
+        if type(made) is not str or not portable(made):
+            self.validate_key(made)
+        return made
+
+    def _made(self, key: Any, version: int | None) -> Any:
+        if self.key_func is default_key_func:  # what make_key does, without two calls
+            return f"{self.key_prefix}:{self.version if version is None else version}:{key}"
+        return self.make_key(key, version)
+
+    def get_backend_timeout(self, timeout: Any = DEFAULT_TIMEOUT) -> float | None:
+        """Seconds that an entry with this timeout lives; None is for ever."""
+        if timeout is DEFAULT_TIMEOUT:
+            timeout = self.default_timeout
+        # Expired by a whole second, so that a clock set back a little does not revive it.
+        return -1 if timeout == 0 else cast("float | None", timeout)
+
+    async def _run(self, name: str, *args: Any, **kwargs: Any) -> Any:
+        """What the method with this name returns: run here, or in a thread if it must wait."""
+        try:
+            return getattr(self._hasty(), name)(*args, **kwargs)
+        except Timeout:
+            return await in_thread(getattr(self, name), *args, **kwargs)
+
+    def _hasty(self) -> Methods:
+        """This backend on the engine's impatient face."""
+        twin = object.__new__(type(self))
+        twin.__dict__.update(self.__dict__, _cache=self._impatient)
+        return twin
