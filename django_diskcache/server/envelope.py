@@ -1,0 +1,246 @@
+"""How an entry lies on the server: one string, of a small header, its tags and its value.
+
+The header has a fixed form, little-endian, which scripts on the server read as well:
+
+====== ======= ======================================================================
+offset size    what
+====== ======= ======================================================================
+0      1       version of this form
+1      1       kind: of a value that is what it is, or one that a `Disk` has made
+2      1       mode of the `Disk`, where it has
+3      8       when it ends, seconds since the epoch as a double; infinity is never
+11     2       bytes of the tags that follow
+====== ======= ======================================================================
+
+A tag is two bytes of length and its name. What is left is the value: UTF-8, bytes, a number in
+decimal digits, a double, or a signature of 16 bytes and a pickle.
+
+The server removes an entry by its own clock. The end in the header is for whoever asks when it
+is, and for the near cache.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+from collections.abc import Iterable, Sequence
+from hashlib import blake2b
+from math import inf
+from typing import Any, Final
+
+from ..engine.copies import UNCHANGEABLE
+from ..engine.disk import (
+    GARBAGE,
+    INT64_MAX,
+    INT64_MIN,
+    LOADS,
+    MODE_PICKLE,
+    MODE_RAW,
+    MODE_SIGNED,
+    Disk,
+    chunks_of,
+    is_text,
+    key_bytes,
+)
+from ..engine.errors import Foreign, Unreadable
+from ..engine.signing import LENGTH, Secrets, Signer
+
+VERSION: Final = 1
+HEAD: Final = struct.Struct("<BBBdH")
+_DOUBLE: Final = struct.Struct("<d")
+_LENGTH: Final = struct.Struct("<H")
+
+# Kinds.
+MADE, TEXT, BYTES, INTEGER, FLOAT = range(5)
+
+TAGS = (str, bytes, int, float)  # what a tag may be
+MOST_TAG_BYTES: Final = 2**16 - 1
+# Names of tags of different types differ, but 1, 1.0 and True are one tag.
+_TAG_TEXT, _TAG_NUMBER, _TAG_BYTES = b"t", b"n", b"b"
+
+Key = tuple[Any, bool]  # in its database form, and whether that is the key itself
+
+
+class Codec:
+    """Values to what the server keeps, and back.
+
+    :param disk: what makes bytes of a value
+    :param secrets: what is unpickled must be signed with one of these, if there are any
+    :param name: of the cache on the server; a signature holds for no other
+    """
+
+    def __init__(self, disk: Disk, secrets: Secrets, name: str) -> None:
+        self.disk = disk
+        identity = blake2b(name.encode(), digest_size=16).digest()
+        self.signer = Signer(secrets, identity) if secrets else None
+
+    def encode(self, value: Any, read: bool, key: Key, due: float, tags: bytes) -> bytes:
+        """What is kept of a value.
+
+        :param read: `value` is a binary file, or bytes
+        :param due: when it ends, seconds since the epoch; infinity is never
+        :param tags: as `tag_bytes` made them
+        """
+        kind = type(value)
+        mode = 0
+        if kind is str and not read and is_text(value):
+            kind_byte, body = TEXT, value.encode()
+        elif read:
+            kind_byte, body = BYTES, b"".join(chunks_of(value))
+        else:
+            _, mode, _, stored = self.disk.store(value, False, key=key[0])
+            if mode != MODE_RAW:
+                kind_byte, body = MADE, bytes(stored)
+                if mode == MODE_PICKLE and self.signer is not None:
+                    mode = MODE_SIGNED
+                    body = self.signer.sign(key[0], key[1], MODE_SIGNED, body) + body
+            elif type(stored) is bytes:
+                kind_byte, body = BYTES, stored
+            elif type(stored) is int:
+                kind_byte, body = INTEGER, b"%d" % stored
+            elif type(stored) is float:
+                kind_byte, body = FLOAT, _DOUBLE.pack(stored)
+            else:  # by a Disk of one's own
+                kind_byte, body = TEXT, stored.encode()
+        return HEAD.pack(VERSION, kind_byte, mode, due, len(tags)) + tags + body
+
+    def decode(self, data: bytes, key: Key) -> tuple[Any, float, Any, Any]:
+        """(value, when it ends, what to remember of it, what loads that for each reader).
+
+        The last is None for a value that nobody can change.
+
+        :raises Foreign: when it would have to be unpickled and is not signed, or is none of ours
+        """
+        try:
+            version, kind, mode, due, length = HEAD.unpack_from(data)
+            if version != VERSION:
+                raise Unreadable
+            body = data[HEAD.size + length :]
+            if kind == MADE:
+                return self._made(body, mode, due, key)
+            value: Any
+            if kind == TEXT:
+                value = body.decode()
+            elif kind == BYTES:
+                value = body
+            elif kind == INTEGER:
+                value = int(body)
+            elif kind == FLOAT:
+                (value,) = _DOUBLE.unpack(body)
+            else:
+                raise Unreadable
+        except GARBAGE as error:
+            raise Unreadable from error
+        if type(self.disk).fetch is not Disk.fetch:
+            value = self.disk.fetch(MODE_RAW, None, value, False)
+        return value, due, value, None
+
+    def _made(self, body: bytes, mode: int, due: float, key: Key) -> tuple[Any, float, Any, Any]:
+        if mode in (MODE_PICKLE, MODE_SIGNED) and not self.disk.pickles:
+            raise Foreign
+        if mode == MODE_SIGNED:
+            signature, body = body[:LENGTH], body[LENGTH:]
+            mode = MODE_PICKLE
+            if self.signer is not None and not self.signer.verify(
+                signature, key[0], key[1], MODE_SIGNED, body
+            ):
+                raise Foreign
+        elif mode == MODE_PICKLE and self.signer is not None:
+            raise Foreign
+        value = self.disk.fetch(mode, None, body, False)
+        if type(value) in UNCHANGEABLE:
+            return value, due, value, None
+        return value, due, body, LOADS.get(mode) or self._loader(mode)
+
+    def _loader(self, mode: int) -> Any:
+        disk = self.disk
+        return lambda body: disk.fetch(mode, None, body, False)
+
+
+def opened(value: Any) -> Any:
+    """A value where an open file was asked for: bytes are one, anything else is not."""
+    return io.BytesIO(value) if type(value) is bytes else value
+
+
+def integer_head(due: float = inf) -> bytes:
+    """The header of an untagged number, to which a script adds the digits."""
+    return HEAD.pack(VERSION, INTEGER, 0, due, 0)
+
+
+def is_counted(value: Any) -> bool:
+    """Whether a value is kept in digits, to which a script can add."""
+    return type(value) is int and INT64_MIN <= value <= INT64_MAX
+
+
+def tag_name(tag: Any) -> bytes:
+    """The name of one tag on the server; tags that are equal have the same.
+
+    :raises TypeError: for a tag of a type that no engine of ours takes
+    :raises ValueError: for one that is too long
+    """
+    if not isinstance(tag, TAGS):
+        raise TypeError(f"tag={tag!r}: expected a str, bytes, int, float or None")
+    if isinstance(tag, str):
+        name = _TAG_TEXT + tag.encode("utf-8", "surrogatepass")
+    elif isinstance(tag, bytes):
+        name = _TAG_BYTES + tag
+    elif isinstance(tag, int) and not INT64_MIN <= tag <= INT64_MAX:
+        name = _TAG_NUMBER + b"%d" % tag
+    else:
+        name = _TAG_NUMBER + key_bytes(int(tag) if type(tag) is bool else tag)
+    if len(name) > MOST_TAG_BYTES // 4:
+        raise ValueError(f"a tag of {len(name)} bytes: expected at most {MOST_TAG_BYTES // 4}")
+    return name
+
+
+def tag_bytes(names: Iterable[bytes]) -> bytes:
+    """The tags of a header.
+
+    :raises ValueError: when there are too many
+    """
+    data = b"".join(_LENGTH.pack(len(name)) + name for name in names)
+    if len(data) > MOST_TAG_BYTES:
+        raise ValueError(f"tags of {len(data)} bytes: expected at most {MOST_TAG_BYTES}")
+    return data
+
+
+def tags_of(data: bytes) -> list[Any]:
+    """The tags of an entry.
+
+    :raises Unreadable: when it is none of ours
+    """
+    try:
+        version, _, _, _, length = HEAD.unpack_from(data)
+        if version != VERSION:
+            raise Unreadable
+        found = []
+        place, end = HEAD.size, HEAD.size + length
+        while place < end:
+            (size,) = _LENGTH.unpack_from(data, place)
+            found.append(_tag(data[place + 2 : place + 2 + size]))
+            place += 2 + size
+    except GARBAGE as error:
+        raise Unreadable from error
+    return found
+
+
+def _tag(name: bytes) -> Any:
+    kind, rest = name[:1], name[1:]
+    if kind == _TAG_TEXT:
+        return rest.decode("utf-8", "surrogatepass")
+    if kind == _TAG_BYTES:
+        return rest
+    if len(rest) == 8:
+        return int.from_bytes(rest, "big", signed=True)
+    if len(rest) == 9:
+        return struct.unpack("!dx", rest)[0]
+    return int(rest)
+
+
+def several(tag: Any) -> Sequence[Any]:
+    """What is given as ``tag=``, as a sequence: none, one, or several of them."""
+    if tag is None:
+        return ()
+    if isinstance(tag, (tuple, list, set, frozenset)):
+        return tuple(dict.fromkeys(tag))
+    return (tag,)

@@ -1,0 +1,210 @@
+"""Which server has which bucket: one for all, or the nodes of a cluster.
+
+Keys are put into 256 buckets. The number of a key's bucket is in its name, in braces, which in a
+cluster decides on the slot; so all of a bucket is on one node, and one script can change it in
+one step. The client library knows the topology of a cluster and asks sentinels for the primary.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from redis.backoff import NoBackoff
+from redis.cluster import ClusterNode, RedisCluster
+from redis.connection import AbstractConnection, Connection
+from redis.exceptions import AskError, MovedError
+from redis.retry import Retry
+from redis.sentinel import Sentinel
+
+from ..engine.errors import Fault
+from .address import Address
+from .node import Node
+from .trouble import ERRORS, fault
+
+BUCKETS = 256
+MOST_MOVES = 5  # of one call, before it is given up
+LOOK_EVERY = 0.2  # seconds between two looks at the topology of a cluster
+TO_BE_MADE = 2**31  # connections that a pool of the client may make: bounded by `Node`
+
+
+class Link:
+    """The servers of one address.
+
+    :param patience: seconds that a call may wait
+    :param forget: called when what was remembered may be stale
+    """
+
+    def __init__(self, address: Address, patience: float, forget: Callable[[], object]) -> None:
+        self.address = address
+        self.patience = patience
+        self.forget = forget
+        self._arguments = {
+            "socket_timeout": patience,
+            "socket_connect_timeout": patience,
+            "protocol": 2,  # an invalidation never comes between two answers
+            "retry": Retry(NoBackoff(), 0),
+            **address.arguments,
+        }
+        self._nodes: dict[str, Node] = {}
+        self._lock = threading.Lock()
+        self._looked = 0.0
+        self._cluster: RedisCluster | None = None
+        self.table: list[Node] = []  # by bucket; of a cluster it is filled by the first look
+        if address.kind == "cluster":
+            return
+        make = self._of_sentinels() if address.kind == "sentinel" else self._of_one()
+        self.table = [self._node(address.text, make)] * BUCKETS
+
+    def _node(self, name: str, make: Callable[[], AbstractConnection]) -> Node:
+        if name not in self._nodes:
+            self._nodes[name] = Node(make, name, self.patience, self.forget)
+        return self._nodes[name]
+
+    def _of_one(self) -> Callable[[], AbstractConnection]:
+        arguments = dict(self._arguments)
+        cls: type[AbstractConnection] = arguments.pop("connection_class", Connection)
+        return lambda: cls(**arguments)
+
+    def _of_sentinels(self) -> Callable[[], AbstractConnection]:
+        arguments = dict(self._arguments)
+        cls = arguments.pop("connection_class", None)
+        if cls is not None:
+            arguments["ssl"] = True
+        sentinel = Sentinel(
+            self.address.places,
+            sentinel_kwargs={"socket_timeout": self.patience},
+            **arguments,
+        )
+        pool: Any = sentinel.master_for(
+            self.address.service, max_connections=TO_BE_MADE
+        ).connection_pool
+        make: Callable[[], AbstractConnection] = pool.make_connection
+        return make
+
+    # The topology of a cluster
+
+    def begin(self) -> None:
+        """In a child after a fork."""
+        self._lock = threading.Lock()
+        self._cluster = None
+        for node in self._nodes.values():
+            node.begin()
+        if self.address.kind == "cluster":
+            self.table = []
+
+    def look(self) -> None:
+        """Ask the cluster who has what, unless that was just done.
+
+        :raises Fault: when nobody answers
+        """
+        seen = self._looked
+        with self._lock:
+            if self._looked != seen and self.table:
+                return  # another thread has
+            left = self._looked + LOOK_EVERY - time.monotonic()
+            if left > 0:
+                time.sleep(min(left, LOOK_EVERY))
+            try:
+                self.table = self._learned()
+            except ERRORS as error:
+                raise fault(error, self.address.text) from error  # type: ignore[arg-type]
+            finally:
+                self._looked = time.monotonic()
+        self.forget()
+
+    def _learned(self) -> list[Node]:
+        if self._cluster is None:
+            arguments = {
+                name: value
+                for name, value in self._arguments.items()
+                if name not in ("retry", "connection_class")
+            }
+            if "connection_class" in self._arguments:
+                arguments["ssl"] = True
+            self._cluster = RedisCluster(
+                startup_nodes=[ClusterNode(*place) for place in self.address.places],
+                max_connections=TO_BE_MADE,
+                **arguments,
+            )
+        else:
+            self._cluster.nodes_manager.initialize()
+        cluster = self._cluster
+        table = []
+        for bucket in range(BUCKETS):
+            slot = cluster.keyslot(f"{{{bucket:02x}}}")
+            found = cluster.nodes_manager.get_node_from_slot(slot)
+            pool: Any = cluster.get_redis_connection(found).connection_pool
+            table.append(self._node(f"valkey://{found.name}", pool.make_connection))
+        return table
+
+    def at(self, bucket: int) -> Node:
+        """The node that has a bucket.
+
+        :raises Fault: when the topology cannot be asked for
+        """
+        if not self.table:
+            self.look()
+        return self.table[bucket]
+
+    def nodes(self) -> list[Node]:
+        """All that have buckets."""
+        if not self.table:
+            self.look()
+        return list(dict.fromkeys(self.table))
+
+    def known(self) -> list[Node]:
+        """All that were ever talked to; nobody is asked."""
+        return list(self._nodes.values())
+
+    def moving(self, bucket: int, method: str, *arguments: Any) -> Any:
+        """What a method of the node of a bucket returns, wherever a cluster moves that.
+
+        :raises Fault: when there is no answer
+        """
+        error: Exception | None = None
+        for _ in range(MOST_MOVES):
+            try:
+                return getattr(self.at(bucket), method)(*arguments)
+            except MovedError as moved:
+                error = moved
+            except AskError as ask:
+                return self._asking(ask, method, arguments)
+            except Fault as lost:
+                if self.address.kind != "cluster" or lost.kind not in ("lost", "down"):
+                    raise
+                error = lost
+            self.look()
+        raise Fault("down", self.address.text, error)
+
+    def _asking(self, ask: AskError, method: str, arguments: Sequence[Any]) -> Any:
+        if method == "run":
+            script, keys, *rest = arguments
+            arguments = (b"EVAL", script.text, len(keys), *keys, *rest)
+        name = f"valkey://{ask.host}:{ask.port}"
+        node = self._nodes.get(name)
+        if node is None:
+            self.look()  # it is new
+            node = self._nodes.get(name)
+        if node is None:
+            raise Fault("down", self.address.text, f"{name} is not known")
+        reply = node.asking(*arguments)
+        return (reply, False) if method == "look" else reply
+
+    def each(self, buckets: Sequence[int]) -> dict[Node, list[int]]:
+        """Positions in `buckets` by the node that has them."""
+        found: dict[Node, list[int]] = {}
+        for position, bucket in enumerate(buckets):
+            found.setdefault(self.at(bucket), []).append(position)
+        return found
+
+    def close(self) -> None:
+        """Close the connections that nobody uses."""
+        for node in self.known():
+            node.close()
+        if self._cluster is not None:
+            self._cluster.close()
+            self._cluster = None
+            self.table = []

@@ -1,0 +1,174 @@
+"""The listener: a thread that the server tells which remembered keys have changed.
+
+Each connection that reads for the near cache asks the server to tell this connection of changes
+(`node`), and only of keys that were read on it. The server tells of a key once; the next read
+of it asks anew. A message that names no keys means all of them.
+
+The message comes as the one of a channel, ``__redis__:invalidate``, which is what it is in
+RESP2: the client library hands that out like any reply, while it drops the form of RESP3 unless
+one reaches into its parser.
+
+While there is no listener nothing is remembered. When one is lost, all is forgotten, and when
+nothing was heard for two seconds it is lost: silence is told from a broken connection by asking.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from itertools import count
+from typing import Any
+
+from redis.exceptions import TimeoutError
+
+from .node import NOBODY, Node, place_of
+from .trouble import ERRORS
+
+CHANNEL = b"__redis__:invalidate"
+TICK = 1.0  # seconds between two questions whether the server is still there
+
+_generations = count(1)
+
+
+class Listener:
+    """Of one server; `start` it when something is to be remembered.
+
+    :param changed: told the names of the entries that have changed
+    :param tick: called about once a second, in the thread
+    """
+
+    def __init__(
+        self, node: Node, changed: Callable[[list[bytes]], object], tick: Callable[[], object]
+    ) -> None:
+        self._node = node
+        self._changed = changed
+        self._tick = tick
+        self._thread: threading.Thread | None = None
+        self._stop = threading.Event()
+        self._lock = threading.Lock()
+
+    @property
+    def alive(self) -> bool:
+        """Whether changes are told now."""
+        return self._node.generation != NOBODY
+
+    def start(self) -> None:
+        """Begin to listen, if nobody does yet in this process."""
+        if self._thread is not None:
+            return
+        with self._lock:
+            if self._thread is None:
+                self._stop = threading.Event()
+                self._thread = threading.Thread(
+                    target=_listen,
+                    args=(weakref.ref(self), self._stop),
+                    name=f"django_diskcache {self._node.name}",
+                    daemon=True,
+                )
+                self._thread.start()
+
+    def stop(self, wait: float = 0.0) -> None:
+        """Listen no more, until the next `start`.
+
+        :param wait: seconds for the thread to end
+        """
+        thread, self._thread = self._thread, None
+        self._stop.set()
+        self.lost()
+        if wait and thread is not None and thread is not threading.current_thread():
+            thread.join(wait)
+
+    def begin(self) -> None:
+        """In a child after a fork: the thread is the parent's."""
+        self._lock = threading.Lock()
+        self._thread = None
+        self.lost()
+
+    def lost(self) -> None:
+        """Nobody is told any more: forget everything."""
+        node = self._node
+        node.generation, node.listener = NOBODY, None  # first: then nothing new is remembered
+        node.forget()
+
+    def found(self, identity: int, where: Any) -> None:
+        """Somebody is told from now on."""
+        node = self._node
+        node.forget()
+        node.listener = identity, where
+        node.generation = next(_generations)
+
+
+def _listen(reference: weakref.ref[Listener], stop: threading.Event) -> None:
+    """Listen until told not to, or until whoever is told of changes is gone."""
+    pause = 0.05
+    process = os.getpid()
+    while not stop.is_set() and os.getpid() == process:
+        listener = reference()
+        if listener is None:
+            return
+        node = listener._node
+        connection = None
+        try:
+            if not node.breaker.refuses():
+                connection = _subscribed(listener)
+                if node.breaker.open:
+                    node.breaker.worked()
+                pause = 0.05
+                del listener
+                _hear(reference, connection, stop)
+        except ERRORS:
+            if connection is None:
+                node.breaker.failed()
+        finally:
+            if connection is not None:
+                connection.disconnect()
+            listener = reference()
+            if listener is not None and not stop.is_set():
+                listener.lost()
+        del listener
+        stop.wait(pause)
+        pause = min(pause * 2, TICK)
+
+
+def _subscribed(listener: Listener) -> Any:
+    """A connection that is told of changes."""
+    node = listener._node
+    connection: Any = node.make()
+    connection.connect()
+    connection.send_command(b"CLIENT", b"ID")
+    identity = connection.read_response()
+    connection.send_command(b"SUBSCRIBE", CHANNEL)
+    connection.read_response()
+    listener.found(identity, place_of(connection))
+    return connection
+
+
+def _hear(reference: weakref.ref[Listener], connection: Any, stop: threading.Event) -> None:
+    asked = False
+    ticked = time.monotonic()
+    while not stop.is_set():
+        try:
+            message = connection.read_response(timeout=TICK, disconnect_on_error=False)
+            asked = False
+        except TimeoutError:
+            if asked:
+                raise
+            connection.send_command(b"PING")
+            asked, message = True, None
+        listener = reference()
+        if listener is None:
+            return
+        if message is not None and message[0] == b"message":
+            keys = message[2]
+            if keys is None:
+                listener._node.forget()
+            else:
+                listener._changed(keys)
+        now = time.monotonic()
+        if now - ticked >= TICK:
+            ticked = now
+            listener._tick()
+        del listener

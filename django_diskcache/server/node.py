@@ -1,0 +1,332 @@
+"""One server: connections to it, and calls on them.
+
+The client library connects, authenticates, packs and parses; this keeps its connections, which
+any thread borrows for a call. Its own pool asks the socket of each connection that it lends
+whether something happened to it meanwhile, which takes a third of the time of a call. Here, a
+call that finds its connection broken is made once more on a new one; where doing it twice is not
+the same as once, the connection is looked at before.
+
+A connection from which the near cache may remember has asked the server to tell the listener
+what changes of all that is read on it (`CLIENT TRACKING`). When such a connection is given up,
+the server tells no more of that; so everything is forgotten then.
+
+An exception may fall between any two steps, since a signal handler may raise. A connection is in
+the list only while nobody uses it, and whoever is interrupted loses it.
+"""
+
+from __future__ import annotations
+
+import time
+import weakref
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from redis.connection import AbstractConnection
+from redis.exceptions import (
+    AskError,
+    BusyLoadingError,
+    ConnectionError,
+    NoScriptError,
+    ResponseError,
+    TimeoutError,
+)
+
+from ..engine.errors import Fault
+from .breaker import Breaker
+from .scripts import Script
+from .trouble import ERRORS, fault
+
+MOST_LINES = 64  # connections of a process to a server
+LOOK_EVERY = 0.0005  # seconds between two looks for one that is free
+AT_ONCE = 1000  # commands that are sent before their answers are read
+
+NOBODY = 0  # the generation where no listener is told
+
+
+class Line:
+    """A connection, and what it has asked the server for."""
+
+    __slots__ = ("__weakref__", "connection", "generation", "read", "send")
+
+    def __init__(self, connection: AbstractConnection) -> None:
+        self.connection = connection
+        self.send = connection.send_command
+        self.read = connection.read_response
+        self.generation = NOBODY
+
+
+class Node:
+    """A server.
+
+    :param make: makes a connection, unconnected
+    :param name: its address, as it may be shown
+    :param patience: seconds that a call may wait
+    :param forget: called when what was remembered of this server may be stale
+    """
+
+    def __init__(
+        self,
+        make: Callable[[], AbstractConnection],
+        name: str,
+        patience: float,
+        forget: Callable[[], object],
+    ) -> None:
+        self.make = make
+        self.name = name
+        self.patience = patience
+        self.forget = forget
+        self.breaker = Breaker()
+        # Of the listener: a number that no other has had in this process, and who is told.
+        self.generation = NOBODY
+        self.listener: tuple[int, Any] | None = None  # id of the client, where it is connected
+        self.begin()
+
+    def begin(self) -> None:
+        """Know no connection; those of a parent process are the parent's."""
+        self._idle: list[Line] = []
+        self._lines: weakref.WeakSet[Line] = weakref.WeakSet()
+
+    # Connections
+
+    def _borrow(self) -> Line:
+        try:
+            return self._idle.pop()
+        except IndexError:
+            pass
+        if len(self._lines) >= MOST_LINES:
+            deadline = time.monotonic() + self.patience
+            while time.monotonic() < deadline:
+                time.sleep(LOOK_EVERY)
+                if self._idle:
+                    try:
+                        return self._idle.pop()
+                    except IndexError:
+                        continue
+            raise Fault("slow", self.name, f"all {MOST_LINES} connections are in use")
+        return self._connect()
+
+    def _connect(self) -> Line:
+        if self.breaker.refuses():
+            raise Fault("lost", self.name, "it did not answer, and will be tried again")
+        line = Line(self.make())
+        self._lines.add(line)
+        try:
+            line.connection.connect()
+        except ERRORS as error:
+            self._lines.discard(line)
+            self.breaker.failed()
+            raise fault(error, self.name) from error
+        if self.breaker.open:
+            self.breaker.worked()
+        return line
+
+    def _drop(self, line: Line) -> None:
+        """Give a connection up that may have an answer on its way, or is broken."""
+        self._lines.discard(line)
+        tracked = line.generation != NOBODY
+        line.connection.disconnect()
+        if tracked:
+            self.forget()
+
+    def _drop_idle(self) -> None:
+        while self._idle:
+            try:
+                line = self._idle.pop()
+            except IndexError:
+                return
+            self._drop(line)
+
+    def close(self) -> None:
+        """Close the connections that nobody uses; the next call opens new ones."""
+        self._drop_idle()
+
+    def _track(self, line: Line) -> None:
+        """Let the listener be told of what is read on this connection."""
+        generation, listener = self.generation, self.listener
+        if generation == NOBODY or listener is None:
+            line.generation = NOBODY
+            return
+        identity, where = listener
+        line.generation = NOBODY
+        if place_of(line.connection) != where:
+            return  # there was a failover, and the listener has not yet noticed
+        try:
+            line.send(b"CLIENT", b"TRACKING", b"ON", b"REDIRECT", identity, b"NOLOOP")
+            line.read()
+        except ResponseError:  # that listener is gone, or tracking is not allowed
+            return
+        line.generation = generation
+
+    # Calls
+
+    def ask(self, *command: Any) -> Any:
+        """The answer to a command that may as well be done twice.
+
+        :raises Fault: when there is none, or the server is in trouble
+        :raises ResponseError: for any other error that it answers with
+        """
+        line = self._borrow()
+        try:
+            line.send(*command)
+            reply = line.read()
+        except BaseException as error:
+            return self._again(line, error, False, command)[0]
+        self._idle.append(line)
+        return reply
+
+    def look(self, *command: Any) -> tuple[Any, bool]:
+        """`ask`, and whether the listener will be told when what was read changes."""
+        line = self._borrow()
+        try:
+            if line.generation != self.generation:
+                self._track(line)
+            line.send(*command)
+            reply = line.read()
+        except BaseException as error:
+            return self._again(line, error, True, command)
+        tracked = line.generation != NOBODY
+        self._idle.append(line)
+        return reply, tracked
+
+    def _again(
+        self, line: Line, error: BaseException, track: bool, command: Sequence[Any]
+    ) -> tuple[Any, bool]:
+        """What to do about an exception in a call: give it back, or try on a new connection."""
+        broke = isinstance(error, (ConnectionError, OSError))
+        if not broke or isinstance(error, (BusyLoadingError, TimeoutError)):
+            self._failed(line, error)
+            raise error
+        self._drop(line)
+        self._drop_idle()
+        line = self._connect()
+        try:
+            if track:
+                self._track(line)
+            line.send(*command)
+            reply = line.read()
+        except BaseException as another:
+            self._failed(line, another)
+            raise
+        tracked = line.generation != NOBODY
+        self._idle.append(line)
+        return reply, tracked
+
+    def once(self, *command: Any) -> Any:
+        """The answer to a command that must not be done twice; otherwise like `ask`."""
+        line = self._sound()
+        try:
+            line.send(*command)
+            reply = line.read()
+        except BaseException as error:
+            self._failed(line, error)
+            raise
+        self._idle.append(line)
+        return reply
+
+    def _failed(self, line: Line, error: BaseException) -> None:
+        """Give a connection back or up, and raise what an exception in a call means."""
+        if isinstance(error, ResponseError):  # an answer; the connection is all right
+            self._idle.append(line)
+            raise self.named(error) from error
+        self._drop(line)
+        if isinstance(error, ERRORS):
+            self._drop_idle()  # they are most likely broken as well
+            raise fault(error, self.name) from error
+
+    def _sound(self) -> Line:
+        """A connection that was not closed while nobody used it."""
+        while True:
+            line = self._borrow()
+            try:
+                if not line.connection.can_read():
+                    return line
+            except ERRORS:
+                pass
+            self._drop(line)
+
+    def run(self, script: Script, keys: Sequence[bytes], *arguments: Any) -> Any:
+        """What a script returns; it is not run twice."""
+        try:
+            return self.once(b"EVALSHA", script.digest, len(keys), *keys, *arguments)
+        except NoScriptError:  # the server is new, or was restarted
+            return self.once(b"EVAL", script.text, len(keys), *keys, *arguments)
+
+    def asking(self, *command: Any) -> Any:
+        """`once` for a key that a cluster is just moving to this node."""
+        line = self._sound()
+        try:
+            line.send(b"ASKING")
+            line.read()
+            line.send(*command)
+            reply = line.read()
+        except BaseException as error:
+            self._failed(line, error)
+            raise
+        self._idle.append(line)
+        return reply
+
+    # Many calls: one round trip for each thousand
+
+    def look_many(self, commands: Sequence[Sequence[Any]]) -> tuple[list[Any], bool]:
+        """The answers to several commands, and whether changes will be told, as in `look`.
+
+        An error that the server answers with is one of the answers.
+
+        :raises Fault: when there are none
+        """
+        return self._ask_many(commands, True)
+
+    def ask_many(self, commands: Sequence[Sequence[Any]]) -> list[Any]:
+        """The answers to several commands; otherwise like `look_many`."""
+        return self._ask_many(commands, False)[0]
+
+    def _ask_many(self, commands: Sequence[Sequence[Any]], track: bool) -> tuple[list[Any], bool]:
+        replies: list[Any] = []
+        line = self._sound()
+        try:
+            if track and line.generation != self.generation:
+                self._track(line)
+            for start in range(0, len(commands), AT_ONCE):
+                some = commands[start : start + AT_ONCE]
+                line.connection.send_packed_command(line.connection.pack_commands(some))
+                for _ in some:
+                    try:
+                        replies.append(line.read(disconnect_on_error=False))
+                    except ResponseError as error:
+                        replies.append(self.named(error))
+        except BaseException as error:
+            self._failed(line, error)
+            raise
+        tracked = line.generation != NOBODY
+        self._idle.append(line)
+        return replies, tracked
+
+    def run_many(
+        self, script: Script, calls: Sequence[tuple[Sequence[bytes], Sequence[Any]]]
+    ) -> list[Any]:
+        """What a script returns for each of several (keys, arguments)."""
+        commands = [
+            (b"EVALSHA", script.digest, len(keys), *keys, *arguments)
+            for keys, arguments in calls
+        ]
+        replies = self.ask_many(commands)
+        again = [n for n, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
+        if again:
+            self.ask(b"SCRIPT", b"LOAD", script.text)
+            for n, reply in zip(
+                again, self.ask_many([commands[n] for n in again]), strict=True
+            ):
+                replies[n] = reply
+        return replies
+
+    def named(self, error: Exception) -> Exception:
+        """The fault that an error is, which the server answered with."""
+        if isinstance(error, (AskError, NoScriptError)):  # it is for the caller to go on
+            return error
+        return fault(error, self.name)
+
+
+def place_of(connection: Any) -> Any:
+    """Which server a connection is to."""
+    path = getattr(connection, "path", None)
+    return path or (connection.host, connection.port)

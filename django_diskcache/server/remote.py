@@ -1,0 +1,280 @@
+"""What all caches of a process share that are on the same server: the engine behind a face.
+
+It has what the engine of a directory has for whoever stands on it: the near cache, the clock,
+the settings, a triage of faults. An entry is one string on the server, under a name of four
+parts: what the cache is called there, the number of the bucket in braces, a sign that says
+what sort of key it is, and the key.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+import weakref
+from collections.abc import Callable, Mapping
+from math import ceil, inf
+from typing import Any
+from zlib import crc32
+
+from ..engine.clock import Clock
+from ..engine.disk import Disk, key_bytes
+from ..engine.errors import Fault, Foreign
+from ..engine.faults import FAULTS
+from ..engine.logs import Log
+from ..engine.nearcache import NearCache
+from ..engine.options import DEFAULT_SETTINGS
+from ..engine.signing import Secrets
+from .address import Address
+from .board import Board
+from .envelope import Codec
+from .link import BUCKETS, Link
+from .listener import Listener
+from .node import Node
+from .trouble import KINDS, REMEDIES
+
+TEXT, NUMBER, BYTES, PICKLED, HINTS = b":", b"#", b"!", b"?", b"+"
+ENTRIES = (TEXT, NUMBER, BYTES, PICKLED)
+MOST_SECONDS = 10**10  # some 300 years: what lives longer does not end
+HITS, MISSES = b"hits", b"misses"
+
+
+class Remote:
+    """The engine of one address.
+
+    :param name: of the cache on the server, which others may use for other things
+    :param patience: seconds that a call may wait
+    :param disk: how values are serialised
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        name: str,
+        patience: float,
+        disk: type[Disk],
+        settings: Mapping[str, Any],
+        clock: Clock,
+        secrets: Secrets,
+    ) -> None:
+        self.address = address
+        self.name = name
+        self.secrets = secrets
+        self.clock = clock
+        self.settings: dict[str, Any] = {**DEFAULT_SETTINGS, **settings}
+        self.disk_type = disk
+        self.disk = self._make_disk()
+        self.codec = Codec(self.disk, secrets, name)
+        self.board = Board()
+        self.near = NearCache(self.board, self.settings["near_cache_size"], clock)  # type: ignore[arg-type]
+        self.near.counting = bool(self.settings["statistics"])
+        self.link = Link(address, patience, self.board.stamp_all)
+        self.triage = Triage(address.text, clock)
+        self.heads = [b"%s{%02x}" % (name.encode(), bucket) for bucket in range(BUCKETS)]
+        self.text_heads = [head + TEXT for head in self.heads]
+        self._body = len(self.text_heads[0])
+        self._listeners: dict[Node, Listener] = {}
+        self._counts = b"%s:counts" % name.encode()
+        _remotes.add(self)
+
+    def _make_disk(self) -> Disk:
+        arguments = {
+            name[len("disk_") :]: value
+            for name, value in self.settings.items()
+            if name.startswith("disk_")
+        }
+        arguments["min_file_size"] = 2**62  # there are no files
+        disk = self.disk_type("", **arguments)
+        disk.serializer = self.settings["serializer"]
+        return disk
+
+    # Places
+
+    def place(self, key: Any) -> tuple[bytes, int, tuple[Any, bool]]:
+        """The name of a key on the server, its hash, and its database form.
+
+        :raises TypeError: when it is not hashable
+        """
+        if type(key) is str and key.isascii():  # the common key, at less cost
+            body = key.encode()
+            number = crc32(body)
+            return self.text_heads[number & 255] + body, number, (key, True)
+        form, raw = self.disk.put(key)
+        body = key_bytes(form)
+        number = crc32(body)
+        if not raw:
+            sign = PICKLED
+        elif type(form) is str:
+            sign = TEXT
+        else:
+            sign = BYTES if type(form) is bytes else NUMBER
+        return self.heads[number & 255] + sign + body, number, (form, raw)
+
+    def key_of(self, name: bytes) -> Any:
+        """The key that an entry's name is made of; what is pickled there is not a key for us.
+
+        :raises Foreign: for one that would have to be unpickled, and for what is no key
+        """
+        sign, body = name[self._body - 1 : self._body], name[self._body :]
+        try:
+            if sign == TEXT:
+                return self.disk.get(body.decode(), True)
+            if sign == BYTES:
+                return self.disk.get(body, True)
+            if sign == NUMBER:
+                return int.from_bytes(body, "big", signed=True) if len(body) == 8 else _float(body)
+        except ValueError as error:
+            raise Foreign from error
+        if sign == PICKLED and not self.secrets:
+            return self.disk.get(body, False)
+        raise Foreign
+
+    def hints(self, bucket: int, tag: bytes) -> bytes:
+        """The name of the set of hints of a tag in a bucket."""
+        return self.heads[bucket] + HINTS + tag
+
+    # Time
+
+    def due(self, expire: float | None) -> float:
+        """When something ends that does so in `expire` seconds; infinity is never."""
+        if expire is None or expire > MOST_SECONDS:
+            return inf
+        return self.clock() + expire
+
+    # Remembering
+
+    def listen(self) -> None:
+        """See to it that changes are told; until then nothing is remembered."""
+        if self.settings["near_cache_size"]:
+            for node in self.link.known():
+                if node not in self._listeners:
+                    self._listeners[node] = Listener(node, self._changed, self._tick)
+                self._listeners[node].start()
+
+    @property
+    def listening(self) -> bool:
+        """Whether all servers tell of changes."""
+        nodes = self.link.known()
+        return bool(nodes) and all(node.generation for node in nodes)
+
+    def _changed(self, names: list[bytes]) -> None:
+        start, board = self._body, self.board
+        for name in names:
+            board.stamp(board.slot(crc32(name[start:])))
+
+    def _tick(self) -> None:
+        """What is done once a second beside the calls."""
+        self.near.flush()
+        self.report()
+
+    # Counts
+
+    def report(self) -> None:
+        """Tell the server how many hits and misses there were; not now if it is away."""
+        board = self.board
+        hits, misses = board.hits, board.misses
+        if not hits and not misses:
+            return
+        board.hits -= hits
+        board.misses -= misses
+        counts = [(HITS, hits), (MISSES, misses)]
+        try:
+            self._node_of_counts().ask_many(
+                [(b"HINCRBY", self._counts, name, number) for name, number in counts if number]
+            )
+        except FAULTS:
+            board.hits += hits
+            board.misses += misses
+
+    def counts(self) -> tuple[int, int]:
+        """(hits, misses) of all processes, as far as they have told."""
+        self.near.flush()
+        self.report()
+        found = self._node_of_counts().ask(b"HMGET", self._counts, HITS, MISSES)
+        return int(found[0] or 0), int(found[1] or 0)
+
+    def forget_counts(self) -> None:
+        """Begin to count at zero."""
+        self._node_of_counts().ask(b"UNLINK", self._counts)
+        self.triage.reset()
+
+    def _node_of_counts(self) -> Node:
+        return self.link.at(0)
+
+    # Life
+
+    def transacting(self) -> bool:
+        """Whether this thread is in a transaction: there are none."""
+        return False
+
+    def look(self) -> None:
+        """Notice that a directory was replaced: there is none."""
+
+    def tidy(self) -> None:
+        """The end of a request: what was counted goes to where the listener finds it."""
+        self.near.flush()
+
+    def close(self) -> None:
+        """Close the connections; the next call opens new ones."""
+        for listener in self._listeners.values():
+            listener.stop(wait=2.0)
+        self.near.flush()
+        self.report()
+        self.link.close()
+
+    def begin(self) -> None:
+        """In a child after a fork: connections and listeners are the parent's."""
+        self.board.hits = self.board.misses = 0
+        self.link.begin()
+        for listener in self._listeners.values():
+            listener.begin()
+        self.board.stamp_all()
+
+
+class Triage:
+    """Counts the faults of one server, and says them, once a minute for each kind."""
+
+    def __init__(self, where: str, clock: Clock) -> None:
+        self._where = where
+        self._says = Log(clock)
+        self._counts = dict.fromkeys(KINDS, 0)
+
+    def met(self, error: Exception) -> None:
+        """Count a fault, and say so."""
+        kind = error.kind if isinstance(error, Fault) else "slow"
+        self._counts[kind] += 1
+        self._says.warn(kind, "%s. %s", error, REMEDIES[kind])
+
+    def foreign(self, why: Foreign) -> None:
+        """Say that there is an entry that may not be loaded."""
+        self._says.warn("foreign", "%s: %s", self._where, why.reason)
+
+    def counts(self) -> dict[str, int]:
+        """How many of each kind this process has met since the last reset."""
+        return dict(self._counts)
+
+    def reset(self) -> None:
+        """Begin to count at zero."""
+        self._counts = dict.fromkeys(KINDS, 0)
+
+
+def milliseconds(expire: float) -> int:
+    """Milliseconds that the server is to keep what lives `expire` seconds, more than 0."""
+    return max(1, ceil(expire * 1000))
+
+
+def _float(body: bytes) -> float:
+    import struct
+
+    found: float = struct.unpack("!dx", body)[0]
+    return found
+
+
+_remotes: weakref.WeakSet[Remote] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for remote in list(_remotes):
+        remote.begin()
+
+
+os.register_at_fork(after_in_child=_after_fork)

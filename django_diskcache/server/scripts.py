@@ -1,0 +1,159 @@
+"""What runs on the server, as one step each: all keys of a script lie in one slot of a cluster.
+
+The first keys are always entries or sets of hints of the same bucket, whose names begin alike.
+A set of hints has the names of entries that had a tag when they were stored. It may name some
+that have it no more, or are gone: the header of the entry is the truth. It may not lack one that
+has the tag; so it ends no earlier than the last of them, and both are written in one step.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha1
+from typing import Final
+
+# The rest of the scripts is in this: offsets are those of `envelope.HEAD`, from 1 on.
+_TAGS = """
+local function tags_of(head)
+  local found, place = {}, 14
+  if #head < 13 then return found end
+  local last = 13 + struct.unpack('<H', head, 12)
+  while place < last do
+    local size = struct.unpack('<H', head, place)
+    found[#found + 1] = string.sub(head, place + 2, place + 1 + size)
+    place = place + 2 + size
+  end
+  return found
+end
+local function head_of(key)
+  local head = redis.call('GETRANGE', key, 0, 255)
+  if #head > 12 then
+    local all = 13 + struct.unpack('<H', head, 12)
+    if all > 256 then head = redis.call('GETRANGE', key, 0, all - 1) end
+  end
+  return head
+end
+"""
+
+_HINT = """
+local function hint(set, key, px)
+  local left = redis.call('PTTL', set)
+  redis.call('SADD', set, key)
+  if px == 0 then
+    if left >= 0 then redis.call('PERSIST', set) end
+  elseif left == -2 or (left >= 0 and left < px) then
+    redis.call('PEXPIRE', set, px)
+  end
+  if redis.call('SCARD', set) > 64 then
+    for _, other in ipairs(redis.call('SRANDMEMBER', set, 2)) do
+      if redis.call('EXISTS', other) == 0 then redis.call('SREM', set, other) end
+    end
+  end
+end
+"""
+
+
+class Script:
+    """One script, and the digest that the server knows it by."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text.encode()
+        self.digest = sha1(self.text).hexdigest().encode()
+
+
+# KEYS: the entry, its sets of hints. ARGV: the entry, milliseconds or 0 for ever, 'NX' or ''.
+# Two others of a large set are looked at each time, so that what is gone does not pile up.
+SET: Final = Script(
+    _HINT
+    + """
+local px = tonumber(ARGV[2])
+if ARGV[3] == 'NX' and redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
+if px > 0 then
+  redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+else
+  redis.call('SET', KEYS[1], ARGV[1])
+end
+for i = 2, #KEYS do hint(KEYS[i], KEYS[1], px) end
+return 1
+"""
+)
+
+# KEYS: a set of hints. ARGV: names of tags, any of which will do. Returns how many went.
+EVICT: Final = Script(
+    _TAGS
+    + """
+local wanted, gone = {}, 0
+for _, name in ipairs(ARGV) do wanted[name] = true end
+for _, key in ipairs(redis.call('SMEMBERS', KEYS[1])) do
+  for _, name in ipairs(tags_of(head_of(key))) do
+    if wanted[name] then
+      gone = gone + redis.call('UNLINK', key)
+      break
+    end
+  end
+end
+redis.call('UNLINK', KEYS[1])
+return gone
+"""
+)
+
+# KEYS: the entry. ARGV: when it ends, as in its header; milliseconds, 0 for ever, less for now;
+# what sets of hints of its bucket begin with.
+TOUCH: Final = Script(
+    _TAGS
+    + _HINT
+    + """
+if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+local px = tonumber(ARGV[2])
+if px < 0 then return redis.call('UNLINK', KEYS[1]) end
+redis.call('SETRANGE', KEYS[1], 3, ARGV[1])
+if px > 0 then
+  redis.call('PEXPIRE', KEYS[1], px)
+else
+  redis.call('PERSIST', KEYS[1])
+end
+for _, name in ipairs(tags_of(head_of(KEYS[1]))) do hint(ARGV[3] .. name, KEYS[1], px) end
+return 1
+"""
+)
+
+# KEYS: the entry. ARGV: what is added; what a missing entry counts as, or ''; the header of a
+# new one. Returns the sum, or false if it is missing, or '' where Lua's numbers, which are
+# doubles, could lose a digit, or where there are no digits: then the caller adds.
+INCR: Final = Script(
+    """
+local most = 4503599627370496
+local old = redis.call('GET', KEYS[1])
+local head, number
+if not old then
+  if ARGV[2] == '' then return false end
+  head, number = ARGV[3], tonumber(ARGV[2])
+else
+  if #old < 14 or string.byte(old, 1) ~= 1 or string.byte(old, 2) ~= 3 then return '' end
+  local last = 13 + struct.unpack('<H', old, 12)
+  head, number = string.sub(old, 1, last), tonumber(string.sub(old, last + 1))
+end
+local sum = number + tonumber(ARGV[1])
+if math.abs(number) > most or math.abs(sum) > most then return '' end
+local digits = string.format('%.0f', sum)
+if old then
+  redis.call('SET', KEYS[1], head .. digits, 'KEEPTTL')
+else
+  redis.call('SET', KEYS[1], head .. digits)
+end
+return digits
+"""
+)
+
+# KEYS: the entry. ARGV: what it must be, '' for missing; what it becomes, '' for gone. Its
+# expiry stays. Returns whether it was.
+REPLACE: Final = Script(
+    """
+if (redis.call('GET', KEYS[1]) or '') ~= ARGV[1] then return 0 end
+if ARGV[2] == '' then return redis.call('UNLINK', KEYS[1]) end
+redis.call('SET', KEYS[1], ARGV[2], 'KEEPTTL')
+return 1
+"""
+)
+
+# What keeps an unbounded string.format away from numbers that are no whole ones.
+MOST_ADDED: Final = 2**52

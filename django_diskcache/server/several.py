@@ -1,0 +1,176 @@
+"""The methods of a cache on a server that go by many keys: one round trip for each node."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from ..engine.errors import ENOVAL, Fault, Foreign
+from ..engine.faults import FAULTS
+from .node import Node
+from .scripts import SET, Script
+from .single import SingleKey
+
+
+class ManyKeys(SingleKey):
+    """Mixed into the face."""
+
+    def _by_node(self, numbers: Sequence[int]) -> dict[Node, list[int]]:
+        """Positions in `numbers`, which are hashes, by the node that has the key."""
+        return self._engine.link.each([number & 255 for number in numbers])
+
+    def _from_nodes(self, otherwise: Any, groups: Any, operation: Any, *args: Any) -> list[Any]:
+        """What an operation on each node returns; one with a fault is passed over."""
+        return [
+            self._remotely(otherwise, operation, node, positions, *args)
+            for node, positions in groups.items()
+        ]
+
+    def get_many(self, keys: Iterable[Any], retry: bool = False) -> dict[Any, Any]:
+        """The values of those `keys` that are there."""
+        texts: list[Any] = []
+        others: list[Any] = []
+        for key in keys:
+            (texts if type(key) is str else others).append(key)
+        found, unknown = self._engine.near.get_many(texts)
+        unknown += others
+        if unknown:
+            places = [self._engine.place(key) for key in unknown]
+            groups = self._remotely({}, self._by_node, [number for _, number, _ in places])
+            for some in self._from_nodes({}, groups, self._load, unknown, places):
+                found.update(some)
+        return found
+
+    def _load(
+        self, node: Node, positions: list[int], keys: list[Any], places: list[Any]
+    ) -> dict[Any, Any]:
+        engine = self._engine
+        board, near = engine.board, engine.near
+        noted = [board.stamps[places[n][1] & 0xFFFF] for n in positions]
+        now = engine.clock()  # both before the read
+        names = [places[n][0] for n in positions]
+        if engine.address.kind == "cluster":  # one command takes keys of one slot
+            replies, tracked = node.look_many([(b"GET", name) for name in names])
+        else:
+            replies, tracked = node.look(b"MGET", *names)
+        found: dict[Any, Any] = {}
+        seen = []
+        for n, stamp, data in zip(positions, noted, replies, strict=True):
+            key, (name, number, form) = keys[n], places[n]
+            if isinstance(data, Exception):  # it has moved, say
+                value = self._look(key)
+                if value is not ENOVAL:
+                    found[key] = value
+                continue
+            if data is None:
+                due, kept, loads = None, ENOVAL, None
+                near.counts[1] += 1
+            else:
+                try:
+                    found[key], due, kept, loads = engine.codec.decode(data, form)
+                except Foreign as why:
+                    self._refuse(name, number, data, why)
+                    near.counts[1] += 1
+                    continue
+                near.counts[0] += 1
+            known = key if type(key) is str else name
+            seen.append((known, number & 0xFFFF, stamp, now, due, kept, loads))
+        if tracked:
+            near.put_many(seen)
+        else:
+            engine.listen()
+        return found
+
+    def set_many(
+        self,
+        items: Mapping[Any, Any],
+        expire: float | None = None,
+        tag: Any = None,
+        retry: bool = False,
+    ) -> list[Any]:
+        """Store all `items`; the keys that were not stored. Each is one step of its own."""
+        keys = list(items)
+        settings = [self._setting(key, items[key], expire, False, tag) for key in keys]
+        failed = list(range(len(keys)))
+        groups = self._remotely({}, self._by_node, [number for _, number, _ in settings])
+        for stored in self._from_nodes((), groups, self._store, settings):
+            failed = [n for n in failed if n not in stored]
+        return [keys[n] for n in failed]
+
+    def _store(self, node: Node, positions: list[int], settings: list[Any]) -> set[int]:
+        calls = [settings[n] for n in positions]
+        try:
+            if calls and calls[0][0] == "run":
+                replies = node.run_many(SET, [(rest[1], rest[2:]) for _, _, rest in calls])
+            else:
+                replies = node.ask_many([rest for _, _, rest in calls])
+        finally:
+            self._stamp(number for _, number, _ in calls)
+        stored = set()
+        for n, reply in zip(positions, replies, strict=True):
+            if isinstance(reply, Exception):
+                method, number, arguments = settings[n]
+                reply = self._repaired(reply, number, method, *arguments)
+            if reply is not None:
+                stored.add(n)
+        return stored
+
+    def _repaired(self, error: Exception, number: int, method: str, *arguments: Any) -> Any:
+        """The answer to a call that many were made with, made by itself; None for a fault."""
+        if isinstance(error, Fault):
+            if not self._absorbed(error):
+                raise error
+            return None
+        return self._safely(None, self._write, number, method, *arguments)
+
+    def _stamp(self, numbers: Iterable[int]) -> None:
+        board = self._engine.board
+        for number in numbers:
+            board.stamp(board.slot(number))
+
+    def delete_many(self, keys: Iterable[Any], retry: bool = False) -> int:
+        """Remove `keys`; how many were there."""
+        places = [self._engine.place(key) for key in keys]
+        groups = self._remotely({}, self._by_node, [number for _, number, _ in places])
+        return sum(self._from_nodes(0, groups, self._unlink, places))
+
+    def _unlink(self, node: Node, positions: list[int], places: list[Any]) -> int:
+        names = [places[n][0] for n in positions]
+        try:
+            if self._engine.address.kind != "cluster":
+                removed: int = node.ask(b"UNLINK", *names)
+                return removed
+            replies = node.ask_many([(b"UNLINK", name) for name in names])
+        finally:
+            self._stamp(places[n][1] for n in positions)
+        removed = 0
+        for n, reply in zip(positions, replies, strict=True):
+            if isinstance(reply, Exception):
+                name, number, _ = places[n]
+                reply = self._repaired(reply, number, "ask", b"UNLINK", name)
+            removed += reply or 0
+        return removed
+
+    def _run_in_buckets(
+        self, script: Script, calls: Sequence[tuple[int, Sequence[bytes], Sequence[Any]]]
+    ) -> list[Any]:
+        """What a script returns in each (bucket, keys, arguments); one with a fault is left out.
+
+        :raises Fault: where it is not absorbed
+        """
+        groups = self._remotely({}, self._engine.link.each, [bucket for bucket, _, _ in calls])
+        results: list[Any] = []
+        for node, positions in groups.items():
+            some = [calls[n] for n in positions]
+            try:
+                replies = node.run_many(script, [(keys, rest) for _, keys, rest in some])
+            except FAULTS as error:
+                if not self._absorbed(error):
+                    raise
+                continue
+            for (bucket, keys, rest), reply in zip(some, replies, strict=True):
+                if isinstance(reply, Exception):
+                    reply = self._safely(None, self._ask, bucket, "run", script, keys, *rest)
+                if reply is not None:
+                    results.append(reply)
+        return results

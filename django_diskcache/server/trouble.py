@@ -1,0 +1,81 @@
+"""What can go wrong with a server, as a closed list.
+
+What the client library raises becomes a `Fault` of one of these kinds, or it is somebody's
+mistake and stays what it is. What a fault means to the caller is decided in one place for all
+engines (`engine.guard`).
+
+- ``slow``: there was no answer within the deadline; whether it was done is not known
+- ``lost``: no connection, or it broke; likewise
+- ``loading``: the server has started and is not done with reading its data
+- ``readonly``: it is a replica, and was asked to write
+- ``full``: its memory is used up, and it may evict nothing
+- ``denied``: the password, or what the user may do
+- ``down``: the cluster is not complete, or has no primary
+- ``other``: any other error that it answered with
+"""
+
+from __future__ import annotations
+
+from redis import exceptions
+
+from ..engine.errors import Fault
+
+KINDS = ("slow", "lost", "loading", "readonly", "full", "denied", "down", "other")
+UNKNOWN_OUTCOME = ("slow", "lost")  # the server may have done it, or may not
+
+# In this order: some of these classes are subclasses of later ones.
+_KINDS: tuple[tuple[type[Exception], str], ...] = (
+    (exceptions.TimeoutError, "slow"),
+    (exceptions.BusyLoadingError, "loading"),
+    (exceptions.AuthenticationError, "denied"),
+    (exceptions.NoPermissionError, "denied"),
+    (exceptions.ReadOnlyError, "readonly"),
+    (exceptions.OutOfMemoryError, "full"),
+    (exceptions.ClusterDownError, "down"),
+    (exceptions.MasterDownError, "down"),
+    (exceptions.TryAgainError, "down"),
+    (exceptions.ConnectionError, "lost"),
+    (exceptions.RedisClusterException, "down"),
+    (OSError, "lost"),
+)
+# By how the server's message begins, which is its code; the client has no classes for these.
+_CODES = (("NOREPLICAS", "down"), ("MISCONF", "full"), ("MASTERDOWN", "down"))
+
+ERRORS = (exceptions.RedisError, OSError)
+
+REMEDIES = {
+    "slow": "See to the server and the network; the call counts as a miss.",
+    "lost": "See whether the server runs; it is tried again by itself.",
+    "loading": "It will answer when its data is read.",
+    "readonly": "LOCATION must lead to the primary.",
+    "full": "Raise its maxmemory, or let it evict: set maxmemory-policy.",
+    "denied": "See to user and password in LOCATION, and to what that user may do.",
+    "down": "See to the nodes of the cluster.",
+    "other": "See to the server; the call counts as a miss.",
+}
+
+
+def kind_of(error: BaseException) -> str | None:
+    """The kind of fault that an exception of the client is, or None if it is none."""
+    if isinstance(error, Fault):
+        return error.kind
+    for cls, kind in _KINDS:
+        if isinstance(error, cls):
+            return kind
+    if isinstance(error, exceptions.ResponseError):
+        for code, kind in _CODES:
+            if str(error).startswith(code):
+                return kind
+        return "other"
+    return None
+
+
+def fault(error: BaseException, where: str) -> BaseException:
+    """The `Fault` that an exception is, or the exception itself if it is none.
+
+    :param where: the server's address, as it may be shown
+    """
+    kind = kind_of(error)
+    if kind is None or isinstance(error, Fault):
+        return error
+    return Fault(kind, where, error)

@@ -1,0 +1,177 @@
+"""The methods of a cache on a server that are about all of its entries."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from contextlib import AbstractContextManager
+from typing import Any
+
+from ..engine.errors import Foreign
+from ..engine.faults import FAULTS
+from ..engine.memoize import Decorator, memoizer
+from .envelope import several, tag_name
+from .node import Node
+from .remote import ENTRIES, TEXT
+from .scripts import EVICT
+from .several import ManyKeys
+
+PAGE = 1000  # names that the server looks at in one step of a scan
+_SPECIAL = frozenset(b"*?[]\\^-")
+
+
+def escaped(name: bytes) -> bytes:
+    """A pattern of the server that only this name is like."""
+    return b"".join(b"\\%c" % byte if byte in _SPECIAL else b"%c" % byte for byte in name)
+
+
+class WholeCache(ManyKeys):
+    """Mixed into the face."""
+
+    # Removal
+
+    def evict(self, tag: Any, retry: bool = False) -> int:
+        """Remove the entries with this tag, or any of several; how many.
+
+        In each of 256 buckets it is one step: what is stored meanwhile is removed or stays whole.
+        """
+        engine = self._engine
+        names = [tag_name(each) for each in several(tag)]
+        calls = [
+            (bucket, (engine.hints(bucket, name),), (name,))
+            for name in names
+            for bucket in range(len(engine.heads))
+        ]
+        try:
+            return sum(self._run_in_buckets(EVICT, calls))
+        finally:
+            engine.board.stamp_all()
+
+    def clear(self, retry: bool = False) -> int:
+        """Remove all entries that are there when it begins; how many.
+
+        It costs a look at every name on the server, and blocks nobody meanwhile.
+        """
+        pattern = escaped(self._engine.name.encode()) + b"{??}*"
+        try:
+            return self._removed_by(pattern)
+        finally:
+            self._engine.board.stamp_all()
+
+    def _removed_by(self, pattern: bytes) -> int:
+        removed = 0
+        for node in self._remotely((), self._engine.link.nodes):
+            removed += self._safely(0, self._remove_from, node, pattern)
+        return removed
+
+    def _remove_from(self, node: Node, pattern: bytes) -> int:
+        removed = 0
+        for names in _scanned(node, pattern):
+            entries = [name for name in names if self._is_entry(name)]
+            others = [name for name in names if not self._is_entry(name)]
+            # One command for each: in a cluster they are in different slots.
+            replies = node.ask_many([(b"UNLINK", name) for name in (*entries, *others)])
+            removed += sum(reply for reply in replies[: len(entries)] if type(reply) is int)
+        return removed
+
+    def expire(self, retry: bool = False, now: float | None = None) -> int:
+        """Nothing: the server removes what has expired by itself; 0."""
+        return 0
+
+    def cull(self, retry: bool = False) -> int:
+        """Nothing: the server evicts by its own limit and policy; 0."""
+        return 0
+
+    def check(self, fix: bool = False, retry: bool = False) -> list[Any]:
+        """Nothing: there are no files; an empty list."""
+        return []
+
+    def create_tag_index(self) -> None:
+        """Nothing: tags are always indexed."""
+
+    def drop_tag_index(self) -> None:
+        """Nothing: tags are always indexed."""
+
+    def transact(self, retry: bool = True) -> AbstractContextManager[None]:
+        """Not here: a server keeps nobody waiting while a caller makes up his mind.
+
+        :raises NotImplementedError: always
+        """
+        raise NotImplementedError(
+            f"the cache at {self._engine.address.text} has no transactions; use incr, add, pop "
+            "or a lock, each of which is one step"
+        )
+
+    # Looking
+
+    def _is_entry(self, name: bytes) -> bool:
+        body = self._engine._body
+        return name[body - 1 : body] in ENTRIES
+
+    def _names(self, pattern: bytes) -> Iterator[bytes]:
+        """Names of entries, in no order, each once; what is stored meanwhile may be missing."""
+        for node in self._remotely((), self._engine.link.nodes):
+            seen: set[bytes] = set()
+            try:
+                for names in _scanned(node, pattern):
+                    for name in names:
+                        if name not in seen and self._is_entry(name):
+                            seen.add(name)
+                            yield name
+            except FAULTS as error:
+                if not self._absorbed(error):
+                    raise
+
+    def __len__(self) -> int:
+        """Number of entries; it costs a look at every name on the server."""
+        return sum(1 for _ in self._names(escaped(self._engine.name.encode()) + b"{??}*"))
+
+    def __iter__(self) -> Iterator[Any]:
+        """Keys, in no order; what is stored or removed meanwhile may be among them."""
+        for name in self._names(escaped(self._engine.name.encode()) + b"{??}*"):
+            try:
+                yield self._engine.key_of(name)
+            except Foreign as why:
+                self._engine.triage.foreign(why)
+
+    def live_text_keys(self, head: str) -> Iterator[str]:
+        """Text keys that begin with `head`, in no order."""
+        name = escaped(self._engine.name.encode())
+        for each in self._names(name + b"{??}" + TEXT + escaped(head.encode()) + b"*"):
+            yield self._engine.key_of(each)
+
+    # Figures
+
+    def stats(self, enable: bool = True, reset: bool = False) -> tuple[int, int]:
+        """(hits, misses) of all processes; each tells of its own once a second."""
+        found: tuple[int, int] = self._remotely((0, 0), self._engine.counts)
+        if reset:
+            self._remotely(None, self._engine.forget_counts)
+        self._engine.settings["statistics"] = int(enable)
+        self._engine.near.counting = bool(enable)
+        return found
+
+    def faults(self) -> dict[str, int]:
+        """How many faults this process has met, by their kind, see `server.trouble`."""
+        return self._engine.triage.counts()
+
+    def memoize(
+        self,
+        name: str | None = None,
+        typed: bool = False,
+        expire: float | None = None,
+        tag: Any = None,
+        ignore: Collection[int | str] = (),
+    ) -> Decorator:
+        """A decorator that keeps a function's results; see `KeyedCache.memoize`."""
+        return memoizer(self, name, typed, expire, tag, ignore)
+
+
+def _scanned(node: Node, pattern: bytes) -> Iterator[list[bytes]]:
+    """All names on a server like a pattern, page by page; some may come twice."""
+    cursor: Any = b"0"
+    while True:
+        cursor, names = node.ask(b"SCAN", cursor, b"MATCH", pattern, b"COUNT", PAGE)
+        if names:
+            yield names
+        if int(cursor) == 0:
+            return
