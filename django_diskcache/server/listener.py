@@ -49,6 +49,7 @@ class Listener:
         self._thread: threading.Thread | None = None
         self._stop = threading.Event()
         self._lock = threading.Lock()
+        self._connection: Any = None
 
     @property
     def alive(self) -> bool:
@@ -78,13 +79,15 @@ class Listener:
         thread, self._thread = self._thread, None
         self._stop.set()
         self.lost()
+        if (connection := self._connection) is not None:
+            connection.disconnect()  # the thread is waiting for it
         if wait and thread is not None and thread is not threading.current_thread():
             thread.join(wait)
 
     def begin(self) -> None:
         """In a child after a fork: the thread is the parent's."""
         self._lock = threading.Lock()
-        self._thread = None
+        self._thread = self._connection = None
         self.lost()
 
     def lost(self) -> None:
@@ -127,6 +130,7 @@ def _listen(reference: weakref.ref[Listener], stop: threading.Event) -> None:
                 connection.disconnect()
             listener = reference()
             if listener is not None and not stop.is_set():
+                listener._connection = None
                 listener.lost()
         del listener
         stop.wait(pause)
@@ -142,6 +146,7 @@ def _subscribed(listener: Listener) -> Any:
     identity = connection.read_response()
     connection.send_command(b"SUBSCRIBE", CHANNEL)
     connection.read_response()
+    listener._connection = connection
     listener.found(identity, place_of(connection))
     return connection
 

@@ -9,21 +9,21 @@ what sort of key it is, and the key.
 from __future__ import annotations
 
 import os
-import time
+import struct
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from math import ceil, inf
 from typing import Any
 from zlib import crc32
 
 from ..engine.clock import Clock
-from ..engine.disk import Disk, key_bytes
-from ..engine.errors import Fault, Foreign
+from ..engine.disk import GARBAGE, Disk, key_bytes
+from ..engine.errors import Fault, Foreign, Unreadable
 from ..engine.faults import FAULTS
 from ..engine.logs import Log
 from ..engine.nearcache import NearCache
 from ..engine.options import DEFAULT_SETTINGS
-from ..engine.signing import Secrets
+from ..engine.signing import LENGTH, MODE_KEY, Secrets
 from .address import Address
 from .board import Board
 from .envelope import Codec
@@ -100,6 +100,8 @@ class Remote:
             return self.text_heads[number & 255] + body, number, (key, True)
         form, raw = self.disk.put(key)
         body = key_bytes(form)
+        if not raw and self.codec.signer is not None:  # who lists keys loads them
+            body = self.codec.signer.sign(form, False, MODE_KEY, b"") + body
         number = crc32(body)
         if not raw:
             sign = PICKLED
@@ -110,9 +112,9 @@ class Remote:
         return self.heads[number & 255] + sign + body, number, (form, raw)
 
     def key_of(self, name: bytes) -> Any:
-        """The key that an entry's name is made of; what is pickled there is not a key for us.
+        """The key that an entry's name is made of.
 
-        :raises Foreign: for one that would have to be unpickled, and for what is no key
+        :raises Foreign: for one that is pickled and not signed, and for what is no key
         """
         sign, body = name[self._body - 1 : self._body], name[self._body :]
         try:
@@ -121,12 +123,19 @@ class Remote:
             if sign == BYTES:
                 return self.disk.get(body, True)
             if sign == NUMBER:
-                return int.from_bytes(body, "big", signed=True) if len(body) == 8 else _float(body)
-        except ValueError as error:
-            raise Foreign from error
-        if sign == PICKLED and not self.secrets:
+                return number_of(body)
+        except GARBAGE as error:
+            raise Unreadable from error
+        if sign != PICKLED or not self.disk.pickles:
+            raise Foreign
+        if (signer := self.codec.signer) is not None:
+            signature, body = body[:LENGTH], body[LENGTH:]
+            if not signer.verify(signature, body, False, MODE_KEY, b""):
+                raise Foreign
+        try:
             return self.disk.get(body, False)
-        raise Foreign
+        except GARBAGE as error:
+            raise Unreadable from error
 
     def hints(self, bucket: int, tag: bytes) -> bytes:
         """The name of the set of hints of a tag in a bucket."""
@@ -262,9 +271,10 @@ def milliseconds(expire: float) -> int:
     return max(1, ceil(expire * 1000))
 
 
-def _float(body: bytes) -> float:
-    import struct
-
+def number_of(body: bytes) -> int | float:
+    """The number that `key_bytes` made these of."""
+    if len(body) == 8:
+        return int.from_bytes(body, "big", signed=True)
     found: float = struct.unpack("!dx", body)[0]
     return found
 

@@ -11,11 +11,12 @@ from ..engine.faults import FAULTS
 from ..engine.memoize import Decorator, memoizer
 from .envelope import several, tag_name
 from .node import Node
-from .remote import ENTRIES, TEXT
+from .remote import BYTES, ENTRIES, NUMBER, PICKLED, TEXT, number_of
 from .scripts import EVICT
 from .several import ManyKeys
 
 PAGE = 1000  # names that the server looks at in one step of a scan
+ORDER = (NUMBER, TEXT, BYTES, PICKLED)
 _SPECIAL = frozenset(b"*?[]\\^-")
 
 
@@ -132,6 +133,20 @@ class WholeCache(ManyKeys):
                 yield self._engine.key_of(name)
             except Foreign as why:
                 self._engine.triage.foreign(why)
+
+    def iterkeys(self, reverse: bool = False) -> Iterator[Any]:
+        """Keys in order: numbers, texts, bytes, others; all their names are in memory for it."""
+        names = self._names(escaped(self._engine.name.encode()) + b"{??}*")
+        for name in sorted(names, key=self._rank, reverse=reverse):
+            try:
+                yield self._engine.key_of(name)
+            except Foreign as why:
+                self._engine.triage.foreign(why)
+
+    def _rank(self, name: bytes) -> tuple[int, Any]:
+        start = self._engine._body
+        sign, body = name[start - 1 : start], name[start:]
+        return ORDER.index(sign), number_of(body) if sign == NUMBER else body
 
     def live_text_keys(self, head: str) -> Iterator[str]:
         """Text keys that begin with `head`, in no order."""

@@ -1,4 +1,4 @@
-"""The three faces of the engine behind one adapter, so that one suite holds them all.
+"""The faces of both engines behind one adapter, so that one suite holds them all.
 
 They differ by design in three things only: what the time to live is called, whether keys keep
 their type, and which exception says that a key is missing. `DjangoCache` is signed as well.
@@ -15,7 +15,10 @@ import pytest
 from django_diskcache import Cache, DjangoCache, FanoutCache
 from django_diskcache.engine.memoize import Decorator
 from django_diskcache.opened import forget
+from django_diskcache.server import ServerCache
 from tests.conftest import FakeClock
+from tests.server.conftest import server, shared_server  # noqa: F401
+from tests.server.servers import Server
 
 SETTINGS: dict[str, Any] = {
     "disk_min_file_size": 1000,
@@ -92,8 +95,60 @@ class DjangoFace(Face):
         forget(self.engine)
 
 
-def _make(kind: str, path: Path, clock: FakeClock) -> Face:
+class ServerClock(FakeClock):
+    """A clock that the server follows: what has a time to live there gets less of it."""
+
+    def __init__(self, server: Server) -> None:
+        super().__init__()
+        self.server = server
+
+    def advance(self, seconds: float) -> None:
+        super().advance(seconds)
+        with self.server.client() as client:
+            for key in client.scan_iter(count=1000):
+                if (left := client.pttl(key)) >= 0:
+                    client.pexpire(key, round(left - seconds * 1000))
+
+
+# What has no meaning on a server, or is not there yet, by the test that would need it.
+NOT_ON_A_SERVER = {
+    "test_expire_removes_what_has_expired": "the server removes it by itself",
+    "test_volume_counts_rows_and_files": "there are no files",
+    "test_cull": "the server evicts by its own limit",
+    "test_a_row_without_its_file_is_a_miss": "there are no files",
+    **dict.fromkeys(
+        (
+            "test_evict",
+            "test_add_over_what_has_expired",
+            "test_large_values_come_back_from_a_file",
+            "test_an_unpicklable_value_raises_and_changes_nothing",
+            "test_read_stores_bytes_and_binary_files",
+            "test_overwriting_removes_the_file",
+        ),
+        "it counts value files; tests/server has the like",
+    ),
+}
+
+
+class ServerFace(Face):
+    """A cache on a server, where nothing is in files."""
+
+    def value_files(self) -> list[Path]:
+        return []
+
+
+def _make_remote(server: Server) -> Face:
+    clock = ServerClock(server)
+    cache = ServerCache(server.url, timeout=10, clock=clock, secret="secret", statistics=1)
+    return ServerFace(cache, clock)
+
+
+def _make(kind: str, path: Path, clock: FakeClock, request: pytest.FixtureRequest) -> Face:
     directory = str(path / "c")
+    if kind == "ServerCache":
+        if reason := NOT_ON_A_SERVER.get(request.node.originalname):
+            pytest.skip(reason)
+        return _make_remote(request.getfixturevalue("server"))
     if kind == "Cache":
         return Face(Cache(directory, clock=clock, **SETTINGS), clock)
     if kind == "signed Cache":
@@ -104,18 +159,18 @@ def _make(kind: str, path: Path, clock: FakeClock) -> Face:
     return DjangoFace(DjangoCache(directory, params), clock)
 
 
-@pytest.fixture(params=["Cache", "signed Cache", "FanoutCache", "DjangoCache"])
+@pytest.fixture(params=["Cache", "signed Cache", "FanoutCache", "DjangoCache", "ServerCache"])
 def face(request: pytest.FixtureRequest, tmp_path: Path, clock: FakeClock) -> Iterator[Face]:
-    made = _make(request.param, tmp_path, clock)
+    made = _make(request.param, tmp_path, clock, request)
     yield made
     made.close()
 
 
-@pytest.fixture(params=["Cache", "signed Cache", "FanoutCache"])
+@pytest.fixture(params=["Cache", "signed Cache", "FanoutCache", "ServerCache"])
 def typed_face(
     request: pytest.FixtureRequest, tmp_path: Path, clock: FakeClock
 ) -> Iterator[Face]:
     """A face whose keys are of any type; Django's are texts."""
-    made = _make(request.param, tmp_path, clock)
+    made = _make(request.param, tmp_path, clock, request)
     yield made
     made.close()

@@ -1,0 +1,72 @@
+"""A server that all tests share, and one of a test's own for those that do it harm."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from django_diskcache.server import ServerCache
+
+from .servers import PROGRAM, Server, serving, until
+
+
+@pytest.fixture(scope="session")
+def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    if not PROGRAM:
+        pytest.skip("there is no valkey-server or redis-server on the PATH")
+    with serving(tmp_path_factory.mktemp("server")) as server:
+        yield server
+
+
+@pytest.fixture
+def server(shared_server: Server) -> Iterator[Server]:
+    """The shared server, empty."""
+    with shared_server.client() as client:
+        client.flushall()
+    yield shared_server
+
+
+@pytest.fixture
+def own_server(tmp_path: Path) -> Iterator[Callable[..., Server]]:
+    """Starts servers with the given options, that a test may kill."""
+    if not PROGRAM:
+        pytest.skip("there is no valkey-server or redis-server on the PATH")
+    made: list[Server] = []
+
+    def start(*options: str) -> Server:
+        made.append(Server(tmp_path / f"server-{len(made)}", *options))
+        return made[-1]
+
+    yield start
+    for each in made:
+        each.stop()
+
+
+@pytest.fixture
+def make_cache() -> Iterator[Callable[..., ServerCache]]:
+    """Makes caches on a server, closed at the end."""
+    made: list[ServerCache] = []
+
+    def make(server: Server, **arguments: Any) -> ServerCache:
+        arguments = {"secret": "secret", "statistics": 1, **arguments}
+        made.append(ServerCache(server.url, **arguments))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
+
+
+@pytest.fixture
+def cache(server: Server, make_cache: Callable[..., ServerCache]) -> ServerCache:
+    return make_cache(server)
+
+
+def listening(cache: ServerCache) -> ServerCache:
+    """The cache, once it is told of changes."""
+    cache.get("a key that nobody stores")
+    until(lambda: cache.engine.listening, "a listener")
+    return cache
