@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from django_diskcache.engine import Cache, FanoutCache
+from tests.server.servers import PROGRAM, Server, serving
 
 # Every run looks at the same examples, and takes as long as the machine does.
 settings.register_profile(
@@ -82,3 +83,19 @@ def make_fanout(tmp_path: Path, clock: FakeClock) -> Iterator[Callable[..., Fano
 @pytest.fixture
 def fanout(make_fanout: Callable[..., FanoutCache]) -> FanoutCache:
     return make_fanout()
+
+
+@pytest.fixture(scope="session")
+def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    if not PROGRAM:
+        pytest.skip("there is no valkey-server or redis-server on the PATH")
+    with serving(tmp_path_factory.mktemp("server")) as server:
+        yield server
+
+
+@pytest.fixture
+def server(shared_server: Server) -> Server:
+    """A Valkey or Redis server that all tests share, empty."""
+    with shared_server.client() as client:
+        client.flushall()
+    return shared_server

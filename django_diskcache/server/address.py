@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
-from redis.connection import parse_url
+from redis import connection
 
 SCHEMES = {
     "valkey": "redis",
@@ -31,6 +31,7 @@ SENTINEL_PORT = 26379
 PORT = 6379
 EXPECTED = "valkey://host:6379/0, valkeys://, redis://, rediss://, unix:///path, sentinel://"
 
+_parse: Any = connection.parse_url  # the client has types for some of its functions
 _LOOKS_LIKE_ONE = re.compile(r"[a-z]+://", re.IGNORECASE)
 
 
@@ -87,7 +88,7 @@ def _single(location: str) -> Address:
     if known is None:
         raise ValueError(f"LOCATION={_hidden(location)!r}: expected {EXPECTED}")
     try:
-        arguments: dict[str, Any] = dict(parse_url(f"{known}://{rest}"))
+        arguments: dict[str, Any] = dict(_parse(f"{known}://{rest}"))
     except ValueError as error:
         raise ValueError(f"LOCATION={_hidden(location)!r}: {error}") from None
     places: tuple[tuple[str, int], ...] = ()

@@ -26,7 +26,7 @@ import struct
 from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 from math import inf
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from ..engine.copies import UNCHANGEABLE
 from ..engine.disk import (
@@ -44,6 +44,7 @@ from ..engine.disk import (
 )
 from ..engine.errors import Foreign, Unreadable
 from ..engine.signing import LENGTH, Secrets, Signer
+from ..engine.trust import is_native
 
 VERSION: Final = 1
 HEAD: Final = struct.Struct("<BBBdH")
@@ -58,7 +59,8 @@ MOST_TAG_BYTES: Final = 2**16 - 1
 # Names of tags of different types differ, but 1, 1.0 and True are one tag.
 _TAG_TEXT, _TAG_NUMBER, _TAG_BYTES = b"t", b"n", b"b"
 
-Key = tuple[Any, bool]  # in its database form, and whether that is the key itself
+Key: TypeAlias = "tuple[Any, bool]"  # in its database form, and whether that is the key itself
+Decoded: TypeAlias = "tuple[Any, float, Any, Any]"
 
 
 class Codec:
@@ -73,6 +75,7 @@ class Codec:
         self.disk = disk
         identity = blake2b(name.encode(), digest_size=16).digest()
         self.signer = Signer(secrets, identity) if secrets else None
+        self._native = is_native(disk)
 
     def encode(self, value: Any, read: bool, key: Key, due: float, tags: bytes) -> bytes:
         """What is kept of a value.
@@ -83,7 +86,8 @@ class Codec:
         """
         kind = type(value)
         mode = 0
-        if kind is str and not read and is_text(value):
+        body: bytes
+        if kind is str and not read and self._native and is_text(value):
             kind_byte, body = TEXT, value.encode()
         elif read:
             kind_byte, body = BYTES, b"".join(chunks_of(value))
@@ -104,12 +108,12 @@ class Codec:
                 kind_byte, body = TEXT, stored.encode()
         return HEAD.pack(VERSION, kind_byte, mode, due, len(tags)) + tags + body
 
-    def decode(self, data: bytes, key: Key) -> tuple[Any, float, Any, Any]:
+    def decode(self, data: bytes, key: Key) -> Decoded:
         """(value, when it ends, what to remember of it, what loads that for each reader).
 
         The last is None for a value that nobody can change.
 
-        :raises Foreign: when it would have to be unpickled and is not signed, or is none of ours
+        :raises Foreign: when it would have to be unpickled and is not signed, or is not ours
         """
         try:
             version, kind, mode, due, length = HEAD.unpack_from(data)
@@ -129,13 +133,13 @@ class Codec:
                 (value,) = _DOUBLE.unpack(body)
             else:
                 raise Unreadable
+            if not self._native:
+                return self._fetched(MODE_RAW, value, due)
+            return value, due, value, None
         except GARBAGE as error:
             raise Unreadable from error
-        if type(self.disk).fetch is not Disk.fetch:
-            value = self.disk.fetch(MODE_RAW, None, value, False)
-        return value, due, value, None
 
-    def _made(self, body: bytes, mode: int, due: float, key: Key) -> tuple[Any, float, Any, Any]:
+    def _made(self, body: bytes, mode: int, due: float, key: Key) -> Decoded:
         if mode in (MODE_PICKLE, MODE_SIGNED) and not self.disk.pickles:
             raise Foreign
         if mode == MODE_SIGNED:
@@ -147,14 +151,15 @@ class Codec:
                 raise Foreign
         elif mode == MODE_PICKLE and self.signer is not None:
             raise Foreign
-        value = self.disk.fetch(mode, None, body, False)
+        return self._fetched(mode, body, due)
+
+    def _fetched(self, mode: int, body: Any, due: float) -> Decoded:
+        disk = self.disk
+        value = disk.fetch(mode, None, body, False)
         if type(value) in UNCHANGEABLE:
             return value, due, value, None
-        return value, due, body, LOADS.get(mode) or self._loader(mode)
-
-    def _loader(self, mode: int) -> Any:
-        disk = self.disk
-        return lambda body: disk.fetch(mode, None, body, False)
+        loads = LOADS.get(mode) if self._native else None
+        return value, due, body, loads or (lambda stored: disk.fetch(mode, None, stored, False))
 
 
 def opened(value: Any) -> Any:

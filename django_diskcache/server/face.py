@@ -41,7 +41,7 @@ class ServerCache(WholeCache):
     :raises ValueError: for a location or a value that is not taken, and an empty secret
     """
 
-    absorbs = FAULTS
+    absorbs: tuple[type[Exception], ...] = FAULTS
 
     def __init__(
         self,
@@ -68,7 +68,7 @@ class ServerCache(WholeCache):
         self.error_handler = error_handler
         if strict:
             self.absorbs = ()
-        self._engine: Remote = Remote(
+        self._engine = Remote(
             read_address(location),
             name,
             timeout,

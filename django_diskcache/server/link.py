@@ -1,8 +1,9 @@
 """Which server has which bucket: one for all, or the nodes of a cluster.
 
-Keys are put into 256 buckets. The number of a key's bucket is in its name, in braces, which in a
-cluster decides on the slot; so all of a bucket is on one node, and one script can change it in
-one step. The client library knows the topology of a cluster and asks sentinels for the primary.
+Keys are put into 256 buckets. The number of a key's bucket is in its name, in braces, which in
+a cluster decides on the slot; so all of a bucket is on one node, and one script can change it
+in one step. The client library knows the topology of a cluster and asks sentinels for the
+primary.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 
 from redis.backoff import NoBackoff
 from redis.cluster import ClusterNode, RedisCluster
-from redis.connection import AbstractConnection, Connection
+from redis.connection import Connection
 from redis.exceptions import AskError, MovedError
 from redis.retry import Retry
 from redis.sentinel import Sentinel
@@ -26,7 +27,9 @@ from .trouble import ERRORS, fault
 
 BUCKETS = 256
 MOST_MOVES = 5  # of one call, before it is given up
-LOOK_EVERY = 0.2  # seconds between two looks at the topology of a cluster
+LOOK_EVERY = 0.5  # seconds between two looks at the topology of a cluster in trouble
+_sentinel: Any = Sentinel  # the client has types for some of its functions
+_cluster_node: Any = ClusterNode
 TO_BE_MADE = 2**31  # connections that a pool of the client may make: bounded by `Node`
 
 
@@ -51,29 +54,29 @@ class Link:
         self._nodes: dict[str, Node] = {}
         self._lock = threading.Lock()
         self._looked = 0.0
-        self._cluster: RedisCluster | None = None
+        self._cluster: Any = None
         self.table: list[Node] = []  # by bucket; of a cluster it is filled by the first look
         if address.kind == "cluster":
             return
         make = self._of_sentinels() if address.kind == "sentinel" else self._of_one()
         self.table = [self._node(address.text, make)] * BUCKETS
 
-    def _node(self, name: str, make: Callable[[], AbstractConnection]) -> Node:
+    def _node(self, name: str, make: Callable[[], Any]) -> Node:
         if name not in self._nodes:
             self._nodes[name] = Node(make, name, self.patience, self.forget)
         return self._nodes[name]
 
-    def _of_one(self) -> Callable[[], AbstractConnection]:
+    def _of_one(self) -> Callable[[], Any]:
         arguments = dict(self._arguments)
-        cls: type[AbstractConnection] = arguments.pop("connection_class", Connection)
+        cls = arguments.pop("connection_class", Connection)
         return lambda: cls(**arguments)
 
-    def _of_sentinels(self) -> Callable[[], AbstractConnection]:
+    def _of_sentinels(self) -> Callable[[], Any]:
         arguments = dict(self._arguments)
         cls = arguments.pop("connection_class", None)
         if cls is not None:
             arguments["ssl"] = True
-        sentinel = Sentinel(
+        sentinel: Any = _sentinel(
             self.address.places,
             sentinel_kwargs={"socket_timeout": self.patience},
             **arguments,
@@ -81,7 +84,7 @@ class Link:
         pool: Any = sentinel.master_for(
             self.address.service, max_connections=TO_BE_MADE
         ).connection_pool
-        make: Callable[[], AbstractConnection] = pool.make_connection
+        make: Callable[[], Any] = pool.make_connection
         return make
 
     # The topology of a cluster
@@ -96,21 +99,18 @@ class Link:
             self.table = []
 
     def look(self) -> None:
-        """Ask the cluster who has what, unless that was just done.
+        """Ask the cluster who has what.
 
         :raises Fault: when nobody answers
         """
         seen = self._looked
         with self._lock:
             if self._looked != seen and self.table:
-                return  # another thread has
-            left = self._looked + LOOK_EVERY - time.monotonic()
-            if left > 0:
-                time.sleep(min(left, LOOK_EVERY))
+                return  # another thread has, meanwhile
             try:
                 self.table = self._learned()
             except ERRORS as error:
-                raise fault(error, self.address.text) from error  # type: ignore[arg-type]
+                raise fault(error, self.address.text) from error
             finally:
                 self._looked = time.monotonic()
         self.forget()
@@ -125,7 +125,7 @@ class Link:
             if "connection_class" in self._arguments:
                 arguments["ssl"] = True
             self._cluster = RedisCluster(
-                startup_nodes=[ClusterNode(*place) for place in self.address.places],
+                startup_nodes=[_cluster_node(*place) for place in self.address.places],
                 max_connections=TO_BE_MADE,
                 **arguments,
             )
@@ -170,14 +170,34 @@ class Link:
                 return getattr(self.at(bucket), method)(*arguments)
             except MovedError as moved:
                 error = moved
+                self._moved(bucket, moved)
             except AskError as ask:
                 return self._asking(ask, method, arguments)
             except Fault as lost:
-                if self.address.kind != "cluster" or lost.kind not in ("lost", "down"):
+                # Perhaps another node has taken over; `once` was not done, or it is not known.
+                if lost.kind not in ("lost", "down", "readonly") or method in ("once", "run"):
+                    self._look_soon()
+                    raise
+                if time.monotonic() - self._looked < LOOK_EVERY:
                     raise
                 error = lost
-            self.look()
+                self.look()
         raise Fault("down", self.address.text, error)
+
+    def _look_soon(self) -> None:
+        if time.monotonic() - self._looked >= LOOK_EVERY:
+            self.look()
+
+    def _moved(self, bucket: int, moved: MovedError) -> None:
+        """Go by what a node said of where a bucket is now."""
+        node = self._nodes.get(f"valkey://{moved.host}:{moved.port}")
+        if node is None:
+            self.look()  # it is new
+        else:
+            table = list(self.table)
+            table[bucket] = node
+            self.table = table
+            self.forget()  # who had it tells of its changes no more
 
     def _asking(self, ask: AskError, method: str, arguments: Sequence[Any]) -> Any:
         if method == "run":

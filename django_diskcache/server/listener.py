@@ -8,8 +8,8 @@ The message comes as the one of a channel, ``__redis__:invalidate``, which is wh
 RESP2: the client library hands that out like any reply, while it drops the form of RESP3 unless
 one reaches into its parser.
 
-While there is no listener nothing is remembered. When one is lost, all is forgotten, and when
-nothing was heard for two seconds it is lost: silence is told from a broken connection by asking.
+While there is no listener nothing is remembered. When one is lost, all is forgotten. Silence is
+told from a broken connection by asking: who does not answer within a second is lost.
 """
 
 from __future__ import annotations

@@ -3,15 +3,15 @@
 The client library connects, authenticates, packs and parses; this keeps its connections, which
 any thread borrows for a call. Its own pool asks the socket of each connection that it lends
 whether something happened to it meanwhile, which takes a third of the time of a call. Here, a
-call that finds its connection broken is made once more on a new one; where doing it twice is not
-the same as once, the connection is looked at before.
+call that finds its connection broken is made once more on a new one; where doing it twice is
+not the same as once, the connection is looked at before.
 
 A connection from which the near cache may remember has asked the server to tell the listener
 what changes of all that is read on it (`CLIENT TRACKING`). When such a connection is given up,
 the server tells no more of that; so everything is forgotten then.
 
-An exception may fall between any two steps, since a signal handler may raise. A connection is in
-the list only while nobody uses it, and whoever is interrupted loses it.
+An exception may fall between any two steps, since a signal handler may raise. A connection is
+in the list only while nobody uses it, and whoever is interrupted loses it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from redis.connection import AbstractConnection
 from redis.exceptions import (
     AskError,
     BusyLoadingError,
@@ -46,13 +45,14 @@ NOBODY = 0  # the generation where no listener is told
 class Line:
     """A connection, and what it has asked the server for."""
 
-    __slots__ = ("__weakref__", "connection", "generation", "read", "send")
+    __slots__ = ("__weakref__", "asked", "connection", "read", "send", "tracked")
 
-    def __init__(self, connection: AbstractConnection) -> None:
+    def __init__(self, connection: Any) -> None:
         self.connection = connection
         self.send = connection.send_command
         self.read = connection.read_response
-        self.generation = NOBODY
+        self.asked = NOBODY  # the generation of the listener that it has asked for
+        self.tracked = False  # whether that one will be told
 
 
 class Node:
@@ -66,7 +66,7 @@ class Node:
 
     def __init__(
         self,
-        make: Callable[[], AbstractConnection],
+        make: Callable[[], Any],
         name: str,
         patience: float,
         forget: Callable[[], object],
@@ -75,7 +75,6 @@ class Node:
         self.name = name
         self.patience = patience
         self.forget = forget
-        self.breaker = Breaker()
         # Of the listener: a number that no other has had in this process, and who is told.
         self.generation = NOBODY
         self.listener: tuple[int, Any] | None = None  # id of the client, where it is connected
@@ -83,6 +82,7 @@ class Node:
 
     def begin(self) -> None:
         """Know no connection; those of a parent process are the parent's."""
+        self.breaker = Breaker()
         self._idle: list[Line] = []
         self._lines: weakref.WeakSet[Line] = weakref.WeakSet()
 
@@ -120,21 +120,24 @@ class Node:
             self.breaker.worked()
         return line
 
-    def _drop(self, line: Line) -> None:
-        """Give a connection up that may have an answer on its way, or is broken."""
-        self._lines.discard(line)
-        tracked = line.generation != NOBODY
-        line.connection.disconnect()
+    def _drop(self, *lines: Line) -> None:
+        """Give connections up that may have an answer on its way, or are broken."""
+        tracked = False
+        for line in lines:
+            self._lines.discard(line)
+            tracked |= line.tracked
+            line.connection.disconnect()
         if tracked:
             self.forget()
 
     def _drop_idle(self) -> None:
+        lines = []
         while self._idle:
             try:
-                line = self._idle.pop()
-            except IndexError:
-                return
-            self._drop(line)
+                lines.append(self._idle.pop())
+            except IndexError:  # another thread
+                break
+        self._drop(*lines)
 
     def close(self) -> None:
         """Close the connections that nobody uses; the next call opens new ones."""
@@ -143,19 +146,18 @@ class Node:
     def _track(self, line: Line) -> None:
         """Let the listener be told of what is read on this connection."""
         generation, listener = self.generation, self.listener
-        if generation == NOBODY or listener is None:
-            line.generation = NOBODY
-            return
-        identity, where = listener
-        line.generation = NOBODY
-        if place_of(line.connection) != where:
-            return  # there was a failover, and the listener has not yet noticed
-        try:
-            line.send(b"CLIENT", b"TRACKING", b"ON", b"REDIRECT", identity, b"NOLOOP")
-            line.read()
-        except ResponseError:  # that listener is gone, or tracking is not allowed
-            return
-        line.generation = generation
+        line.tracked = False
+        if generation != NOBODY and listener is not None:
+            identity, where = listener
+            if place_of(line.connection) != where:
+                return  # there was a failover, and the listener has not yet noticed
+            try:
+                line.send(b"CLIENT", b"TRACKING", b"ON", b"REDIRECT", identity, b"NOLOOP")
+                line.read()
+                line.tracked = True
+            except ResponseError:  # that listener is gone, or tracking is not allowed
+                pass
+        line.asked = generation
 
     # Calls
 
@@ -178,13 +180,13 @@ class Node:
         """`ask`, and whether the listener will be told when what was read changes."""
         line = self._borrow()
         try:
-            if line.generation != self.generation:
+            if line.asked != self.generation:
                 self._track(line)
             line.send(*command)
             reply = line.read()
         except BaseException as error:
             return self._again(line, error, True, command)
-        tracked = line.generation != NOBODY
+        tracked = line.tracked
         self._idle.append(line)
         return reply, tracked
 
@@ -207,7 +209,7 @@ class Node:
         except BaseException as another:
             self._failed(line, another)
             raise
-        tracked = line.generation != NOBODY
+        tracked = line.tracked
         self._idle.append(line)
         return reply, tracked
 
@@ -280,11 +282,13 @@ class Node:
         """The answers to several commands; otherwise like `look_many`."""
         return self._ask_many(commands, False)[0]
 
-    def _ask_many(self, commands: Sequence[Sequence[Any]], track: bool) -> tuple[list[Any], bool]:
+    def _ask_many(
+        self, commands: Sequence[Sequence[Any]], track: bool
+    ) -> tuple[list[Any], bool]:
         replies: list[Any] = []
         line = self._sound()
         try:
-            if track and line.generation != self.generation:
+            if track and line.asked != self.generation:
                 self._track(line)
             for start in range(0, len(commands), AT_ONCE):
                 some = commands[start : start + AT_ONCE]
@@ -297,7 +301,7 @@ class Node:
         except BaseException as error:
             self._failed(line, error)
             raise
-        tracked = line.generation != NOBODY
+        tracked = line.tracked
         self._idle.append(line)
         return replies, tracked
 
@@ -319,7 +323,7 @@ class Node:
                 replies[n] = reply
         return replies
 
-    def named(self, error: Exception) -> Exception:
+    def named(self, error: BaseException) -> BaseException:
         """The fault that an error is, which the server answered with."""
         if isinstance(error, (AskError, NoScriptError)):  # it is for the caller to go on
             return error

@@ -8,6 +8,7 @@ what sort of key it is, and the key.
 
 from __future__ import annotations
 
+import atexit
 import os
 import struct
 import weakref
@@ -287,4 +288,11 @@ def _after_fork() -> None:
         remote.begin()
 
 
+def _at_exit() -> None:
+    for remote in list(_remotes):
+        remote.near.flush()
+        remote.report()
+
+
 os.register_at_fork(after_in_child=_after_fork)
+atexit.register(_at_exit)

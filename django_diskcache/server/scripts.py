@@ -2,8 +2,8 @@
 
 The first keys are always entries or sets of hints of the same bucket, whose names begin alike.
 A set of hints has the names of entries that had a tag when they were stored. It may name some
-that have it no more, or are gone: the header of the entry is the truth. It may not lack one that
-has the tag; so it ends no earlier than the last of them, and both are written in one step.
+that have it no more, or are gone: the header of the entry is the truth. It may not lack one
+that has the tag; so it ends no earlier than the last of them, and both are written in one step.
 """
 
 from __future__ import annotations

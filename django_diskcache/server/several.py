@@ -108,18 +108,21 @@ class ManyKeys(SingleKey):
             self._stamp(number for _, number, _ in calls)
         stored = set()
         for n, reply in zip(positions, replies, strict=True):
-            if isinstance(reply, Exception):
-                method, number, arguments = settings[n]
-                reply = self._repaired(reply, number, method, *arguments)
-            if reply is not None:
+            method, number, arguments = settings[n]
+            if self._sound(reply, number, method, *arguments) is not None:
                 stored.add(n)
         return stored
 
-    def _repaired(self, error: Exception, number: int, method: str, *arguments: Any) -> Any:
-        """The answer to a call that many were made with, made by itself; None for a fault."""
-        if isinstance(error, Fault):
-            if not self._absorbed(error):
-                raise error
+    def _sound(self, reply: Any, number: int, method: str, *arguments: Any) -> Any:
+        """The answer to one of many calls; where it was sent elsewhere, it is made by itself.
+
+        :return: None for a fault
+        """
+        if not isinstance(reply, Exception):
+            return reply
+        if isinstance(reply, Fault):
+            if not self._absorbed(reply):
+                raise reply
             return None
         return self._safely(None, self._write, number, method, *arguments)
 
@@ -145,16 +148,14 @@ class ManyKeys(SingleKey):
             self._stamp(places[n][1] for n in positions)
         removed = 0
         for n, reply in zip(positions, replies, strict=True):
-            if isinstance(reply, Exception):
-                name, number, _ = places[n]
-                reply = self._repaired(reply, number, "ask", b"UNLINK", name)
-            removed += reply or 0
+            name, number, _ = places[n]
+            removed += self._sound(reply, number, "ask", b"UNLINK", name) or 0
         return removed
 
     def _run_in_buckets(
         self, script: Script, calls: Sequence[tuple[int, Sequence[bytes], Sequence[Any]]]
     ) -> list[Any]:
-        """What a script returns in each (bucket, keys, arguments); one with a fault is left out.
+        """What a script returns in each (bucket, keys, arguments), but for those with a fault.
 
         :raises Fault: where it is not absorbed
         """
@@ -169,8 +170,7 @@ class ManyKeys(SingleKey):
                     raise
                 continue
             for (bucket, keys, rest), reply in zip(some, replies, strict=True):
-                if isinstance(reply, Exception):
-                    reply = self._safely(None, self._ask, bucket, "run", script, keys, *rest)
-                if reply is not None:
-                    results.append(reply)
+                sound = self._sound(reply, bucket, "run", script, keys, *rest)
+                if sound is not None:
+                    results.append(sound)
         return results

@@ -1,4 +1,4 @@
-"""The methods by one key of a cache on a server; names and meaning are those of `KeyedCache`."""
+"""The methods by one key of a cache on a server; they mean what those of `KeyedCache` do."""
 
 from __future__ import annotations
 
@@ -8,7 +8,16 @@ from typing import Any, ClassVar
 from ..engine.errors import ENOVAL, UNKNOWN, Fault, Foreign, Timeout
 from ..engine.guard import RAISE, Guarded
 from ..engine.keyed import shaped
-from .envelope import HEAD, integer_head, is_counted, opened, several, tag_bytes, tag_name, tags_of
+from .envelope import (
+    HEAD,
+    integer_head,
+    is_counted,
+    opened,
+    several,
+    tag_bytes,
+    tag_name,
+    tags_of,
+)
 from .remote import MOST_SECONDS, Remote, milliseconds
 from .scripts import INCR, MOST_ADDED, REPLACE, SET, TOUCH
 from .trouble import UNKNOWN_OUTCOME
@@ -290,9 +299,7 @@ class SingleKey(Guarded):
         name, number, _ = self._engine.place(key)
         if _is_small(delta) and (default is None or _is_small(default)):
             first = b"" if default is None else default
-            found = self._write(
-                number, "run", INCR, (name,), delta, first, integer_head()
-            )
+            found = self._write(number, "run", INCR, (name,), delta, first, integer_head())
             if found is None:
                 raise KeyError(key)
             if found:
@@ -301,7 +308,9 @@ class SingleKey(Guarded):
             value, new, old = self._sum(key, delta, default)
             if self._write(number, "run", REPLACE, (name,), old, new):
                 return value
-        raise Fault("slow", self._engine.address.text, f"{key!r} is changed by others all the time")
+        raise Fault(
+            "slow", self._engine.address.text, f"{key!r} is changed by others all the time"
+        )
 
     def _sum(self, key: Any, delta: Any, default: Any) -> tuple[Any, bytes, bytes]:
         """The sum, and what is kept of it instead of what."""

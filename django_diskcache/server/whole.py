@@ -33,7 +33,7 @@ class WholeCache(ManyKeys):
     def evict(self, tag: Any, retry: bool = False) -> int:
         """Remove the entries with this tag, or any of several; how many.
 
-        In each of 256 buckets it is one step: what is stored meanwhile is removed or stays whole.
+        It is one step in each of 256 buckets: what is stored meanwhile is removed or stays.
         """
         engine = self._engine
         names = [tag_name(each) for each in several(tag)]
@@ -135,7 +135,7 @@ class WholeCache(ManyKeys):
                 self._engine.triage.foreign(why)
 
     def iterkeys(self, reverse: bool = False) -> Iterator[Any]:
-        """Keys in order: numbers, texts, bytes, others; all their names are in memory for it."""
+        """Keys in order: numbers, texts, bytes, others; it takes memory for all their names."""
         names = self._names(escaped(self._engine.name.encode()) + b"{??}*")
         for name in sorted(names, key=self._rank, reverse=reverse):
             try:

@@ -17,7 +17,6 @@ from django_diskcache.engine.memoize import Decorator
 from django_diskcache.opened import forget
 from django_diskcache.server import ServerCache
 from tests.conftest import FakeClock
-from tests.server.conftest import server, shared_server  # noqa: F401
 from tests.server.servers import Server
 
 SETTINGS: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""A server that all tests share, and one of a test's own for those that do it harm."""
+"""Caches on the server that all tests share, and servers of a test's own, to do them harm."""
 
 from __future__ import annotations
 
@@ -10,23 +10,7 @@ import pytest
 
 from django_diskcache.server import ServerCache
 
-from .servers import PROGRAM, Server, serving, until
-
-
-@pytest.fixture(scope="session")
-def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    if not PROGRAM:
-        pytest.skip("there is no valkey-server or redis-server on the PATH")
-    with serving(tmp_path_factory.mktemp("server")) as server:
-        yield server
-
-
-@pytest.fixture
-def server(shared_server: Server) -> Iterator[Server]:
-    """The shared server, empty."""
-    with shared_server.client() as client:
-        client.flushall()
-    yield shared_server
+from .servers import PROGRAM, Server, until
 
 
 @pytest.fixture

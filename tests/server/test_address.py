@@ -1,0 +1,112 @@
+"""LOCATION of a server: what is taken, and what a mistake is told."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from redis.connection import SSLConnection, UnixDomainSocketConnection
+
+from django_diskcache.server.address import is_address, read_address
+
+
+@pytest.mark.parametrize("scheme", ["valkey", "redis", "VALKEY"])
+def test_one_server(scheme: str) -> None:
+    address = read_address(f"{scheme}://user:p%40ss@cache.internal:6380/3")
+
+    assert address.kind == "single"
+    assert address.places == (("cache.internal", 6380),)
+    assert address.arguments == {
+        "username": "user",
+        "password": "p@ss",
+        "host": "cache.internal",
+        "port": 6380,
+        "db": 3,
+    }
+    assert address.text == "valkey://cache.internal:6380"
+
+
+def test_what_is_left_out() -> None:
+    assert read_address("valkey://").places == (("localhost", 6379),)
+    assert read_address("valkey://host").places == (("host", 6379),)
+
+
+@pytest.mark.parametrize("scheme", ["valkeys", "rediss"])
+def test_one_server_by_tls(scheme: str) -> None:
+    address = read_address(f"{scheme}://host/0?ssl_ca_certs=/etc/ca.pem")
+
+    assert address.arguments["connection_class"] is SSLConnection
+    assert address.arguments["ssl_ca_certs"] == "/etc/ca.pem"
+
+
+def test_a_socket() -> None:
+    address = read_address("unix:///run/valkey.sock?db=2")
+
+    assert address.arguments["connection_class"] is UnixDomainSocketConnection
+    assert address.arguments["path"] == "/run/valkey.sock"
+    assert address.arguments["db"] == 2
+    assert address.text == "unix:///run/valkey.sock"
+
+
+def test_sentinels() -> None:
+    address = read_address("sentinel://user:secret@a,b:26380/main/2?socket_keepalive=yes")
+
+    assert address.kind == "sentinel"
+    assert address.places == (("a", 26379), ("b", 26380))
+    assert address.service == "main"
+    assert address.arguments == {
+        "username": "user",
+        "password": "secret",
+        "db": 2,
+        "socket_keepalive": True,
+    }
+    assert address.text == "sentinel://a:26379,b:26380/main"
+
+
+@pytest.mark.parametrize("container", [list, tuple])
+def test_a_cluster(container: Any) -> None:
+    address = read_address(container(["valkey://:pw@a:7000", "valkey://b:7001/0"]))
+
+    assert address.kind == "cluster"
+    assert address.places == (("a", 7000), ("b", 7001))
+    assert address.arguments == {"password": "pw"}
+
+
+@pytest.mark.parametrize(
+    ("location", "named"),
+    [
+        ("http://host", "http://host"),
+        ("/var/cache/site", "/var/cache/site"),
+        ("", "expected valkey://"),
+        (None, "None"),
+        ("valkey://host?socket_timeout=soon", "socket_timeout"),
+        ("unix://", "unix:///path"),
+        ("sentinel://host", "service"),
+        ("sentinel://host/main/first", "database"),
+        ("sentinel://host:port/main", "'host:port'"),
+        ([], "addresses of nodes"),
+        (["valkey://a", 7], "7"),
+        (["valkey://a", "sentinel://b/main"], "sentinel://b/main"),
+        (["valkey://a/1"], "no databases"),
+    ],
+)
+def test_a_mistake_is_named(location: Any, named: str) -> None:
+    with pytest.raises(ValueError, match="LOCATION") as raised:
+        read_address(location)
+
+    assert named in str(raised.value)
+
+
+@pytest.mark.parametrize("location", ["http://user:secret@host", ["valkey://user:secret@a/1"]])
+def test_a_password_is_not_told(location: Any) -> None:
+    with pytest.raises(ValueError, match=r"\*\*\*") as raised:
+        read_address(location)
+
+    assert "secret" not in str(raised.value)
+
+
+def test_what_is_meant_to_be_a_server() -> None:
+    for location in ("valkey://a", "vlakey://a", "sentinel://a/b", ["valkey://a"], ()):
+        assert is_address(location)
+    for other in ("/var/cache", "cache", "", None, "C:\\cache"):
+        assert not is_address(other)
