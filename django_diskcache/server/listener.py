@@ -125,6 +125,9 @@ def _listen(reference: weakref.ref[Listener], stop: threading.Event) -> None:
         except ERRORS:
             if connection is None:
                 node.breaker.failed()
+        except Exception:
+            if not stop.is_set():  # else the connection was taken away from under it
+                raise
         finally:
             if connection is not None:
                 connection.disconnect()
@@ -155,14 +158,15 @@ def _hear(reference: weakref.ref[Listener], connection: Any, stop: threading.Eve
     asked = False
     ticked = time.monotonic()
     while not stop.is_set():
-        try:
-            message = connection.read_response(timeout=TICK, disconnect_on_error=False)
+        message = None
+        if connection.can_read(TICK):
+            message = connection.read_response()
             asked = False
-        except TimeoutError:
-            if asked:
-                raise
+        elif asked:
+            raise TimeoutError("nothing was heard")
+        else:
             connection.send_command(b"PING")
-            asked, message = True, None
+            asked = True
         listener = reference()
         if listener is None:
             return

@@ -33,7 +33,7 @@ from redis.exceptions import (
 from ..engine.errors import Fault
 from .breaker import Breaker
 from .scripts import Script
-from .trouble import ERRORS, fault
+from .trouble import ERRORS, fault, kind_of
 
 MOST_LINES = 64  # connections of a process to a server
 LOOK_EVERY = 0.0005  # seconds between two looks for one that is free
@@ -83,6 +83,7 @@ class Node:
     def begin(self) -> None:
         """Know no connection; those of a parent process are the parent's."""
         self.breaker = Breaker()
+        self._refusal = "lost", "it could not be reached"
         self._idle: list[Line] = []
         self._lines: weakref.WeakSet[Line] = weakref.WeakSet()
 
@@ -107,13 +108,15 @@ class Node:
 
     def _connect(self) -> Line:
         if self.breaker.refuses():
-            raise Fault("lost", self.name, "it did not answer, and will be tried again")
+            kind, why = self._refusal
+            raise Fault(kind, self.name, f"not tried again yet; the last time: {why}")
         line = Line(self.make())
         self._lines.add(line)
         try:
             line.connection.connect()
         except ERRORS as error:
             self._lines.discard(line)
+            self._refusal = kind_of(error) or "other", str(error)
             self.breaker.failed()
             raise fault(error, self.name) from error
         if self.breaker.open:

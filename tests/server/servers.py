@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 PATIENCE = 20.0  # seconds that anything may take before a test fails
 PROGRAM = shutil.which("valkey-server") or shutil.which("redis-server") or ""
@@ -72,7 +74,8 @@ class Server:
 
     def client(self, **arguments: Any) -> Any:
         """The client library's own, to look behind the cache."""
-        return redis.Redis(HOST, self.port, socket_timeout=PATIENCE, **arguments)
+        once = Retry(NoBackoff(), 0)
+        return redis.Redis(HOST, self.port, socket_timeout=PATIENCE, retry=once, **arguments)
 
     def kill(self) -> None:
         """End it as a crash does."""

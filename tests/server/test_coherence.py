@@ -1,0 +1,293 @@
+"""The near cache against a server that other processes change as well."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from django_diskcache.server import ServerCache
+from django_diskcache.server.board import Board
+from tests.conftest import FakeClock
+
+from .conftest import listening
+from .servers import Server, until
+
+Make = Callable[..., ServerCache]
+
+
+def remembers(cache: ServerCache, key: str) -> bool:
+    """Whether a get of the key would not go to the server."""
+    return cache.engine.near.knows(key) is not None
+
+
+def test_what_was_read_is_remembered(server: Server, make_cache: Make) -> None:
+    cache = listening(make_cache(server))
+    cache.set("key", {"a": 1})
+    assert not remembers(cache, "key")
+
+    assert cache.get("key") == {"a": 1}
+
+    assert remembers(cache, "key")
+    with server.client() as client:
+        before = client.info("stats")["total_commands_processed"]
+        for _ in range(50):
+            assert cache.get("key") == {"a": 1}
+        assert client.info("stats")["total_commands_processed"] - before < 10
+
+
+def test_a_miss_is_remembered(server: Server, make_cache: Make) -> None:
+    cache = listening(make_cache(server))
+    assert cache.get("key") is None
+    assert remembers(cache, "key")
+    assert cache.has("key") is False
+
+    make_cache(server).set("key", 1)
+
+    until(lambda: cache.get("key") == 1, "an invalidation")
+
+
+def test_every_change_by_another_is_told(server: Server, make_cache: Make) -> None:
+    cache, other = listening(make_cache(server)), make_cache(server)
+    changes: list[tuple[Callable[[], Any], Any]] = [
+        (lambda: other.set("key", 2), 2),
+        (lambda: other.set("key", 3, tag="tag"), 3),
+        (lambda: other.incr("key"), 4),
+        (lambda: other.incr("key", 0.5), 4.5),
+        (lambda: other.set_many({"key": 5}), 5),
+        (lambda: other.set_many({"key": 6}, tag="tag"), 6),
+        (lambda: other.evict("tag"), None),
+        (lambda: other.add("key", 7), 7),
+        (lambda: other.delete("key"), None),
+        (lambda: other.add("key", 8, tag="tag"), 8),
+        (lambda: other.pop("key"), None),
+        (lambda: other.set("key", 9), 9),
+        (lambda: other.touch("key", -1), None),
+        (lambda: other.set("key", 10), 10),
+        (lambda: other.delete_many(["key"]), None),
+        (lambda: other.set("key", 11), 11),
+        (lambda: other.clear(), None),
+    ]
+    for number, (change, after) in enumerate(changes):
+        cache.get("key")
+        assert remembers(cache, "key"), number
+        change()
+        until(lambda: not remembers(cache, "key"), f"invalidation {number}")
+        assert cache.get("key") == after, number
+
+
+def test_own_changes_are_seen_at_once(server: Server, make_cache: Make) -> None:
+    cache = listening(make_cache(server))
+    for number in range(200):
+        cache.get("key")
+        cache.set("key", number)
+        assert cache.get("key") == number
+        assert cache.incr("key") == number + 1
+        assert cache.get("key") == number + 1
+        cache.set_many({"key": -1, "other": -1})
+        assert cache.get_many(["key", "other"]) == {"key": -1, "other": -1}
+        cache.delete("key")
+        assert cache.get("key") is None
+
+
+def test_a_value_that_changes_while_it_is_read_is_not_kept(
+    server: Server, make_cache: Make, monkeypatch: Any
+) -> None:
+    """The change is told before the reader remembers: what he remembers is known to be old."""
+    cache, other = listening(make_cache(server)), make_cache(server)
+    cache.set("key", "old")
+    stamps = cache.engine.board.stamps
+    decode = cache.engine.codec.decode
+
+    def slowly(*args: Any) -> Any:
+        before = list(stamps)
+        other.set("key", "new")
+        until(lambda: stamps != before, "an invalidation")
+        return decode(*args)
+
+    monkeypatch.setattr(cache.engine.codec, "decode", slowly)
+    assert cache.get("key") == "old"
+    monkeypatch.undo()
+
+    assert not remembers(cache, "key")
+    assert cache.get("key") == "new"
+
+
+def test_a_flush_of_the_server_empties_it(server: Server, make_cache: Make) -> None:
+    cache = listening(make_cache(server))
+    cache.set_many({"a": 1, "b": 2})
+    assert cache.get_many(["a", "b"]) == {"a": 1, "b": 2}
+    assert remembers(cache, "a")
+
+    with server.client() as client:
+        client.flushall()
+
+    until(lambda: not remembers(cache, "a"), "an invalidation")
+    assert cache.get_many(["a", "b"]) == {}
+
+
+def test_a_lost_listener_empties_it(server: Server, make_cache: Make) -> None:
+    cache = listening(make_cache(server))
+    cache.set("key", 1)
+    cache.get("key")
+    (node,) = cache.engine.link.nodes()
+    assert node.listener is not None
+    first = node.generation
+
+    with server.client() as client:
+        client.client_kill_filter(_id=str(node.listener[0]))
+    until(lambda: node.generation not in (0, first), "another listener")
+    assert not remembers(cache, "key")
+
+    # The connections that are there are told of the new one.
+    assert cache.get("key") == 1
+    assert remembers(cache, "key")
+    make_cache(server).set("key", 2)
+    until(lambda: cache.get("key") == 2, "an invalidation")
+
+
+def test_a_lost_connection_empties_it(server: Server, make_cache: Make) -> None:
+    """The server no longer tells of what was read on it."""
+    cache = listening(make_cache(server))
+    cache.set("key", 1)
+    cache.get("key")
+    assert remembers(cache, "key")
+    (node,) = cache.engine.link.nodes()
+
+    with server.client() as client:
+        own = [client.client_id(), node.listener[0] if node.listener else 0]
+        for each in client.client_list():
+            if int(each["id"]) not in own:
+                client.client_kill_filter(_id=each["id"])
+    assert cache.get("other") is None
+
+    assert not remembers(cache, "key")
+
+
+def test_what_is_old_is_read_again(server: Server, make_cache: Make, clock: FakeClock) -> None:
+    """The net under a change that nobody told of."""
+    cache = listening(make_cache(server, clock=clock))
+    cache.set("key", 1)
+    cache.get("key")
+    assert remembers(cache, "key")
+
+    clock.advance(5.1)
+
+    assert not remembers(cache, "key")
+
+
+def test_what_expires_is_not_remembered_beyond_that(
+    server: Server, make_cache: Make, clock: FakeClock
+) -> None:
+    cache = listening(make_cache(server, clock=clock))
+    cache.set("key", 1, expire=2)
+    cache.get("key")
+    assert remembers(cache, "key")
+
+    clock.advance(2)
+
+    assert not remembers(cache, "key")
+
+
+def test_without_a_near_cache_nobody_listens(server: Server, make_cache: Make) -> None:
+    cache = make_cache(server, near_cache_size=0)
+    cache.set("key", 1)
+    assert cache.get("key") == cache.get("key") == 1
+    assert not cache.engine.listening
+    assert len(cache.engine.near) == 0
+
+
+def test_a_closed_cache_listens_no_more_and_can_be_used(
+    server: Server, make_cache: Make
+) -> None:
+    cache = listening(make_cache(server))
+    cache.set("key", 1)
+    cache.get("key")
+
+    cache.close()
+    assert not cache.engine.listening
+    assert not remembers(cache, "key")
+    assert not [t for t in threading.enumerate() if str(server.port) in t.name]
+
+    assert cache.get("key") == 1
+    listening(cache)
+
+
+def test_stamps_never_repeat() -> None:
+    board = Board()
+    seen = set()
+    for _ in range(3):
+        board.stamp_all()
+        seen.add(board.stamps[7])
+        board.stamp(7)
+        seen.add(board.stamps[7])
+    assert len(seen) == 6
+    assert board.slot(2**32 - 1) < board.slots == len(board.stamps)
+
+
+WRITER = """
+import sys
+from django_diskcache.server import ServerCache
+cache = ServerCache(sys.argv[1], timeout=10, secret="secret")
+for number in range(1, int(sys.argv[2]) + 1):
+    cache.set("key", number)
+    print(number, flush=True)
+    sys.stdin.readline()
+"""
+
+
+def test_two_processes_and_no_stale_read_after_the_message(
+    server: Server, make_cache: Make
+) -> None:
+    """A reader that waits for the change sees it, and never goes back to what was before."""
+    cache = listening(make_cache(server, timeout=10))
+    with subprocess.Popen(
+        [sys.executable, "-c", WRITER, server.url, "100"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as writer:
+        assert writer.stdin is not None
+        assert writer.stdout is not None
+        for line in writer.stdout:
+            written = int(line)
+            deadline = time.monotonic() + 10
+            while (seen := cache.get("key", 0)) != written:
+                assert seen == written - 1
+                assert time.monotonic() < deadline, "the change was not told"
+            for _ in range(5):
+                assert cache.get("key") == written
+            writer.stdin.write("\n")
+            writer.stdin.flush()
+    assert writer.returncode == 0
+
+
+def test_a_forked_child_has_connections_of_its_own(server: Server, make_cache: Make) -> None:
+    cache = listening(make_cache(server))
+    cache.set("key", "value")
+    assert cache.get("key") == "value"
+    parent = cache.engine.link.nodes()[0].listener
+
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            fine = not cache.engine.listening and not remembers(cache, "key")
+            fine = fine and cache.get("key") == "value" and cache.incr("count") == 1
+            until(lambda: cache.engine.listening, "a listener of the child")
+            fine = fine and cache.engine.link.nodes()[0].listener != parent
+            fine = fine and cache.get("key") == "value" and remembers(cache, "key")
+            cache.set("from the child", 1)
+            status = 0 if fine else 2
+        finally:
+            os._exit(status)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+    assert cache.get("from the child") == 1
+    assert remembers(cache, "key")
+    make_cache(server).set("key", "new")
+    until(lambda: cache.get("key") == "new", "an invalidation")

@@ -1,0 +1,236 @@
+"""A server in trouble: what callers see, how long it takes, and that it ends by itself."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from django_diskcache.engine.errors import Fault
+from django_diskcache.engine.guard import raising
+from django_diskcache.server import ServerCache
+
+from .conftest import listening
+from .servers import Server, until
+
+Make = Callable[..., ServerCache]
+Start = Callable[..., Server]
+
+
+def refused(cache: ServerCache) -> None:
+    """Nothing is found or stored, and what must not be lost raises."""
+    assert cache.get("key", "default") == "default"
+    assert cache.get("key", 7, expire_time=True, tag=True) == (7, None, None)
+    assert cache.set("key", 1) is False
+    assert cache.set("key", 1, tag="tag") is False
+    assert cache.add("new", 1) is False
+    assert cache.touch("key") is False
+    assert cache.delete("key") is False
+    assert cache.pop("key", "default") == "default"
+    assert cache.has("key") is False
+    assert cache.get_many(["key", "other"]) == {}
+    assert cache.set_many({"key": 1, "other": 2}) == ["key", "other"]
+    assert cache.delete_many(["key", "other"]) == 0
+    assert cache.evict("tag") == 0
+    assert cache.clear() == 0
+    assert list(cache) == []
+    assert len(cache) == 0
+    assert cache.stats() == (0, 0)
+    for call in (
+        lambda: cache.incr("key"),
+        lambda: cache.decr("key"),
+        lambda: cache["key"],
+        lambda: cache.__setitem__("key", 1),
+        lambda: cache.__delitem__("key"),
+        lambda: "key" in cache,
+        lambda: raising(cache).add("lock", 1),
+        lambda: raising(cache).set_many({"key": 1}),
+        lambda: raising(cache).evict("tag"),
+    ):
+        with pytest.raises(Fault):
+            call()
+
+
+def test_a_server_that_is_not_there(own_server: Start, make_cache: Make) -> None:
+    server = own_server()
+    server.kill()
+    cache = make_cache(server)
+
+    refused(cache)
+
+    assert cache.faults()["lost"] > 10
+    assert sum(cache.faults().values()) == cache.faults()["lost"]
+
+
+def test_a_server_that_is_killed_and_comes_back(own_server: Start, make_cache: Make) -> None:
+    server = own_server()
+    cache = listening(make_cache(server))
+    cache.set("key", "value")
+    assert cache.get("key") == cache.get("key") == "value"
+
+    server.kill()
+    until(lambda: not cache.engine.listening, "the loss of the listener")
+    assert cache.get("key") is None
+    refused(cache)
+
+    server.start()
+    until(lambda: cache.set("key", "new"), "a set")
+    assert cache.get("key") == "new"
+    until(lambda: cache.engine.listening, "a listener")
+    assert cache.incr("count") == 1
+
+
+def test_a_restart_that_nobody_noticed_costs_nothing(
+    own_server: Start, make_cache: Make
+) -> None:
+    """Idle connections are broken, and the next call is answered all the same."""
+    server = own_server()
+    cache = make_cache(server, near_cache_size=0)
+    calls: list[Callable[[], Any]] = [
+        lambda: cache.set("key", 1),
+        lambda: cache.get("key", 0) == 0,
+        lambda: cache.incr("count") == 1,
+        lambda: cache.add("new", 1),
+        lambda: cache.pop("key", 0) == 0,
+        lambda: cache.set_many({"key": 1}) == [],
+        lambda: cache.set("key", 1, tag="tag"),
+        lambda: cache.evict("tag") == 0,
+    ]
+    for call in calls:
+        assert cache.set("warm", 1)
+        server.kill()
+        server.start()
+        assert call()
+    assert sum(cache.faults().values()) == 0
+
+
+def test_a_server_that_stands_still(own_server: Start, make_cache: Make) -> None:
+    server = own_server()
+    cache = make_cache(server, timeout=0.1)
+    cache.set("key", "value")
+
+    server.freeze()
+    try:
+        began = time.monotonic()
+        for _ in range(200):
+            assert cache.get("other") is None
+        waited = time.monotonic() - began
+    finally:
+        server.thaw()
+
+    # Of 200 calls few waited: the first, and those that tried again.
+    assert waited < 20 * 0.1
+    assert cache.faults()["slow"] == 200
+    until(lambda: cache.get("key") == "value", "recovery")
+
+
+def test_a_count_is_not_added_to_twice(own_server: Start, make_cache: Make) -> None:
+    """A call whose answer is lost is not known to be done, and is not done again."""
+    server = own_server()
+    cache = make_cache(server, timeout=0.2)
+    cache.set("count", 1)
+
+    server.freeze()
+    try:
+        with pytest.raises(Fault, match="slow"):
+            cache.incr("count")
+    finally:
+        server.thaw()
+
+    until(lambda: cache.get("count") is not None, "recovery")
+    assert cache.get("count") in (1, 2)
+
+
+def test_a_server_that_is_full(own_server: Start, make_cache: Make) -> None:
+    server = own_server("--maxmemory-policy", "noeviction")
+    cache = make_cache(server)
+    assert cache.set("key", "value")
+    with server.client() as client:
+        client.config_set("maxmemory", "1")
+
+    assert cache.set("key", "new") is False
+    assert cache.set("key", "new", tag="tag") is False
+    assert cache.add("other", "new") is False
+    assert cache.set_many({"key": "new"}) == ["key"]
+    assert cache.faults()["full"] == sum(cache.faults().values()) == 4
+    with pytest.raises(Fault, match="full"):
+        cache.incr("count")
+
+    assert cache.get("key") == "value"
+    assert cache.delete("key") is True
+    with server.client() as client:
+        client.config_set("maxmemory", "0")
+    assert cache.set("key", "new")
+    assert cache.incr("count") == 1
+
+
+def test_a_replica(own_server: Start, make_cache: Make) -> None:
+    primary = own_server()
+    with primary.client() as client:
+        client.config_set("repl-diskless-sync-delay", "0")
+    replica = own_server("--replicaof", "127.0.0.1", str(primary.port))
+    make_cache(primary).set("key", "value", tag="tag")
+    cache = make_cache(replica)
+    until(lambda: cache.get("key") == "value", "replication")
+
+    assert cache.set("key", "new") is False
+    assert cache.set("key", "new", tag="tag") is False
+    assert cache.set_many({"key": "new"}) == ["key"]
+    assert cache.delete("key") is False
+    assert cache.evict("tag") == 0
+    assert cache.get("key") == "value"
+    assert cache.faults()["readonly"] > 4
+    with pytest.raises(Fault, match="readonly"):
+        cache.incr("count")
+
+
+def test_a_wrong_password(own_server: Start, make_cache: Make) -> None:
+    server = own_server("--requirepass", "right")
+    for url in (server.url, server.url.replace("://", "://:wrong@")):
+        cache = ServerCache(url)
+        refused(cache)
+        assert cache.faults()["denied"] >= 1
+        cache.close()
+
+    cache = ServerCache(server.url.replace("://", "://:right@"))
+    assert cache.set("key", 1)
+    assert cache.get("key") == 1
+    cache.close()
+
+
+def test_a_user_who_may_not_track_remembers_nothing(
+    own_server: Start, make_cache: Make
+) -> None:
+    server = own_server()
+    with server.client() as client:
+        client.execute_command("ACL", "SETUSER", "default", "-client|tracking")
+    cache = make_cache(server)
+    cache.set("key", "value")
+    cache.get("key")
+    until(lambda: cache.engine.listening, "a listener")
+
+    assert cache.get("key") == cache.get("key") == "value"
+    assert len(cache.engine.near) == 0
+    assert sum(cache.faults().values()) == 0
+
+
+def test_faults_are_told(own_server: Start, make_cache: Make, caplog: Any) -> None:
+    server = own_server()
+    told: list[Exception] = []
+    cache = make_cache(server, error_handler=told.append)
+    strict = make_cache(server, strict=True)
+    server.kill()
+
+    for _ in range(3):
+        cache.get("key")
+
+    assert len(told) == 3
+    assert all(isinstance(each, Fault) and each.kind == "lost" for each in told)
+    lines = [record.message for record in caplog.records]
+    assert len(lines) == 1  # once a minute
+    assert server.url.rpartition("/")[0] in lines[0]
+    assert "tried again by itself" in lines[0]
+    with pytest.raises(Fault, match="lost"):
+        strict.get("key")
