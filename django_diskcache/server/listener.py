@@ -116,15 +116,14 @@ def _listen(reference: weakref.ref[Listener], stop: threading.Event) -> None:
         connection = None
         try:
             if not node.breaker.refuses():
-                connection = _subscribed(listener)
-                if node.breaker.open:
-                    node.breaker.worked()
+                connection = node.make()
+                _connect(node, connection)
+                _subscribe(listener, connection)
                 pause = 0.05
                 del listener
                 _hear(reference, connection, stop)
         except ERRORS:
-            if connection is None:
-                node.breaker.failed()
+            pass  # calls meet the same, and tell of it
         except Exception:
             if not stop.is_set():  # else the connection was taken away from under it
                 raise
@@ -140,18 +139,24 @@ def _listen(reference: weakref.ref[Listener], stop: threading.Event) -> None:
         pause = min(pause * 2, TICK)
 
 
-def _subscribed(listener: Listener) -> Any:
-    """A connection that is told of changes."""
-    node = listener._node
-    connection: Any = node.make()
-    connection.connect()
+def _connect(node: Node, connection: Any) -> None:
+    try:
+        connection.connect()
+    except ERRORS:
+        node.breaker.failed()
+        raise
+    if node.breaker.open:
+        node.breaker.worked()
+
+
+def _subscribe(listener: Listener, connection: Any) -> None:
+    """Be told of changes on this connection."""
     connection.send_command(b"CLIENT", b"ID")
     identity = connection.read_response()
     connection.send_command(b"SUBSCRIBE", CHANNEL)
     connection.read_response()
     listener._connection = connection
     listener.found(identity, place_of(connection))
-    return connection
 
 
 def _hear(reference: weakref.ref[Listener], connection: Any, stop: threading.Event) -> None:

@@ -1,0 +1,315 @@
+"""What a cache on a server does, beside what the conformance suite holds it to."""
+
+from __future__ import annotations
+
+import io
+import os
+import pickle
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from django_diskcache.engine.disk import JSONDisk
+from django_diskcache.engine.errors import Timeout
+from django_diskcache.engine.impatient import impatient, on_loop
+from django_diskcache.server import ServerCache
+from tests.conftest import FakeClock
+
+from .conftest import listening
+from .servers import Server, until
+
+Make = Callable[..., ServerCache]
+
+
+class Trap:
+    """Something that says so when it is unpickled."""
+
+    def __reduce__(self) -> Any:
+        return os.putenv, ("DJANGO_DISKCACHE_TRAP", "sprung")
+
+
+@pytest.mark.parametrize("content", [b"", b"small", b"large\r\n" * 100_000], ids=len)
+@pytest.mark.parametrize("method", ["set", "add"])
+def test_files_in_and_out(cache: ServerCache, content: bytes, method: str) -> None:
+    store = getattr(cache, method)
+
+    assert store("from-file", io.BytesIO(content), read=True) is True
+    assert store("from-bytes", content, read=True) is True
+
+    for key in ("from-file", "from-bytes"):
+        assert cache.get(key) == content
+        with cache.get(key, read=True) as file, cache.read(key) as again:
+            assert file.read() == again.read() == content
+
+
+@pytest.mark.parametrize("value", ["text" * 10_000, b"bytes" * 10_000, ["list"] * 10_000])
+def test_large_values(cache: ServerCache, value: Any) -> None:
+    assert cache.set("key", value)
+    assert cache.get("key") == value
+    assert cache.pop("key") == value
+
+
+def test_an_unpicklable_value_raises_and_changes_nothing(cache: ServerCache) -> None:
+    cache.set("key", "old", tag="tag")
+    for write in (cache.set, cache.add):
+        with pytest.raises((TypeError, AttributeError, pickle.PicklingError)):
+            write("key", lambda: None)
+    assert cache.get("key", tag=True) == ("old", "tag")
+
+
+def test_add_over_what_has_expired(cache: ServerCache) -> None:
+    cache.add("key", "old", expire=0.02)
+    assert cache.add("key", "new") is False
+
+    until(lambda: cache.add("key", "new"), "expiry")
+
+    assert cache.get("key", expire_time=True) == ("new", None)
+
+
+def test_many_keys_take_one_round_trip(server: Server, make_cache: Make) -> None:
+    cache = make_cache(server, near_cache_size=0)
+    items = {f"key-{number}": number for number in range(500)}
+    cache.get("warm")
+    with server.client() as client:
+        client.config_resetstat()
+        assert cache.set_many(items) == []
+        assert cache.get_many(items) == items
+        assert cache.delete_many([*items, "missing"]) == 500
+        calls = client.info("commandstats")
+    assert calls["cmdstat_set"]["calls"] == 500
+    assert calls["cmdstat_mget"]["calls"] == 1
+    assert calls["cmdstat_unlink"]["calls"] == 1
+
+
+def test_get_many_remembers_what_it_reads(server: Server, make_cache: Make) -> None:
+    cache = listening(make_cache(server))
+    cache.set_many({"a": 1, "b": [2]})
+    assert cache.get_many(["a", "b", "c"]) == {"a": 1, "b": [2]}
+
+    assert all(cache.engine.near.knows(key) is not None for key in "abc")
+    assert cache.get_many(["a", "b", "c"]) == {"a": 1, "b": [2]}
+    cache.get_many(["b"])["b"].append(3)
+    assert cache.get("b") == [2]
+
+
+def test_what_expires_at_once(cache: ServerCache) -> None:
+    cache.set("key", 1)
+    assert cache.set("key", 2, expire=0) is True
+    assert "key" not in cache
+    cache.set("key", 1)
+    assert cache.set_many({"key": 2, "other": 3}, expire=-1) == []
+    assert len(cache) == 0
+    assert cache.add("key", 1, expire=0) is True
+    assert cache.set("key", 1)
+    assert cache.add("key", 1, expire=0) is False
+
+
+def test_a_life_that_is_longer_than_the_server_can_say(cache: ServerCache) -> None:
+    assert cache.set("key", 1, expire=1e300)
+    assert cache.get("key", expire_time=True) == (1, None)
+    assert cache.touch("key", 1e300)
+    assert cache.set("key", 1, expire=1e300, tag="tag")
+    assert cache.get("key", expire_time=True) == (1, None)
+
+
+def test_sums_of_many_threads_are_exact(server: Server, make_cache: Make) -> None:
+    import threading
+
+    for start, delta in ((0, 1), (2**62, 1), (0.0, 0.5), (2**70, 3)):
+        caches = [make_cache(server, timeout=10) for _ in range(4)]
+        caches[0].set("sum", start, expire=1000, tag="tag")
+        threads = [
+            threading.Thread(target=lambda c=c: [c.incr("sum", delta) for _ in range(50)])
+            for c in caches
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+        value, due, tag = caches[0].get("sum", expire_time=True, tag=True)
+        assert value == start + 200 * delta
+        assert type(value) is type(start + delta)
+        assert due is not None
+        assert tag == "tag"
+
+
+def test_what_nobody_signed_is_a_miss_and_goes(
+    server: Server, cache: ServerCache, make_cache: Make, caplog: Any
+) -> None:
+    unsigned = make_cache(server, secret=None)
+    unsigned.set("key", Trap())
+    unsigned.set("other", Trap())
+    unsigned.set("text", "no pickle")
+
+    assert cache.get("key", "default") == "default"
+    assert cache.get_many(["other"]) == {}
+    assert cache.get("text") == "no pickle"
+
+    assert "DJANGO_DISKCACHE_TRAP" not in os.environ
+    assert list(cache) == ["text"]
+    assert "was not signed" in caplog.text
+    unsigned.set("key", Trap())
+    assert cache.pop("key") is None
+    assert len(cache) == 1
+
+
+def test_keys_that_nobody_signed_are_not_loaded(
+    server: Server, cache: ServerCache, make_cache: Make
+) -> None:
+    make_cache(server, secret=None).set((1, "evil"), 1)
+    cache.set((1, "mine"), 2)
+    cache.set("text", 3)
+
+    assert set(cache) == {(1, "mine"), "text"}
+    assert list(cache.iterkeys()) == ["text", (1, "mine")]
+    assert list(cache.iterkeys(reverse=True)) == [(1, "mine"), "text"]
+
+
+def test_caches_of_two_names_are_apart(server: Server, make_cache: Make) -> None:
+    one, two = make_cache(server, name="one"), make_cache(server, name="two")
+    star = make_cache(server, name="*")
+    for cache in (one, two, star):
+        cache.set("key", repr(cache.engine.name), tag="tag")
+        cache.set("{0}", 1)
+
+    assert one.get("key") == "'one'"
+    assert star.clear() == 2
+    assert one.evict("tag") == 1
+    assert list(one) == ["{0}"]
+    assert len(two) == 2
+    with server.client() as client:
+        client.set("of somebody else", 1)
+        one.clear()
+        assert client.get("of somebody else") == b"1"
+
+
+def test_patterns_in_keys_are_only_text(cache: ServerCache) -> None:
+    for key in ("a*b", "a1b", "[x]", "x", "q?", "qq", "back\\slash"):
+        cache.set(key, 1)
+
+    assert list(cache.live_text_keys("a*")) == ["a*b"]
+    assert list(cache.live_text_keys("[")) == ["[x]"]
+    assert list(cache.live_text_keys("q?")) == ["q?"]
+    assert list(cache.live_text_keys("back\\")) == ["back\\slash"]
+    assert sorted(cache.live_text_keys("")) == sorted(cache)
+
+
+def test_another_disk(server: Server, make_cache: Make) -> None:
+    cache = listening(make_cache(server, disk=JSONDisk, disk_compress_level=6))
+    for value in ("text", 1, [1, {"a": None}]):
+        cache.set("key", value)
+        assert cache.get("key") == cache.get("key") == value
+    cache.get("key").append(2)
+    assert cache.get("key") == [1, {"a": None}]
+    cache.set(("tuple", 1), 1)
+    assert cache.get(("tuple", 1)) == 1
+
+
+def test_another_serializer(server: Server, make_cache: Make) -> None:
+    cache = make_cache(server, serializer="json")
+    cache.set("key", {"a": [1]})
+    assert make_cache(server, secret="another").get("key") == {"a": [1]}
+    with pytest.raises(TypeError, match="cannot hold"):
+        cache.set("key", {1, 2})
+
+
+def test_counts_are_those_of_all_processes(server: Server, make_cache: Make) -> None:
+    one, two = listening(make_cache(server)), make_cache(server)
+    one.stats(reset=True)
+    one.set("key", 1)
+    for _ in range(5):
+        one.get("key")
+    two.get("key")
+    two.get("missing")
+    two.get_many(["key", "missing"])
+    two.pop("key")
+    two.engine.near.flush()
+    two.engine.report()
+
+    assert one.stats() == (8, 2)
+    assert one.stats(enable=False) == (8, 2)
+    one.get("missing")
+    assert one.stats(enable=True, reset=True) == (8, 2)
+    assert one.stats() == (0, 0)
+
+
+def test_hits_move_to_the_server_by_themselves(server: Server, make_cache: Make) -> None:
+    cache = listening(make_cache(server))
+    cache.get("missing")
+    with server.client() as client:
+        until(lambda: client.hgetall("django_diskcache:counts"), "a report")
+
+
+def test_an_event_loop_does_not_wait(server: Server, make_cache: Make) -> None:
+    import asyncio
+
+    cache = listening(make_cache(server))
+    hasty = impatient(cache)
+    cache.set("key", 1)
+    assert cache.get("key") == 1
+    assert hasty.get("key") == 1  # from memory
+    for call in (
+        lambda: hasty.get("other"),
+        lambda: hasty.set("key", 1),
+        lambda: hasty.get_many(["other"]),
+        lambda: hasty.incr("key"),
+        lambda: hasty.evict("tag"),
+        lambda: hasty.clear(),
+        lambda: list(hasty),
+        lambda: hasty.stats(),
+    ):
+        with pytest.raises(Timeout):
+            call()
+
+    async def main() -> Any:
+        return await on_loop(cache, lambda c: c.incr("count"))
+
+    assert asyncio.run(main()) == 1
+
+
+def test_what_has_no_meaning_here(cache: ServerCache) -> None:
+    assert cache.expire() == cache.cull() == 0
+    assert cache.check() == []
+    with pytest.raises(NotImplementedError, match="no transactions"):
+        cache.transact()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "named"),
+    [
+        ({"disk": dict}, ValueError, "disk"),
+        ({"timeout": 0}, ValueError, "timeout=0"),
+        ({"name": ""}, ValueError, "name"),
+        ({"name": "a{b}"}, ValueError, "braces"),
+        ({"size": 1}, TypeError, "size"),
+        ({"near_cache_size": "much"}, ValueError, "near_cache_size"),
+        ({"secret": ""}, ValueError, "secret"),
+    ],
+)
+def test_a_mistake_is_named(arguments: Any, error: type[Exception], named: str) -> None:
+    with pytest.raises(error, match=named):
+        ServerCache("valkey://127.0.0.1:1", **arguments)
+
+
+def test_nothing_is_done_before_the_first_call() -> None:
+    cache = ServerCache("valkey://user:secret@127.0.0.1:1/0")
+    assert repr(cache) == "ServerCache('valkey://127.0.0.1:1')"
+    assert cache.directory == "valkey://127.0.0.1:1"
+    cache.close()
+
+
+def test_memoize(cache: ServerCache, clock: FakeClock) -> None:
+    calls = []
+
+    @cache.memoize(expire=60, tag="memoized")
+    def double(number: int) -> int:
+        calls.append(number)
+        return 2 * number
+
+    assert [double(1), double(1), double(2)] == [2, 2, 4]
+    assert calls == [1, 2]
+    assert cache.evict("memoized") == 2
+    assert double(1) == 2
+    assert calls == [1, 2, 1]
