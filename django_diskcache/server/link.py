@@ -11,22 +11,25 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from redis.backoff import NoBackoff
 from redis.cluster import ClusterNode, RedisCluster
 from redis.connection import Connection
-from redis.exceptions import AskError, MovedError
+from redis.exceptions import AskError, MovedError, TryAgainError
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
 from ..engine.errors import Fault
 from .address import Address
+from .breaker import Breaker
 from .node import Node
 from .trouble import ERRORS, fault
 
 BUCKETS = 256
 MOST_MOVES = 5  # of one call, before it is given up
+PAUSE = 0.005  # seconds before a bucket that is being moved is tried again
 LOOK_EVERY = 0.5  # seconds between two looks at the topology of a cluster in trouble
 _sentinel: Any = Sentinel  # the client has types for some of its functions
 _cluster_node: Any = ClusterNode
@@ -54,6 +57,7 @@ class Link:
         self._nodes: dict[str, Node] = {}
         self._lock = threading.Lock()
         self._looked = 0.0
+        self._breaker = Breaker()
         self._cluster: Any = None
         self.table: list[Node] = []  # by bucket; of a cluster it is filled by the first look
         if address.kind == "cluster":
@@ -92,6 +96,7 @@ class Link:
     def begin(self) -> None:
         """In a child after a fork."""
         self._lock = threading.Lock()
+        self._breaker = Breaker()
         self._cluster = None
         for node in self._nodes.values():
             node.begin()
@@ -107,9 +112,13 @@ class Link:
         with self._lock:
             if self._looked != seen and self.table:
                 return  # another thread has, meanwhile
+            if self._breaker.refuses():
+                raise Fault("down", self.address.text, "nobody answered, a moment ago")
             try:
                 self.table = self._learned()
+                self._breaker.worked()
             except ERRORS as error:
+                self._breaker.failed()
                 raise fault(error, self.address.text) from error
             finally:
                 self._looked = time.monotonic()
@@ -164,25 +173,38 @@ class Link:
 
         :raises Fault: when there is no answer
         """
-        error: Exception | None = None
-        for _ in range(MOST_MOVES):
+        deadline = time.monotonic() + self.patience
+        moves = 0
+        while True:
             try:
                 return getattr(self.at(bucket), method)(*arguments)
-            except MovedError as moved:
-                error = moved
-                self._moved(bucket, moved)
-            except AskError as ask:
-                return self._asking(ask, method, arguments)
+            except AskError as error:  # it has moved, or is just being moved
+                moves += 1
+                if moves > MOST_MOVES:
+                    raise Fault("down", self.address.text, error) from error
+                if not isinstance(error, MovedError):
+                    with suppress(TryAgainError):
+                        return self._asking(error, method, arguments)
+                    self._pause(deadline, error)
+                    moves = 0
+                else:
+                    self._moved(bucket, error)
+            except TryAgainError as error:  # one key has moved, and another has not yet
+                self._pause(deadline, error)
             except Fault as lost:
                 # Perhaps another node has taken over; `once` was not done, or it is not known.
                 if lost.kind not in ("lost", "down", "readonly") or method in ("once", "run"):
-                    self._look_soon()
+                    with suppress(Fault):
+                        self._look_soon()
                     raise
                 if time.monotonic() - self._looked < LOOK_EVERY:
                     raise
-                error = lost
                 self.look()
-        raise Fault("down", self.address.text, error)
+
+    def _pause(self, deadline: float, error: Exception) -> None:
+        if time.monotonic() > deadline:
+            raise Fault("down", self.address.text, error) from error
+        time.sleep(PAUSE)
 
     def _look_soon(self) -> None:
         if time.monotonic() - self._looked >= LOOK_EVERY:

@@ -28,6 +28,7 @@ from redis.exceptions import (
     NoScriptError,
     ResponseError,
     TimeoutError,
+    TryAgainError,
 )
 
 from ..engine.errors import Fault
@@ -232,7 +233,8 @@ class Node:
         """Give a connection back or up, and raise what an exception in a call means."""
         if isinstance(error, ResponseError):  # an answer; the connection is all right
             self._idle.append(line)
-            raise self.named(error) from error
+            named = self.named(error)
+            raise named from (None if named is error else error)
         self._drop(line)
         if isinstance(error, ERRORS):
             self._drop_idle()  # they are most likely broken as well
@@ -328,7 +330,8 @@ class Node:
 
     def named(self, error: BaseException) -> BaseException:
         """The fault that an error is, which the server answered with."""
-        if isinstance(error, (AskError, NoScriptError)):  # it is for the caller to go on
+        # These are for the caller to go on: elsewhere, later, with the whole script.
+        if isinstance(error, (AskError, TryAgainError, NoScriptError)):
             return error
         return fault(error, self.name)
 

@@ -41,7 +41,7 @@ _KINDS: tuple[tuple[type[Exception], str], ...] = (
 # By how the server's message begins, which is its code; the client has no classes for these.
 _CODES = (("NOREPLICAS", "down"), ("MISCONF", "full"), ("MASTERDOWN", "down"))
 
-ERRORS = (exceptions.RedisError, OSError)
+ERRORS = (exceptions.RedisError, exceptions.RedisClusterException, OSError)
 
 REMEDIES = {
     "slow": "See to the server and the network; the call counts as a miss.",

@@ -59,7 +59,11 @@ class Server:
         self.process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
         )
-        until(self.answers, "the start of a server")
+        try:
+            until(self.answers, "the start of a server")
+        except BaseException:
+            self.kill()
+            raise
 
     def answers(self) -> bool:
         assert self.process is not None
