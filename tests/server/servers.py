@@ -52,12 +52,14 @@ class Server:
     def url(self) -> str:
         return f"valkey://{HOST}:{self.port}/0"
 
+    def command(self) -> list[str]:
+        command = [PROGRAM, "--bind", HOST, "--port", str(self.port), "--save", ""]
+        return [*command, "--appendonly", "no", "--dir", str(self.directory), *self.options]
+
     def start(self) -> None:
         """Start it, and wait until it answers."""
-        command = [PROGRAM, "--bind", HOST, "--port", str(self.port), "--save", ""]
-        command += ["--appendonly", "no", "--dir", str(self.directory), *self.options]
         self.process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+            self.command(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
         )
         try:
             until(self.answers, "the start of a server")

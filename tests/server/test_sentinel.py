@@ -1,0 +1,97 @@
+"""Sentinels: the primary is who they say, and a failover is followed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from django_diskcache.server import ServerCache
+
+from .conftest import listening
+from .servers import HOST, Server, free_port, until
+
+CONFIGURATION = """
+port {port}
+bind {host}
+sentinel monitor main {host} {primary} 1
+sentinel down-after-milliseconds main 500
+sentinel failover-timeout main 3000
+"""
+
+
+class Sentinel(Server):
+    """One that watches a primary."""
+
+    def __init__(self, directory: Path, primary: Server) -> None:
+        directory.mkdir()
+        port = free_port()
+        path = directory / "sentinel.conf"
+        path.write_text(CONFIGURATION.format(port=port, host=HOST, primary=primary.port))
+        super().__init__(directory, port=port)
+
+    def command(self) -> list[str]:
+        program, *_ = super().command()
+        return [program, str(self.directory / "sentinel.conf"), "--sentinel"]
+
+    def fails_over(self) -> bool:
+        """Begin a failover, if it can be done now."""
+        try:
+            with self.client() as client:
+                client.execute_command("SENTINEL", "FAILOVER", "main")
+        except redis.ResponseError:
+            return False
+        return True
+
+
+@pytest.fixture
+def watched(
+    own_server: Callable[..., Server], tmp_path: Path
+) -> Iterator[tuple[Sentinel, Server, Server]]:
+    primary = own_server()
+    with primary.client() as client:
+        client.config_set("repl-diskless-sync-delay", "0")
+    replica = own_server("--replicaof", HOST, str(primary.port))
+    with replica.client() as client:
+        until(lambda: client.info("replication")["master_link_status"] == "up")
+    sentinel = Sentinel(tmp_path / "sentinel", primary)
+    try:
+        with sentinel.client() as client:
+            until(lambda: client.sentinel_slaves("main"), "the sight of the replica")
+        yield sentinel, primary, replica
+    finally:
+        sentinel.stop()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("killed", [False, True], ids=["asked for", "killed"])
+def test_a_failover_is_followed(watched: tuple[Sentinel, Server, Server], killed: bool) -> None:
+    sentinel, primary, replica = watched
+    location = f"sentinel://{HOST}:{sentinel.port}/main/0"
+    with (
+        ServerCache(location, timeout=0.5, secret="secret") as cache,
+        ServerCache(location, timeout=0.5, secret="secret", near_cache_size=0) as other,
+    ):
+        listening(cache)
+        assert cache.set("key", 1)
+        assert cache.get("key") == 1
+        assert cache.engine.near.knows("key")
+        with primary.client() as client:
+            assert client.wait(1, 5000) == 1
+
+        if killed:
+            primary.kill()
+        else:
+            until(sentinel.fails_over, "the readiness of the replica")
+        with replica.client() as client:
+            until(lambda: client.info("replication")["role"] == "master", "a failover")
+
+        until(lambda: other.set("key", 2), "a set on the new primary")
+        until(lambda: cache.get("key") == 2, "a read from the new primary")
+        until(lambda: cache.get("key") and cache.engine.near.knows("key"), "a listener there")
+        assert other.set("key", 3)
+        until(lambda: cache.get("key") == 3, "an invalidation")
+        with replica.client() as client:
+            assert client.exists(cache.engine.place("key")[0])
