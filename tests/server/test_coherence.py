@@ -70,7 +70,7 @@ def test_every_change_by_another_is_told(server: Server, make_cache: Make) -> No
         (lambda: other.set("key", 10), 10),
         (lambda: other.delete_many(["key"]), None),
         (lambda: other.set("key", 11), 11),
-        (lambda: other.clear(), None),
+        (other.clear, None),
     ]
     for number, (change, after) in enumerate(changes):
         cache.get("key")

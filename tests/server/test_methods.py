@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import os
 import pickle
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -114,15 +116,14 @@ def test_a_life_that_is_longer_than_the_server_can_say(cache: ServerCache) -> No
 
 
 def test_sums_of_many_threads_are_exact(server: Server, make_cache: Make) -> None:
-    import threading
+    def add(cache: ServerCache, delta: Any) -> None:
+        for _ in range(50):
+            cache.incr("sum", delta)
 
     for start, delta in ((0, 1), (2**62, 1), (0.0, 0.5), (2**70, 3)):
         caches = [make_cache(server, timeout=10) for _ in range(4)]
         caches[0].set("sum", start, expire=1000, tag="tag")
-        threads = [
-            threading.Thread(target=lambda c=c: [c.incr("sum", delta) for _ in range(50)])
-            for c in caches
-        ]
+        threads = [threading.Thread(target=add, args=(cache, delta)) for cache in caches]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -243,8 +244,6 @@ def test_hits_move_to_the_server_by_themselves(server: Server, make_cache: Make)
 
 
 def test_an_event_loop_does_not_wait(server: Server, make_cache: Make) -> None:
-    import asyncio
-
     cache = listening(make_cache(server))
     hasty = impatient(cache)
     cache.set("key", 1)
@@ -256,9 +255,9 @@ def test_an_event_loop_does_not_wait(server: Server, make_cache: Make) -> None:
         lambda: hasty.get_many(["other"]),
         lambda: hasty.incr("key"),
         lambda: hasty.evict("tag"),
-        lambda: hasty.clear(),
+        hasty.clear,
         lambda: list(hasty),
-        lambda: hasty.stats(),
+        hasty.stats,
     ):
         with pytest.raises(Timeout):
             call()

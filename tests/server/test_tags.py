@@ -93,7 +93,7 @@ def test_a_tag_that_is_the_beginning_of_another(cache: ServerCache) -> None:
 
 def test_hints_live_as_long_as_what_they_are_for(server: Server, cache: ServerCache) -> None:
     """In one bucket, whose set of hints all entries share."""
-    keys = []
+    keys: list[str] = []
     number = 0
     while len(keys) < 4:
         if cache.engine.place(f"{number}")[1] & 255 == 3:
