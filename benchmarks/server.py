@@ -4,8 +4,8 @@
     python -m benchmarks.server --scale 0.1
 
 It starts a server of its own. All contenders are backends for Django and make their keys alike,
-each in a database of its own. Ours signs what it pickles, and the others do not. Times are those
-of a process that does nothing else; the server is another process on the same machine.
+each in a database of its own. Ours signs what it pickles, and the others do not. Times are
+those of a process that does nothing else; the server is another one on the same machine.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Barrier
@@ -201,33 +202,29 @@ def evictions(caches: Mapping[str, Any], plan: Plan) -> Table:
             some = range(first, min(first + 500, tagged))
             cache.set_many({f"tagged:{n}": values.small(n) for n in some}, **more)
 
-    found: dict[str, list[float]] = {}
+    keys = [f"tagged:{n}" for n in range(tagged)]
+    ways: dict[str, tuple[Any, Callable[[], Any]]] = {}
     for name, cache in caches.items():
         cache.clear()
-        for first in range(0, beside, 500):
-            some = range(first, min(first + 500, beside))
+        for begin in range(0, beside, 500):
+            some = range(begin, min(begin + 500, beside))
             cache.set_many({f"beside:{n}": values.small(n) for n in some})
-    keys = [f"tagged:{n}" for n in range(tagged)]
+        if name == OURS.name:
+            ways[f"{name}, evict"] = cache, partial(cache.evict, "tag")
+        ways[f"{name}, delete_many"] = cache, partial(cache.delete_many, keys)
+        if hasattr(cache, "delete_pattern"):
+            remove = partial(cache.delete_pattern, "tagged:*", itersize=1000)
+            ways[f"{name}, delete_pattern"] = cache, remove
+    found: dict[str, list[int]] = {way: [] for way in ways}
     for _ in range(EVICTIONS):
-        for name, cache in caches.items():
-            ways: dict[str, Callable[[], Any]] = {"delete_many": lambda c=cache: c.delete_many(keys)}
-            if name == OURS.name:
-                ways["evict"] = lambda c=cache: c.evict("tag")
-            elif hasattr(cache, "delete_pattern"):
-                ways["delete_pattern"] = lambda c=cache: c.delete_pattern("tagged:*", itersize=1000)
-            for way, remove in ways.items():
-                fill(cache, **({"tag": "tag"} if way == "evict" else {}))
-                began = time.perf_counter_ns()
-                remove()
-                took = time.perf_counter_ns() - began
-                assert cache.get("tagged:0") is None
-                found.setdefault(f"{name}, {way}", []).append(took)
-    first = f"{OURS.name}, evict"
-    order = [first, *(name for name in found if name != first)]
-    rows = {name: {"median": sorted(found[name])[len(found[name]) // 2]} for name in order}
-    table.measures.append(
-        Measure("all of them removed", (Column("median", "long"),), rows)
-    )
+        for way, (cache, remove) in ways.items():
+            fill(cache, **({"tag": "tag"} if way.endswith("evict") else {}))
+            began = time.perf_counter_ns()
+            remove()
+            found[way].append(time.perf_counter_ns() - began)
+            assert cache.get("tagged:0") is None
+    rows = {way: {"median": float(sorted(took)[len(took) // 2])} for way, took in found.items()}
+    table.measures.append(Measure("all of them removed", (Column("median"),), rows))
     table.notes.append("delete_many is given the keys, which who evicts by tag need not know.")
     return table
 
@@ -303,9 +300,11 @@ def stampedes(contenders: Sequence[Contender], port: int, plan: Plan) -> Table:
 @contextmanager
 def running() -> Iterator[int]:
     """The port of a server that keeps everything in memory."""
-    with tempfile.TemporaryDirectory(prefix="benchmark-") as directory:
-        with servers.redis(Path(directory)) as url:
-            yield int(url.rpartition(":")[2])
+    with (
+        tempfile.TemporaryDirectory(prefix="benchmark-") as directory,
+        servers.redis(Path(directory)) as url,
+    ):
+        yield int(url.rpartition(":")[2])
 
 
 def verdicts(found: Table) -> list[str]:

@@ -8,6 +8,7 @@ the listener stamps their slots.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import count
 
 from ..engine.segment import HITS
@@ -33,6 +34,13 @@ class Board:
     def stamp(self, slot: int) -> None:
         """Let nobody trust what is remembered of the slot's keys."""
         self.stamps[slot] = next(self._fresh)
+
+    def stamp_each(self, slots: Iterable[int]) -> None:
+        """`stamp` these slots."""
+        stamps = self.stamps
+        stamp = next(self._fresh)  # one serves for all: each slot is compared with itself
+        for slot in slots:
+            stamps[slot] = stamp
 
     def stamp_all(self) -> None:
         """`stamp` every slot."""

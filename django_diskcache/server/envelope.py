@@ -48,6 +48,9 @@ from ..engine.trust import is_native
 
 VERSION: Final = 1
 HEAD: Final = struct.Struct("<BBBdH")
+HEAD_SIZE: Final = HEAD.size
+_unpack = HEAD.unpack_from
+loads_pickle = LOADS[MODE_PICKLE]
 _DOUBLE: Final = struct.Struct("<d")
 _LENGTH: Final = struct.Struct("<H")
 
@@ -76,6 +79,9 @@ class Codec:
         identity = blake2b(name.encode(), digest_size=16).digest()
         self.signer = Signer(secrets, identity) if secrets else None
         self._native = is_native(disk)
+        # Of a signed pickle that needs nothing else.
+        plain = self._native and disk.pickles and self.signer is not None
+        self._verify = self.signer.verify if plain and self.signer is not None else None
 
     def encode(self, value: Any, read: bool, key: Key, due: float, tags: bytes) -> bytes:
         """What is kept of a value.
@@ -116,13 +122,23 @@ class Codec:
         :raises Foreign: when it would have to be unpickled and is not signed, or is not ours
         """
         try:
-            version, kind, mode, due, length = HEAD.unpack_from(data)
+            version, kind, mode, due, length = _unpack(data)
             if version != VERSION:
                 raise Unreadable
-            body = data[HEAD.size + length :]
+            start = HEAD_SIZE + length
             if kind == MADE:
-                return self._made(body, mode, due, key)
-            value: Any
+                if mode != MODE_SIGNED or self._verify is None:
+                    return self._made(data[start:], mode, due, key)
+                # The common one, at less cost.
+                body = data[start + LENGTH :]
+                signature = data[start : start + LENGTH]
+                if not self._verify(signature, key[0], key[1], MODE_SIGNED, body):
+                    raise Foreign
+                value = loads_pickle(body)
+                if type(value) in UNCHANGEABLE:
+                    return value, due, value, None
+                return value, due, body, loads_pickle
+            body = data[start:]
             if kind == TEXT:
                 value = body.decode()
             elif kind == BYTES:

@@ -222,7 +222,7 @@ class Link:
             self.forget()  # who had it tells of its changes no more
 
     def _asking(self, ask: AskError, method: str, arguments: Sequence[Any]) -> Any:
-        if method == "run":
+        if method in ("run", "rerun"):
             script, keys, *rest = arguments
             arguments = (b"EVAL", script.text, len(keys), *keys, *rest)
         name = f"valkey://{ask.host}:{ask.port}"

@@ -258,6 +258,13 @@ class Node:
         except NoScriptError:  # the server is new, or was restarted
             return self.once(b"EVAL", script.text, len(keys), *keys, *arguments)
 
+    def rerun(self, script: Script, keys: Sequence[bytes], *arguments: Any) -> Any:
+        """What a script returns that may as well be run twice."""
+        try:
+            return self.ask(b"EVALSHA", script.digest, len(keys), *keys, *arguments)
+        except NoScriptError:
+            return self.ask(b"EVAL", script.text, len(keys), *keys, *arguments)
+
     def asking(self, *command: Any) -> Any:
         """`once` for a key that a cluster is just moving to this node."""
         line = self._sound()

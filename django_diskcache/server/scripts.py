@@ -24,12 +24,10 @@ local function tags_of(head)
   end
   return found
 end
-local function head_of(key)
-  local head = redis.call('GETRANGE', key, 0, 255)
-  if #head > 12 then
-    local all = 13 + struct.unpack('<H', head, 12)
-    if all > 256 then head = redis.call('GETRANGE', key, 0, all - 1) end
-  end
+local function whole(key, head)
+  if #head < 13 then return head end
+  local all = 13 + struct.unpack('<H', head, 12)
+  if all > #head then head = redis.call('GETRANGE', key, 0, all - 1) end
   return head
 end
 """
@@ -77,20 +75,30 @@ return 1
 """
 )
 
-# KEYS: a set of hints. ARGV: names of tags, any of which will do. Returns how many went.
+# KEYS: a set of hints. ARGV: the name of its tag. Returns how many went. Most entries that have
+# the tag have no other, which one comparison tells.
 EVICT: Final = Script(
     _TAGS
     + """
-local wanted, gone = {}, 0
-for _, name in ipairs(ARGV) do wanted[name] = true end
+local name, gone, wanted = ARGV[1], 0, {}
+local alone = struct.pack('<HH', #name + 2, #name) .. name
+local last = math.max(255, #alone + 10)
+local function remove()
+  gone = gone + redis.call('UNLINK', unpack(wanted))
+  wanted = {}
+end
 for _, key in ipairs(redis.call('SMEMBERS', KEYS[1])) do
-  for _, name in ipairs(tags_of(head_of(key))) do
-    if wanted[name] then
-      gone = gone + redis.call('UNLINK', key)
-      break
-    end
+  local head = redis.call('GETRANGE', key, 0, last)
+  local has = string.sub(head, 12, 11 + #alone) == alone
+  if not has and #head > 15 then
+    for _, other in ipairs(tags_of(whole(key, head))) do has = has or other == name end
+  end
+  if has then
+    wanted[#wanted + 1] = key
+    if #wanted == 1000 then remove() end
   end
 end
+if #wanted > 0 then remove() end
 redis.call('UNLINK', KEYS[1])
 return gone
 """
@@ -99,10 +107,9 @@ return gone
 # KEYS: the entry. ARGV: when it ends, as in its header; milliseconds, 0 for ever, less for now;
 # what sets of hints of its bucket begin with.
 TOUCH: Final = Script(
-    _TAGS
-    + _HINT
-    + """
-if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+    """
+local head = redis.call('GETRANGE', KEYS[1], 0, 255)
+if head == '' then return 0 end
 local px = tonumber(ARGV[2])
 if px < 0 then return redis.call('UNLINK', KEYS[1]) end
 redis.call('SETRANGE', KEYS[1], 3, ARGV[1])
@@ -111,7 +118,12 @@ if px > 0 then
 else
   redis.call('PERSIST', KEYS[1])
 end
-for _, name in ipairs(tags_of(head_of(KEYS[1]))) do hint(ARGV[3] .. name, KEYS[1], px) end
+if string.sub(head, 12, 13) == '\\0\\0' then return 1 end
+"""
+    + _TAGS
+    + _HINT
+    + """
+for _, name in ipairs(tags_of(whole(KEYS[1], head))) do hint(ARGV[3] .. name, KEYS[1], px) end
 return 1
 """
 )

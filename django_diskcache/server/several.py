@@ -15,9 +15,12 @@ from .single import SingleKey
 class ManyKeys(SingleKey):
     """Mixed into the face."""
 
-    def _by_node(self, numbers: Sequence[int]) -> dict[Node, list[int]]:
+    def _by_node(self, numbers: Sequence[int]) -> Mapping[Node, Sequence[int]]:
         """Positions in `numbers`, which are hashes, by the node that has the key."""
-        return self._engine.link.each([number & 255 for number in numbers])
+        link = self._engine.link
+        if self._engine.address.kind != "cluster":
+            return {link.table[0]: range(len(numbers))} if numbers else {}
+        return link.each([number & 255 for number in numbers])
 
     def _from_nodes(self, otherwise: Any, groups: Any, operation: Any, *args: Any) -> list[Any]:
         """What an operation on each node returns; one with a fault is passed over."""
@@ -42,39 +45,42 @@ class ManyKeys(SingleKey):
         return found
 
     def _load(
-        self, node: Node, positions: list[int], keys: list[Any], places: list[Any]
+        self, node: Node, positions: Sequence[int], keys: list[Any], places: list[Any]
     ) -> dict[Any, Any]:
         engine = self._engine
-        board, near = engine.board, engine.near
-        noted = [board.stamps[places[n][1] & 0xFFFF] for n in positions]
+        stamps, near = engine.board.stamps, engine.near
+        some = [(keys[n], *places[n]) for n in positions]
+        noted = [stamps[number & 0xFFFF] for _, _, number, _ in some]
         now = engine.clock()  # both before the read
-        names = [places[n][0] for n in positions]
         if engine.address.kind == "cluster":  # one command takes keys of one slot
-            replies, tracked = node.look_many([(b"GET", name) for name in names])
+            replies, tracked = node.look_many([(b"GET", name) for _, name, _, _ in some])
         else:
-            replies, tracked = node.look(b"MGET", *names)
+            replies, tracked = node.look(b"MGET", *[name for _, name, _, _ in some])
         found: dict[Any, Any] = {}
         seen = []
-        for n, stamp, data in zip(positions, noted, replies, strict=True):
-            key, (name, number, form) = keys[n], places[n]
-            if isinstance(data, Exception):  # it has moved, say
+        decode = engine.codec.decode
+        hits = misses = 0
+        for (key, name, number, form), stamp, data in zip(some, noted, replies, strict=True):
+            if data is None:
+                misses += 1
+                due, kept, loads = None, ENOVAL, None
+            elif isinstance(data, Exception):  # it has moved, say
                 value = self._look(key)
                 if value is not ENOVAL:
                     found[key] = value
                 continue
-            if data is None:
-                due, kept, loads = None, ENOVAL, None
-                near.counts[1] += 1
             else:
                 try:
-                    found[key], due, kept, loads = engine.codec.decode(data, form)
+                    found[key], due, kept, loads = decode(data, form)
+                    hits += 1
                 except Foreign as why:
                     self._refuse(name, number, data, why)
-                    near.counts[1] += 1
+                    misses += 1
                     continue
-                near.counts[0] += 1
             known = key if type(key) is str else name
             seen.append((known, number & 0xFFFF, stamp, now, due, kept, loads))
+        near.counts[0] += hits
+        near.counts[1] += misses
         if tracked:
             near.put_many(seen)
         else:
@@ -97,10 +103,10 @@ class ManyKeys(SingleKey):
             failed = [n for n in failed if n not in stored]
         return [keys[n] for n in failed]
 
-    def _store(self, node: Node, positions: list[int], settings: list[Any]) -> set[int]:
+    def _store(self, node: Node, positions: Sequence[int], settings: list[Any]) -> set[int]:
         calls = [settings[n] for n in positions]
         try:
-            if calls and calls[0][0] == "run":
+            if calls and calls[0][0] == "rerun":
                 replies = node.run_many(SET, [(rest[1], rest[2:]) for _, _, rest in calls])
             else:
                 replies = node.ask_many([rest for _, _, rest in calls])
@@ -127,9 +133,7 @@ class ManyKeys(SingleKey):
         return self._safely(None, self._write, number, method, *arguments)
 
     def _stamp(self, numbers: Iterable[int]) -> None:
-        board = self._engine.board
-        for number in numbers:
-            board.stamp(board.slot(number))
+        self._engine.board.stamp_each([number & 0xFFFF for number in numbers])
 
     def delete_many(self, keys: Iterable[Any], retry: bool = False) -> int:
         """Remove `keys`; how many were there."""
@@ -137,7 +141,7 @@ class ManyKeys(SingleKey):
         groups = self._remotely({}, self._by_node, [number for _, number, _ in places])
         return sum(self._from_nodes(0, groups, self._unlink, places))
 
-    def _unlink(self, node: Node, positions: list[int], places: list[Any]) -> int:
+    def _unlink(self, node: Node, positions: Sequence[int], places: list[Any]) -> int:
         names = [places[n][0] for n in positions]
         try:
             if self._engine.address.kind != "cluster":
@@ -170,7 +174,7 @@ class ManyKeys(SingleKey):
                     raise
                 continue
             for (bucket, keys, rest), reply in zip(some, replies, strict=True):
-                sound = self._sound(reply, bucket, "run", script, keys, *rest)
+                sound = self._sound(reply, bucket, "rerun", script, keys, *rest)
                 if sound is not None:
                     results.append(sound)
         return results

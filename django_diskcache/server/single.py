@@ -236,7 +236,7 @@ class SingleKey(Guarded):
         lasting = expire is None or expire > MOST_SECONDS
         px = 0 if lasting else milliseconds(expire)  # type: ignore[arg-type]
         keys = (name, *(engine.hints(number & 255, each) for each in tags))
-        return "run", number, (SET, keys, data, px, b"")
+        return "rerun", number, (SET, keys, data, px, b"")
 
     def add(
         self,
@@ -260,7 +260,7 @@ class SingleKey(Guarded):
         method, number, arguments = self._setting(key, value, expire, read, tag)
         if arguments[0] == b"UNLINK":  # it ends at once
             return not self._has(key)
-        if method == "run":
+        if method == "rerun":
             script, keys, data, px, _ = arguments
             return bool(self._write(number, "run", script, keys, data, px, b"NX"))
         return self._write(number, "once", *arguments, b"NX") is not None
@@ -279,7 +279,7 @@ class SingleKey(Guarded):
         else:
             px = milliseconds(expire) if expire > 0 else -1
         head = engine.hints(number & 255, b"")
-        return bool(self._write(number, "run", TOUCH, (name,), due, px, head))
+        return bool(self._write(number, "rerun", TOUCH, (name,), due, px, head))
 
     def incr(self, key: Any, delta: Any = 1, default: Any = 0, retry: bool = False) -> Any:
         """Add `delta` to the number under `key`, as one step; expiry and tag stay.
