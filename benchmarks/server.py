@@ -213,7 +213,7 @@ def evictions(caches: Mapping[str, Any], plan: Plan) -> Table:
             ways[f"{name}, evict"] = cache, partial(cache.evict, "tag")
         ways[f"{name}, delete_many"] = cache, partial(cache.delete_many, keys)
         if hasattr(cache, "delete_pattern"):
-            remove = partial(cache.delete_pattern, "tagged:*", itersize=1000)
+            remove: Callable[[], Any] = partial(cache.delete_pattern, "tagged:*", itersize=1000)
             ways[f"{name}, delete_pattern"] = cache, remove
     found: dict[str, list[int]] = {way: [] for way in ways}
     for _ in range(EVICTIONS):

@@ -80,25 +80,28 @@ return 1
 EVICT: Final = Script(
     _TAGS
     + """
-local name, gone, wanted = ARGV[1], 0, {}
+local call, name, gone, wanted, most = redis.call, ARGV[1], 0, {}, 0
 local alone = struct.pack('<HH', #name + 2, #name) .. name
-local last = math.max(255, #alone + 10)
+local last = 10 + #alone
 local function remove()
-  gone = gone + redis.call('UNLINK', unpack(wanted))
-  wanted = {}
+  gone = gone + call('UNLINK', unpack(wanted))
+  wanted, most = {}, 0
 end
-for _, key in ipairs(redis.call('SMEMBERS', KEYS[1])) do
-  local head = redis.call('GETRANGE', key, 0, last)
-  local has = string.sub(head, 12, 11 + #alone) == alone
-  if not has and #head > 15 then
-    for _, other in ipairs(tags_of(whole(key, head))) do has = has or other == name end
+for _, key in ipairs(call('SMEMBERS', KEYS[1])) do
+  local tags = call('GETRANGE', key, 11, last)
+  local has = tags == alone
+  if not has and #tags > 4 then
+    for _, other in ipairs(tags_of(whole(key, call('GETRANGE', key, 0, 255)))) do
+      has = has or other == name
+    end
   end
   if has then
-    wanted[#wanted + 1] = key
-    if #wanted == 1000 then remove() end
+    most = most + 1
+    wanted[most] = key
+    if most == 1000 then remove() end
   end
 end
-if #wanted > 0 then remove() end
+if most > 0 then remove() end
 redis.call('UNLINK', KEYS[1])
 return gone
 """
