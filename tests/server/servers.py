@@ -58,14 +58,18 @@ class Server:
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
-        self.process = subprocess.Popen(
-            self.command(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
-        )
+        self.launch()
         try:
             until(self.answers, "the start of a server")
         except BaseException:
             self.kill()
             raise
+
+    def launch(self) -> None:
+        """Start it, and do not wait."""
+        self.process = subprocess.Popen(
+            self.command(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+        )
 
     def answers(self) -> bool:
         assert self.process is not None

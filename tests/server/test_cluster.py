@@ -104,8 +104,11 @@ def test_a_slot_that_moves(cache: ServerCache, cluster: Cluster) -> None:
         other.set(key, 1)
 
         cluster.begin_moving(slot, source, target)
-        # It is in neither place: what is asked for is sent on to where it will be.
+        # What is asked for is sent on to where it will be.
         assert cache.get(key) == 1
+        with opened(cluster, timeout=0.1) as hasty:  # its hints would be in the other place
+            assert hasty.set(key, 5, tag="tag") is False
+            assert hasty.faults()["down"] == sum(hasty.faults().values()) == 1
         cluster.move_keys(slot, source, target)
         assert cache.get(key) == 1
         assert cache.set(key, 2)

@@ -8,7 +8,10 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
+
+import pytest
 
 from django_diskcache.server import ServerCache
 from django_diskcache.server.board import Board
@@ -18,6 +21,12 @@ from .conftest import listening
 from .servers import Server, until
 
 Make = Callable[..., ServerCache]
+
+
+@pytest.fixture
+def make_cache(make_cache: Make, clock: FakeClock) -> Make:
+    """On a clock that stands still: nothing is read again because it is old."""
+    return partial(make_cache, clock=clock)
 
 
 def remembers(cache: ServerCache, key: str) -> bool:
@@ -101,15 +110,17 @@ def test_a_value_that_changes_while_it_is_read_is_not_kept(
     cache, other = listening(make_cache(server)), make_cache(server)
     cache.set("key", "old")
     stamps = cache.engine.board.stamps
-    decode = cache.engine.codec.decode
+    (node,) = cache.engine.link.nodes()
+    look = node.look
 
-    def slowly(*args: Any) -> Any:
+    def slowly(*command: Any) -> Any:
+        reply = look(*command)
         before = list(stamps)
         other.set("key", "new")
         until(lambda: stamps != before, "an invalidation")
-        return decode(*args)
+        return reply
 
-    monkeypatch.setattr(cache.engine.codec, "decode", slowly)
+    monkeypatch.setattr(node, "look", slowly)
     assert cache.get("key") == "old"
     monkeypatch.undo()
 
@@ -170,7 +181,7 @@ def test_a_lost_connection_empties_it(server: Server, make_cache: Make) -> None:
 
 def test_what_is_old_is_read_again(server: Server, make_cache: Make, clock: FakeClock) -> None:
     """The net under a change that nobody told of."""
-    cache = listening(make_cache(server, clock=clock))
+    cache = listening(make_cache(server))
     cache.set("key", 1)
     cache.get("key")
     assert remembers(cache, "key")
@@ -183,7 +194,7 @@ def test_what_is_old_is_read_again(server: Server, make_cache: Make, clock: Fake
 def test_what_expires_is_not_remembered_beyond_that(
     server: Server, make_cache: Make, clock: FakeClock
 ) -> None:
-    cache = listening(make_cache(server, clock=clock))
+    cache = listening(make_cache(server))
     cache.set("key", 1, expire=2)
     cache.get("key")
     assert remembers(cache, "key")

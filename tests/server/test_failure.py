@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from typing import Any
@@ -164,6 +165,28 @@ def test_a_server_that_is_full(own_server: Start, make_cache: Make) -> None:
         client.config_set("maxmemory", "0")
     assert cache.set("key", "new")
     assert cache.incr("count") == 1
+
+
+def test_a_server_that_is_reading_its_data(own_server: Start, make_cache: Make) -> None:
+    server = own_server()
+    cache = make_cache(server)
+    cache.set_many({f"{number}": os.urandom(2000) for number in range(40)})
+    with server.client() as client:
+        client.save()
+    server.kill()
+
+    delay = ("--key-load-delay", "20000")  # microseconds
+    server.options = (*delay, "--loading-process-events-interval-bytes", "1024")
+    server.launch()
+    until(lambda: cache.get("7") is not None or cache.faults()["loading"], "an answer")
+    assert cache.set("key", 1) is False
+    with pytest.raises(Fault, match="loading"):
+        cache.incr("count")
+
+    until(lambda: cache.get("7") is not None, "the end of it")
+    assert cache.set("key", 1)
+    assert cache.faults()["loading"] >= 2
+    assert {kind for kind, number in cache.faults().items() if number} <= {"loading", "lost"}
 
 
 def test_a_replica(own_server: Start, make_cache: Make) -> None:
