@@ -75,7 +75,7 @@ return 1
 """
 )
 
-# KEYS: a set of hints. ARGV: the name of its tag. Returns how many went. Most entries that have
+# KEYS: sets of hints. ARGV: the name of their tag. Returns how many went. Most entries that have
 # the tag have no other, which one comparison tells.
 EVICT: Final = Script(
     _TAGS
@@ -87,22 +87,24 @@ local function remove()
   gone = gone + call('UNLINK', unpack(wanted))
   wanted, most = {}, 0
 end
-for _, key in ipairs(call('SMEMBERS', KEYS[1])) do
-  local tags = call('GETRANGE', key, 11, last)
-  local has = tags == alone
-  if not has and #tags > 4 then
-    for _, other in ipairs(tags_of(whole(key, call('GETRANGE', key, 0, 255)))) do
-      has = has or other == name
+for i = 1, #KEYS do
+  for _, key in ipairs(call('SMEMBERS', KEYS[i])) do
+    local tags = call('GETRANGE', key, 11, last)
+    local has = tags == alone
+    if not has and #tags > 4 then
+      for _, other in ipairs(tags_of(whole(key, call('GETRANGE', key, 0, 255)))) do
+        has = has or other == name
+      end
+    end
+    if has then
+      most = most + 1
+      wanted[most] = key
+      if most == 1000 then remove() end
     end
   end
-  if has then
-    most = most + 1
-    wanted[most] = key
-    if most == 1000 then remove() end
-  end
+  if most > 0 then remove() end
+  call('UNLINK', KEYS[i])
 end
-if most > 0 then remove() end
-redis.call('UNLINK', KEYS[1])
 return gone
 """
 )

@@ -10,11 +10,13 @@ from ..engine.errors import Foreign
 from ..engine.faults import FAULTS
 from ..engine.memoize import Decorator, memoizer
 from .envelope import several, tag_name
+from .link import BUCKETS
 from .node import Node
 from .remote import BYTES, ENTRIES, NUMBER, PICKLED, TEXT, number_of
 from .scripts import EVICT
 from .several import ManyKeys
 
+AT_ONCE = 8  # buckets of one script, during which the server does nothing else
 PAGE = 1000  # names that the server looks at in one step of a scan
 ORDER = (NUMBER, TEXT, BYTES, PICKLED)
 _SPECIAL = frozenset(b"*?[]\\^-")
@@ -36,11 +38,12 @@ class WholeCache(ManyKeys):
         It is one step in each of 256 buckets: what is stored meanwhile is removed or stays.
         """
         engine = self._engine
-        names = [tag_name(each) for each in several(tag)]
+        # In a cluster the buckets are in different slots, and a script is for one of these.
+        step = 1 if engine.address.kind == "cluster" else AT_ONCE
         calls = [
-            (bucket, (engine.hints(bucket, name),), (name,))
-            for name in names
-            for bucket in range(len(engine.heads))
+            (first, [engine.hints(n, name) for n in range(first, first + step)], (name,))
+            for name in map(tag_name, several(tag))
+            for first in range(0, BUCKETS, step)
         ]
         try:
             return sum(self._run_in_buckets(EVICT, calls))
