@@ -14,6 +14,7 @@ from ..engine.options import read_settings
 from ..engine.signing import Secret, Secrets, read_secrets
 from .address import read_address
 from .remote import Remote
+from .steps import Operations
 from .whole import WholeCache
 
 Self = TypeVar("Self", bound="ServerCache")
@@ -77,6 +78,7 @@ class ServerCache(WholeCache):
             clock,
             read_secrets(secret, secret_fallbacks),
         )
+        self._operations = Operations(self._engine)
 
     @property
     def engine(self) -> Remote:

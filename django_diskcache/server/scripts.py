@@ -75,8 +75,8 @@ return 1
 """
 )
 
-# KEYS: sets of hints. ARGV: the name of their tag. Returns how many went. Most entries that have
-# the tag have no other, which one comparison tells.
+# KEYS: sets of hints. ARGV: the name of their tag. Returns how many went. Most entries that
+# have the tag have no other, which one comparison tells.
 EVICT: Final = Script(
     _TAGS
     + """

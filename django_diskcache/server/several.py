@@ -5,29 +5,40 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ..engine.errors import ENOVAL, Fault, Foreign
+from ..engine.errors import ENOVAL, Fault, Timeout
 from ..engine.faults import FAULTS
 from .node import Node
-from .scripts import SET, Script
+from .scripts import Script
 from .single import SingleKey
+from .steps import NodeSteps
 
 
 class ManyKeys(SingleKey):
     """Mixed into the face."""
 
-    def _by_node(self, numbers: Sequence[int]) -> Mapping[Node, Sequence[int]]:
-        """Positions in `numbers`, which are hashes, by the node that has the key."""
-        link = self._engine.link
-        if self._engine.address.kind != "cluster":
-            return {link.table[0]: range(len(numbers))} if numbers else {}
-        return link.each([number & 255 for number in numbers])
+    def _groups(self, numbers: Sequence[int]) -> Mapping[Node, Sequence[int]]:
+        """Positions in `numbers` by node; none where a fault in asking for that is absorbed."""
+        if self._wait(False) == 0:
+            raise Timeout
+        found: Mapping[Node, Sequence[int]] = self._safely({}, self._operations.groups, numbers)
+        return found
 
-    def _from_nodes(self, otherwise: Any, groups: Any, operation: Any, *args: Any) -> list[Any]:
-        """What an operation on each node returns; one with a fault is passed over."""
-        return [
-            self._remotely(otherwise, operation, node, positions, *args)
-            for node, positions in groups.items()
-        ]
+    def _on(self, node: Node, otherwise: Any, steps: NodeSteps) -> Any:
+        """What an operation on one node returns, or `otherwise` where a fault is absorbed."""
+        return self._safely(otherwise, self._drive_on, node, steps)
+
+    def _drive_on(self, node: Node, steps: NodeSteps) -> Any:
+        try:
+            method, arguments = next(steps)
+            while True:
+                try:
+                    reply = getattr(node, method)(*arguments)
+                except Fault as error:
+                    method, arguments = steps.throw(error)
+                else:
+                    method, arguments = steps.send(reply)
+        except StopIteration as done:
+            return done.value
 
     def get_many(self, keys: Iterable[Any], retry: bool = False) -> dict[Any, Any]:
         """The values of those `keys` that are there."""
@@ -37,54 +48,20 @@ class ManyKeys(SingleKey):
             (texts if type(key) is str else others).append(key)
         found, unknown = self._engine.near.get_many(texts)
         unknown += others
-        if unknown:
-            places = [self._engine.place(key) for key in unknown]
-            groups = self._remotely({}, self._by_node, [number for _, number, _ in places])
-            for some in self._from_nodes({}, groups, self._load, unknown, places):
-                found.update(some)
-        return found
-
-    def _load(
-        self, node: Node, positions: Sequence[int], keys: list[Any], places: list[Any]
-    ) -> dict[Any, Any]:
-        engine = self._engine
-        stamps, near = engine.board.stamps, engine.near
-        some = [(keys[n], *places[n]) for n in positions]
-        noted = [stamps[number & 0xFFFF] for _, _, number, _ in some]
-        now = engine.clock()  # both before the read
-        if engine.address.kind == "cluster":  # one command takes keys of one slot
-            replies, tracked = node.look_many([(b"GET", name) for _, name, _, _ in some])
-        else:
-            replies, tracked = node.look(b"MGET", *[name for _, name, _, _ in some])
-        found: dict[Any, Any] = {}
-        seen = []
-        decode = engine.codec.decode
-        hits = misses = 0
-        for (key, name, number, form), stamp, data in zip(some, noted, replies, strict=True):
-            if data is None:
-                misses += 1
-                due, kept, loads = None, ENOVAL, None
-            elif isinstance(data, Exception):  # it has moved, say
-                value = self._look(key)
+        if not unknown:
+            return found
+        operations = self._operations
+        places = [self._engine.place(key) for key in unknown]
+        for node, positions in self._groups([number for _, number, _ in places]).items():
+            steps = operations.load(positions, unknown, places)
+            some, again, foreign = self._on(node, ({}, (), ()), steps)
+            found.update(some)
+            for each in foreign:
+                self._remotely(None, operations.refuse(*each))
+            for key in again:
+                value = self._remotely(ENOVAL, operations.look(key))
                 if value is not ENOVAL:
                     found[key] = value
-                continue
-            else:
-                try:
-                    found[key], due, kept, loads = decode(data, form)
-                    hits += 1
-                except Foreign as why:
-                    self._refuse(name, number, data, why)
-                    misses += 1
-                    continue
-            known = key if type(key) is str else name
-            seen.append((known, number & 0xFFFF, stamp, now, due, kept, loads))
-        near.counts[0] += hits
-        near.counts[1] += misses
-        if tracked:
-            near.put_many(seen)
-        else:
-            engine.listen()
         return found
 
     def set_many(
@@ -95,65 +72,28 @@ class ManyKeys(SingleKey):
         retry: bool = False,
     ) -> list[Any]:
         """Store all `items`; the keys that were not stored. Each is one step of its own."""
+        operations = self._operations
         keys = list(items)
-        settings = [self._setting(key, items[key], expire, False, tag) for key in keys]
-        failed = list(range(len(keys)))
-        groups = self._remotely({}, self._by_node, [number for _, number, _ in settings])
-        for stored in self._from_nodes((), groups, self._store, settings):
-            failed = [n for n in failed if n not in stored]
-        return [keys[n] for n in failed]
-
-    def _store(self, node: Node, positions: Sequence[int], settings: list[Any]) -> set[int]:
-        calls = [settings[n] for n in positions]
-        try:
-            if calls and calls[0][0] == "rerun":
-                replies = node.run_many(SET, [(rest[1], rest[2:]) for _, _, rest in calls])
-            else:
-                replies = node.ask_many([rest for _, _, rest in calls])
-        finally:
-            self._stamp(number for _, number, _ in calls)
-        stored = set()
-        for n, reply in zip(positions, replies, strict=True):
-            method, number, arguments = settings[n]
-            if self._sound(reply, number, method, *arguments) is not None:
-                stored.add(n)
-        return stored
-
-    def _sound(self, reply: Any, number: int, method: str, *arguments: Any) -> Any:
-        """The answer to one of many calls; where it was sent elsewhere, it is made by itself.
-
-        :return: None for a fault
-        """
-        if not isinstance(reply, Exception):
-            return reply
-        if isinstance(reply, Fault):
-            if not self._absorbed(reply):
-                raise reply
-            return None
-        return self._safely(None, self._write, number, method, *arguments)
-
-    def _stamp(self, numbers: Iterable[int]) -> None:
-        self._engine.board.stamp_each([number & 0xFFFF for number in numbers])
+        calls = [operations.setting(key, items[key], expire, False, tag) for key in keys]
+        failed = set(range(len(keys)))
+        for node, positions in self._groups([number for number, _, _ in calls]).items():
+            again = self._on(node, None, operations.store(positions, calls))
+            if again is None:  # a fault: none of them
+                continue
+            failed.difference_update(positions)
+            failed.update(
+                n for n in again if not self.set(keys[n], items[keys[n]], expire, tag=tag)
+            )
+        return [keys[n] for n in sorted(failed)]
 
     def delete_many(self, keys: Iterable[Any], retry: bool = False) -> int:
         """Remove `keys`; how many were there."""
+        keys = list(keys)
         places = [self._engine.place(key) for key in keys]
-        groups = self._remotely({}, self._by_node, [number for _, number, _ in places])
-        return sum(self._from_nodes(0, groups, self._unlink, places))
-
-    def _unlink(self, node: Node, positions: Sequence[int], places: list[Any]) -> int:
-        names = [places[n][0] for n in positions]
-        try:
-            if self._engine.address.kind != "cluster":
-                removed: int = node.ask(b"UNLINK", *names)
-                return removed
-            replies = node.ask_many([(b"UNLINK", name) for name in names])
-        finally:
-            self._stamp(places[n][1] for n in positions)
         removed = 0
-        for n, reply in zip(positions, replies, strict=True):
-            name, number, _ = places[n]
-            removed += self._sound(reply, number, "ask", b"UNLINK", name) or 0
+        for node, positions in self._groups([number for _, number, _ in places]).items():
+            some, again = self._on(node, (0, ()), self._operations.unlink(positions, places))
+            removed += some + sum(self.delete(keys[n]) for n in again)
         return removed
 
     def _run_in_buckets(
@@ -163,9 +103,8 @@ class ManyKeys(SingleKey):
 
         :raises Fault: where it is not absorbed
         """
-        groups = self._remotely({}, self._engine.link.each, [bucket for bucket, _, _ in calls])
         results: list[Any] = []
-        for node, positions in groups.items():
+        for node, positions in self._groups([bucket for bucket, _, _ in calls]).items():
             some = [calls[n] for n in positions]
             try:
                 replies = node.run_many(script, [(keys, rest) for _, keys, rest in some])
@@ -174,7 +113,9 @@ class ManyKeys(SingleKey):
                     raise
                 continue
             for (bucket, keys, rest), reply in zip(some, replies, strict=True):
-                sound = self._sound(reply, bucket, "rerun", script, keys, *rest)
-                if sound is not None:
-                    results.append(sound)
+                if isinstance(reply, Exception):  # it has moved, say
+                    one = self._safely(None, self._ask, bucket, "rerun", script, keys, *rest)
+                    results += [] if one is None else [one]
+                else:
+                    results.append(reply)
         return results

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager
 from typing import Any
 
-from ..engine.errors import Foreign
+from ..engine.errors import Foreign, Timeout
 from ..engine.faults import FAULTS
 from ..engine.memoize import Decorator, memoizer
 from .envelope import several, tag_name
@@ -63,7 +63,7 @@ class WholeCache(ManyKeys):
 
     def _removed_by(self, pattern: bytes) -> int:
         removed = 0
-        for node in self._remotely((), self._engine.link.nodes):
+        for node in self._nodes():
             removed += self._safely(0, self._remove_from, node, pattern)
         return removed
 
@@ -105,6 +105,11 @@ class WholeCache(ManyKeys):
             "or a lock, each of which is one step"
         )
 
+    def _nodes(self) -> list[Node]:
+        if self._wait(False) == 0:
+            raise Timeout
+        return self._safely([], self._engine.link.nodes)
+
     # Looking
 
     def _is_entry(self, name: bytes) -> bool:
@@ -113,7 +118,7 @@ class WholeCache(ManyKeys):
 
     def _names(self, pattern: bytes) -> Iterator[bytes]:
         """Names of entries, in no order, each once; what is stored meanwhile may be missing."""
-        for node in self._remotely((), self._engine.link.nodes):
+        for node in self._nodes():
             seen: set[bytes] = set()
             try:
                 for names in _scanned(node, pattern):
@@ -161,9 +166,11 @@ class WholeCache(ManyKeys):
 
     def stats(self, enable: bool = True, reset: bool = False) -> tuple[int, int]:
         """(hits, misses) of all processes; each tells of its own once a second."""
-        found: tuple[int, int] = self._remotely((0, 0), self._engine.counts)
+        if self._wait(False) == 0:
+            raise Timeout
+        found = self._safely((0, 0), self._engine.counts)
         if reset:
-            self._remotely(None, self._engine.forget_counts)
+            self._safely(None, self._engine.forget_counts)
         self._engine.settings["statistics"] = int(enable)
         self._engine.near.counting = bool(enable)
         return found

@@ -1,0 +1,334 @@
+"""What each operation by key asks the server and makes of its answers, once for all faces.
+
+An operation is a generator. It yields calls, each a hash of a key, the name of a method of a
+node and its arguments, is sent the answer or thrown the fault, and returns its result. Who
+drives it waits for answers in his own way (`single`, `awaiting`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from math import inf
+from typing import Any, TypeAlias
+
+from ..engine.errors import ENOVAL, UNKNOWN, Fault, Foreign
+from .envelope import (
+    HEAD,
+    integer_head,
+    is_counted,
+    opened,
+    several,
+    tag_bytes,
+    tag_name,
+    tags_of,
+)
+from .node import Node
+from .remote import MOST_SECONDS, Remote, milliseconds
+from .scripts import INCR, MOST_ADDED, REPLACE, SET, TOUCH
+
+MOST_TRIES = 1000  # of a sum that is made here, while others change the entry
+
+Call: TypeAlias = "tuple[int, str, tuple[Any, ...]]"
+Steps: TypeAlias = "Generator[Call, Any, Any]"
+NodeSteps: TypeAlias = "Generator[tuple[str, tuple[Any, ...]], Any, Any]"
+
+
+class Operations:
+    """Those of one engine."""
+
+    def __init__(self, engine: Remote) -> None:
+        self.engine = engine
+
+    # Reading
+
+    def look(self, key: Any) -> Steps:
+        """The value, or ENOVAL, which the near cache remembers from now on."""
+        engine = self.engine
+        name, number, form = engine.place(key)
+        if type(key) is not str:
+            value = engine.near.get(name)
+            if value is not UNKNOWN:
+                return value
+        slot = number & 0xFFFF  # that of Board.slot, without a call
+        stamp, now = engine.board.stamps[slot], engine.clock()  # before the read, see nearcache
+        data, tracked = yield number, "look", (b"GET", name)
+        near = engine.near
+        if data is None:
+            value, due, kept, loads = ENOVAL, None, ENOVAL, None
+            near.counts[1] += 1
+        else:
+            try:
+                value, due, kept, loads = engine.codec.decode(data, form)
+            except Foreign as why:
+                near.counts[1] += 1
+                yield from self.refuse(name, number, data, why)
+                return ENOVAL
+            near.counts[0] += 1
+        if tracked:
+            known = key if type(key) is str else name
+            near.put_many(((known, slot, stamp, now, due, kept, loads),))
+        elif not near.bypassing():
+            engine.listen()
+        return value
+
+    def refuse(self, name: bytes, number: int, data: bytes, why: Foreign) -> Steps:
+        """Say that an entry is foreign, and remove it unless another has taken its place."""
+        self.engine.triage.foreign(why)
+        try:
+            yield number, "run", (REPLACE, (name,), data, b"")
+        except Fault:  # a read must not fail for it
+            return
+        finally:
+            self._changed(number)
+
+    def get(self, key: Any, default: Any, read: bool) -> Steps:
+        """(value, expire time, tag), or (default, None, None)."""
+        name, number, _ = self.engine.place(key)
+        data = yield number, "ask", (b"GET", name)
+        found = yield from self._decoded(key, data)
+        self.engine.near.counts[found is None] += 1
+        if found is None:
+            return default, None, None
+        return (opened(found[0]), *found[1:]) if read else found
+
+    def _decoded(self, key: Any, data: bytes | None) -> Steps:
+        """(value, expire time, tag) of what is kept, or None if that is nothing or foreign."""
+        if data is None:
+            return None
+        name, number, form = self.engine.place(key)
+        try:
+            value, due, _, _ = self.engine.codec.decode(data, form)
+            tags = tags_of(data)
+        except Foreign as why:
+            yield from self.refuse(name, number, data, why)
+            return None
+        tag = tuple(tags) if len(tags) > 1 else (tags or (None,))[0]
+        return value, None if due == inf else due, tag
+
+    def has(self, key: Any) -> Steps:
+        """Whether the key has an entry."""
+        name, number, _ = self.engine.place(key)
+        found = yield number, "ask", (b"EXISTS", name)
+        return bool(found)
+
+    # Writing: what is remembered goes, whether it is known or not that it was done
+
+    def _changed(self, number: int) -> None:
+        board = self.engine.board
+        board.stamp(number & 0xFFFF)
+
+    def set(self, key: Any, value: Any, expire: float | None, read: bool, tag: Any) -> Steps:
+        """Store a value, whatever is there."""
+        number, method, arguments = self.setting(key, value, expire, read, tag)
+        try:
+            yield number, method, arguments
+        finally:
+            self._changed(number)
+        return True
+
+    def setting(
+        self, key: Any, value: Any, expire: float | None, read: bool, tag: Any
+    ) -> tuple[int, str, tuple[Any, ...]]:
+        """The call that stores a value."""
+        engine = self.engine
+        name, number, form = engine.place(key)
+        names = [tag_name(each) for each in several(tag)] if tag is not None else ()
+        tags = tag_bytes(names) if names else b""
+        data = engine.codec.encode(value, read, form, engine.due(expire), tags)
+        if expire is None or expire > MOST_SECONDS:
+            px = 0
+        elif expire <= 0:
+            return number, "ask", (b"UNLINK", name)
+        else:
+            px = milliseconds(expire)
+        if names:
+            keys = (name, *(engine.hints(number & 255, each) for each in names))
+            return number, "rerun", (SET, keys, data, px, b"")
+        if px:
+            return number, "ask", (b"SET", name, data, b"PX", px)
+        return number, "ask", (b"SET", name, data)
+
+    def add(self, key: Any, value: Any, expire: float | None, read: bool, tag: Any) -> Steps:
+        """Store a value unless the key has one; whether it was stored."""
+        number, method, arguments = self.setting(key, value, expire, read, tag)
+        if arguments[0] == b"UNLINK":  # it ends at once
+            there = yield from self.has(key)
+            return not there
+        try:
+            if method == "rerun":
+                stored = yield number, "run", (*arguments[:-1], b"NX")
+                return bool(stored)
+            stored = yield number, "once", (*arguments, b"NX")
+            return stored is not None
+        finally:
+            self._changed(number)
+
+    def touch(self, key: Any, expire: float | None) -> Steps:
+        """Let an entry end at another time; whether there is one."""
+        engine = self.engine
+        name, number, _ = engine.place(key)
+        due = HEAD.pack(0, 0, 0, engine.due(expire), 0)[3:11]
+        if expire is None or expire > MOST_SECONDS:
+            px = 0
+        else:
+            px = milliseconds(expire) if expire > 0 else -1
+        head = engine.hints(number & 255, b"")
+        try:
+            found = yield number, "rerun", (TOUCH, (name,), due, px, head)
+        finally:
+            self._changed(number)
+        return bool(found)
+
+    def incr(self, key: Any, delta: Any, default: Any) -> Steps:
+        """Add to a number; the new one."""
+        engine = self.engine
+        name, number, _ = engine.place(key)
+        try:
+            if _is_small(delta) and (default is None or _is_small(default)):
+                first = b"" if default is None else default
+                arguments = (INCR, (name,), delta, first, integer_head())
+                found = yield number, "run", arguments
+                if found is None:
+                    raise KeyError(key)
+                if found:
+                    return int(found)
+            for _ in range(MOST_TRIES):
+                value, new, old = yield from self._sum(key, delta, default)
+                if (yield number, "run", (REPLACE, (name,), old, new)):
+                    return value
+        finally:
+            self._changed(number)
+        raise Fault("slow", engine.address.text, f"others change {key!r} all the time")
+
+    def _sum(self, key: Any, delta: Any, default: Any) -> Steps:
+        """The sum, and what is kept of it instead of what."""
+        engine = self.engine
+        name, number, form = engine.place(key)
+        old = yield number, "ask", (b"GET", name)
+        found = yield from self._decoded(key, old)
+        if found is None:
+            if default is None:
+                raise KeyError(key)
+            value = default + delta
+            return value, engine.codec.encode(value, False, form, inf, b""), b""
+        value = found[0] + delta
+        head = HEAD.unpack_from(old)
+        tags = old[HEAD.size : HEAD.size + head[4]]
+        return value, engine.codec.encode(value, False, form, head[3], tags), old
+
+    def pop(self, key: Any, default: Any) -> Steps:
+        """Remove an entry: (value, expire time, tag), or (default, None, None)."""
+        name, number, _ = self.engine.place(key)
+        try:
+            data = yield number, "once", (b"GETDEL", name)
+        finally:
+            self._changed(number)
+        found = yield from self._decoded(key, data)
+        self.engine.near.counts[found is None] += 1
+        return (default, None, None) if found is None else found
+
+    def delete(self, key: Any) -> Steps:
+        """Remove an entry; how many there were."""
+        name, number, _ = self.engine.place(key)
+        try:
+            return (yield number, "ask", (b"UNLINK", name))
+        finally:
+            self._changed(number)
+
+    # Many keys of one node
+
+    def groups(self, numbers: Sequence[int]) -> Mapping[Node, Sequence[int]]:
+        """Positions in `numbers`, which are hashes, by the node that has the key.
+
+        :raises Fault: when the nodes of a cluster are not known
+        """
+        link = self.engine.link
+        if self.engine.address.kind != "cluster":
+            return {link.table[0]: range(len(numbers))} if numbers else {}
+        return link.each([number & 255 for number in numbers])
+
+    # These yield the name of a method of one node, and its arguments.
+
+    def load(
+        self, positions: Sequence[int], keys: Sequence[Any], places: Sequence[Any]
+    ) -> NodeSteps:
+        """The values of several keys, keys to be asked for one by one, and foreign entries."""
+        engine = self.engine
+        stamps, near = engine.board.stamps, engine.near
+        some = [(keys[n], *places[n]) for n in positions]
+        noted = [stamps[number & 0xFFFF] for _, _, number, _ in some]
+        now = engine.clock()  # both before the read
+        if engine.address.kind == "cluster":  # one command takes keys of one slot
+            commands = [(b"GET", name) for _, name, _, _ in some]
+            replies, tracked = yield "look_many", (commands,)
+        else:
+            replies, tracked = yield "look", (b"MGET", *[name for _, name, _, _ in some])
+        found: dict[Any, Any] = {}
+        again: list[Any] = []
+        foreign: list[Any] = []
+        seen = []
+        decode = engine.codec.decode
+        hits = misses = 0
+        for (key, name, number, form), stamp, data in zip(some, noted, replies, strict=True):
+            if data is None:
+                misses += 1
+                due, kept, loads = None, ENOVAL, None
+            elif isinstance(data, Exception):  # it has moved, say
+                again.append(key)
+                continue
+            else:
+                try:
+                    found[key], due, kept, loads = decode(data, form)
+                    hits += 1
+                except Foreign as why:
+                    foreign.append((name, number, data, why))
+                    misses += 1
+                    continue
+            known = key if type(key) is str else name
+            seen.append((known, number & 0xFFFF, stamp, now, due, kept, loads))
+        near.counts[0] += hits
+        near.counts[1] += misses
+        if tracked:
+            near.put_many(seen)
+        elif not near.bypassing():
+            engine.listen()
+        return found, again, foreign
+
+    def store(self, positions: Sequence[int], calls: Sequence[Call]) -> NodeSteps:
+        """Make several calls of `setting`; positions of those to be made one by one."""
+        some = [calls[n] for n in positions]
+        try:
+            if some and some[0][1] == "rerun":
+                rest = [(arguments[1], arguments[2:]) for _, _, arguments in some]
+                replies = yield "run_many", (SET, rest)
+            else:
+                replies = yield "ask_many", ([arguments for _, _, arguments in some],)
+        finally:
+            self._changed_all(number for number, _, _ in some)
+        return _refused(positions, replies)
+
+    def unlink(self, positions: Sequence[int], places: Sequence[Any]) -> NodeSteps:
+        """Remove several entries: how many there were, and positions of those left to do."""
+        names = [places[n][0] for n in positions]
+        try:
+            if self.engine.address.kind != "cluster":
+                removed = yield "ask", (b"UNLINK", *names)
+                return removed, []
+            replies = yield "ask_many", ([(b"UNLINK", name) for name in names],)
+        finally:
+            self._changed_all(places[n][1] for n in positions)
+        return sum(n for n in replies if type(n) is int), _refused(positions, replies)
+
+    def _changed_all(self, numbers: Iterable[int]) -> None:
+        self.engine.board.stamp_each([number & 0xFFFF for number in numbers])
+
+
+def _refused(positions: Sequence[int], replies: Sequence[Any]) -> list[int]:
+    """Positions of the calls that were answered with an error."""
+    pairs = zip(positions, replies, strict=True)
+    return [n for n, reply in pairs if isinstance(reply, Exception)]
+
+
+def _is_small(number: Any) -> bool:
+    """Whether Lua's numbers hold it, and what it is added to, exactly."""
+    return type(number) is int and is_counted(number) and -MOST_ADDED <= number <= MOST_ADDED
