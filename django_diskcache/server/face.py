@@ -13,16 +13,16 @@ from ..engine.guard import ErrorHandler
 from ..engine.options import read_settings
 from ..engine.signing import Secret, Secrets, read_secrets
 from .address import read_address
+from .awaiting import AwaitingCache
 from .remote import Remote
 from .steps import Operations
-from .whole import WholeCache
 
 Self = TypeVar("Self", bound="ServerCache")
 
 NAME = "django_diskcache"  # what entries on the server begin with
 
 
-class ServerCache(WholeCache):
+class ServerCache(AwaitingCache):
     """A cache on a server, shared by all machines that use it.
 
     Where the server is in trouble, a call finds or stores nothing; `incr` and the methods with

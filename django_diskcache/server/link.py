@@ -80,16 +80,45 @@ class Link:
         cls = arguments.pop("connection_class", None)
         if cls is not None:
             arguments["ssl"] = True
-        sentinel: Any = _sentinel(
+        sentinels: Any = _sentinel(
             self.address.places,
             sentinel_kwargs={"socket_timeout": self.patience},
             **arguments,
         )
-        pool: Any = sentinel.master_for(
+        pool: Any = sentinels.master_for(
             self.address.service, max_connections=TO_BE_MADE
         ).connection_pool
         make: Callable[[], Any] = pool.make_connection
         return make
+
+    # For event loops
+
+    def awaited(self, node: Node) -> Callable[[], Any]:
+        """What makes connections to a node for one event loop, unconnected."""
+        # Not at start-up: it takes its time, and most sites have no event loop.
+        from redis.asyncio import connection, retry, sentinel
+
+        arguments = dict(self._arguments)
+        arguments["socket_timeout"] = None  # one for sending and reading together
+        arguments["retry"] = retry.Retry(NoBackoff(), 0)
+        cls = arguments.pop("connection_class", Connection)
+        if self.address.kind == "sentinel":
+            if cls is not Connection:
+                arguments["ssl"] = True
+            sentinels: Any = sentinel.Sentinel  # without types, as above
+            found = sentinels(
+                self.address.places,
+                sentinel_kwargs={"socket_timeout": self.patience},
+                **arguments,
+            )
+            pool: Any = found.master_for(self.address.service).connection_pool
+            make: Callable[[], Any] = pool.make_connection
+            return make
+        if self.address.kind == "cluster":
+            host, _, port = node.name.partition("://")[2].rpartition(":")
+            arguments |= {"host": host, "port": int(port)}
+        awaited_class: Any = getattr(connection, cls.__name__)
+        return lambda: awaited_class(**arguments)
 
     # The topology of a cluster
 
@@ -188,7 +217,7 @@ class Link:
                     self._pause(deadline, error)
                     moves = 0
                 else:
-                    self._moved(bucket, error)
+                    self.moved(bucket, error)
             except TryAgainError as error:  # one key has moved, and another has not yet
                 self._pause(deadline, error)
             except Fault as lost:
@@ -197,7 +226,7 @@ class Link:
                     with suppress(Fault):
                         self._look_soon()
                     raise
-                if time.monotonic() - self._looked < LOOK_EVERY:
+                if not self.may_look(LOOK_EVERY):
                     raise
                 self.look()
 
@@ -207,10 +236,14 @@ class Link:
         time.sleep(PAUSE)
 
     def _look_soon(self) -> None:
-        if time.monotonic() - self._looked >= LOOK_EVERY:
+        if self.may_look(LOOK_EVERY):
             self.look()
 
-    def _moved(self, bucket: int, moved: MovedError) -> None:
+    def may_look(self, every: float) -> bool:
+        """Whether the last look at the topology is longer ago than so many seconds."""
+        return time.monotonic() - self._looked >= every
+
+    def moved(self, bucket: int, moved: MovedError) -> None:
         """Go by what a node said of where a bucket is now."""
         node = self._nodes.get(f"valkey://{moved.host}:{moved.port}")
         if node is None:
@@ -222,18 +255,27 @@ class Link:
             self.forget()  # who had it tells of its changes no more
 
     def _asking(self, ask: AskError, method: str, arguments: Sequence[Any]) -> Any:
+        node = self.named(f"valkey://{ask.host}:{ask.port}")
+        reply = node.asking(*self.command(method, arguments))
+        return (reply, False) if method == "look" else reply
+
+    def command(self, method: str, arguments: Sequence[Any]) -> Sequence[Any]:
+        """The command that a method of a node sends."""
         if method in ("run", "rerun"):
             script, keys, *rest = arguments
-            arguments = (b"EVAL", script.text, len(keys), *keys, *rest)
-        name = f"valkey://{ask.host}:{ask.port}"
-        node = self._nodes.get(name)
-        if node is None:
+            return (b"EVAL", script.text, len(keys), *keys, *rest)
+        return arguments
+
+    def named(self, name: str) -> Node:
+        """The node with this name, which another has told.
+
+        :raises Fault: when it is not known, after a look
+        """
+        if name not in self._nodes:
             self.look()  # it is new
-            node = self._nodes.get(name)
-        if node is None:
+        if name not in self._nodes:
             raise Fault("down", self.address.text, f"{name} is not known")
-        reply = node.asking(*arguments)
-        return (reply, False) if method == "look" else reply
+        return self._nodes[name]
 
     def each(self, buckets: Sequence[int]) -> dict[Node, list[int]]:
         """Positions in `buckets` by the node that has them."""

@@ -44,16 +44,29 @@ NOBODY = 0  # the generation where no listener is told
 
 
 class Line:
-    """A connection, and what it has asked the server for."""
+    """A connection, and what it has asked the server for.
 
-    __slots__ = ("__weakref__", "asked", "connection", "read", "send", "tracked")
+    :param forget: called when changes of what was read on it are no longer told
+    """
 
-    def __init__(self, connection: Any) -> None:
+    __slots__ = ("__weakref__", "_forget", "asked", "connection", "read", "send", "tracked")
+
+    def __init__(self, connection: Any, forget: Callable[[], object]) -> None:
         self.connection = connection
+        self._forget = forget
         self.send = connection.send_command
         self.read = connection.read_response
         self.asked = NOBODY  # the generation of the listener that it has asked for
         self.tracked = False  # whether that one will be told
+
+    def lost(self) -> None:
+        """It is given up."""
+        if self.tracked:
+            self.tracked = False
+            self._forget()
+
+    def __del__(self) -> None:  # by an exception that fell between two steps
+        self.lost()
 
 
 class Node:
@@ -108,31 +121,36 @@ class Node:
         return self._connect()
 
     def _connect(self) -> Line:
-        if self.breaker.refuses():
-            kind, why = self._refusal
-            raise Fault(kind, self.name, f"not tried again yet; the last time: {why}")
-        line = Line(self.make())
+        self.refuse()
+        line = Line(self.make(), self.forget)
         self._lines.add(line)
         try:
             line.connection.connect()
         except ERRORS as error:
             self._lines.discard(line)
-            self._refusal = kind_of(error) or "other", str(error)
-            self.breaker.failed()
+            self.refused(error)
             raise fault(error, self.name) from error
         if self.breaker.open:
             self.breaker.worked()
         return line
 
+    def refuse(self) -> None:
+        """:raises Fault: when the breaker does not let a connection be made"""
+        if self.breaker.refuses():
+            kind, why = self._refusal
+            raise Fault(kind, self.name, f"not tried again yet; the last time: {why}")
+
+    def refused(self, error: BaseException) -> None:
+        """A connection could not be made."""
+        self._refusal = kind_of(error) or "other", str(error)
+        self.breaker.failed()
+
     def _drop(self, *lines: Line) -> None:
         """Give connections up that may have an answer on its way, or are broken."""
-        tracked = False
         for line in lines:
             self._lines.discard(line)
-            tracked |= line.tracked
+            line.lost()
             line.connection.disconnect()
-        if tracked:
-            self.forget()
 
     def _drop_idle(self) -> None:
         lines = []

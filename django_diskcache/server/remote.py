@@ -74,6 +74,8 @@ class Remote:
         self.text_heads = [head + TEXT for head in self.heads]
         self._body = len(self.text_heads[0])
         self._listeners: dict[Node, Listener] = {}
+        # Of event loops: what they have of the link (`awaited.AwaitedLink`).
+        self.loops: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
         self._counts = b"%s:counts" % name.encode()
         _remotes.add(self)
 
@@ -234,6 +236,7 @@ class Remote:
     def begin(self) -> None:
         """In a child after a fork: connections and listeners are the parent's."""
         self.board.hits = self.board.misses = 0
+        self.loops = weakref.WeakKeyDictionary()
         self.link.begin()
         for listener in self._listeners.values():
             listener.begin()

@@ -42,12 +42,7 @@ class ManyKeys(SingleKey):
 
     def get_many(self, keys: Iterable[Any], retry: bool = False) -> dict[Any, Any]:
         """The values of those `keys` that are there."""
-        texts: list[Any] = []
-        others: list[Any] = []
-        for key in keys:
-            (texts if type(key) is str else others).append(key)
-        found, unknown = self._engine.near.get_many(texts)
-        unknown += others
+        found, unknown = self._known(keys)
         if not unknown:
             return found
         operations = self._operations
@@ -63,6 +58,15 @@ class ManyKeys(SingleKey):
                 if value is not ENOVAL:
                     found[key] = value
         return found
+
+    def _known(self, keys: Iterable[Any]) -> tuple[dict[Any, Any], list[Any]]:
+        """What the near cache has of several keys, and those that the server must be asked."""
+        texts: list[Any] = []
+        others: list[Any] = []
+        for key in keys:
+            (texts if type(key) is str else others).append(key)
+        found, unknown = self._engine.near.get_many(texts)
+        return found, unknown + others
 
     def set_many(
         self,

@@ -10,6 +10,7 @@ import pytest
 
 from django_diskcache.server import ServerCache
 
+from .clusters import Cluster, clustered
 from .servers import PROGRAM, Server, until
 
 
@@ -47,6 +48,22 @@ def make_cache() -> Iterator[Callable[..., ServerCache]]:
 @pytest.fixture
 def cache(server: Server, make_cache: Callable[..., ServerCache]) -> ServerCache:
     return make_cache(server)
+
+
+@pytest.fixture(scope="session")
+def shared_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    if not PROGRAM:
+        pytest.skip("there is no valkey-server or redis-server on the PATH")
+    with clustered(tmp_path_factory.mktemp("cluster")) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def cluster(shared_cluster: Cluster) -> Cluster:
+    for node in shared_cluster.nodes:
+        with node.client() as client:
+            client.flushall()
+    return shared_cluster
 
 
 def listening(cache: ServerCache) -> ServerCache:

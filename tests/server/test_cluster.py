@@ -16,22 +16,6 @@ from .conftest import listening
 from .servers import PROGRAM, Server, until
 
 
-@pytest.fixture(scope="module")
-def shared_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    if not PROGRAM:
-        pytest.skip("there is no valkey-server or redis-server on the PATH")
-    with clustered(tmp_path_factory.mktemp("cluster")) as cluster:
-        yield cluster
-
-
-@pytest.fixture
-def cluster(shared_cluster: Cluster) -> Cluster:
-    for node in shared_cluster.nodes:
-        with node.client() as client:
-            client.flushall()
-    return shared_cluster
-
-
 def opened(cluster: Cluster, **arguments: Any) -> ServerCache:
     arguments = {"timeout": 2, "secret": "secret", "statistics": 1, **arguments}
     return ServerCache(cluster.urls, **arguments)

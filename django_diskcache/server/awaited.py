@@ -1,0 +1,352 @@
+"""Calls on a server from an event loop: what `node` does, with connections that are awaited.
+
+Connections belong to the loop that they were made in. Each loop has its own, and they are
+closed when it shuts down its asynchronous generators, as `asyncio.run` and asgiref do before
+they close it. What is not of a loop is shared with the calls of threads: the breaker, and who
+is told of changes. The methods mean what those of `Node` do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import weakref
+from collections.abc import AsyncGenerator, Callable, Sequence
+from typing import Any
+
+from redis.exceptions import (
+    AskError,
+    BusyLoadingError,
+    ConnectionError,
+    MovedError,
+    NoScriptError,
+    ResponseError,
+    TimeoutError,
+    TryAgainError,
+)
+
+from ..engine.errors import Fault
+from .link import LOOK_EVERY as LOOK_AGAIN
+from .link import MOST_MOVES, PAUSE, Link
+from .node import AT_ONCE, LOOK_EVERY, MOST_LINES, NOBODY, Line, Node, place_of
+from .scripts import Script
+from .trouble import ERRORS, fault
+
+if sys.version_info >= (3, 11):
+    from asyncio import timeout
+else:
+    from async_timeout import timeout  # the client needs it as well
+
+NATIVE_FROM = 3  # calls on a loop: for fewer, connections of its own are not worth making
+
+
+class AwaitedNode:
+    """A server, for one event loop.
+
+    :param node: the same for threads
+    :param make: makes a connection, unconnected
+    """
+
+    def __init__(self, node: Node, make: Callable[[], Any]) -> None:
+        self.node = node
+        self.make = make
+        self._idle: list[Line] = []
+        self._lines: weakref.WeakSet[Line] = weakref.WeakSet()
+
+    # Connections
+
+    async def _borrow(self) -> Line:
+        if self._idle:
+            return self._idle.pop()
+        node = self.node
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + node.patience
+        while len(self._lines) >= MOST_LINES:
+            if loop.time() > deadline:
+                raise Fault("slow", node.name, f"all {MOST_LINES} connections are in use")
+            await asyncio.sleep(LOOK_EVERY)
+            if self._idle:
+                return self._idle.pop()
+        return await self._connect()
+
+    async def _connect(self) -> Line:
+        node = self.node
+        node.refuse()
+        line = Line(self.make(), node.forget)
+        self._lines.add(line)
+        try:
+            await self._in_time(line.connection.connect)
+        except BaseException as error:
+            self._lines.discard(line)
+            if not isinstance(error, ERRORS):
+                raise
+            node.refused(error)
+            raise fault(error, node.name) from error
+        if node.breaker.open:
+            node.breaker.worked()
+        return line
+
+    async def _in_time(self, call: Callable[..., Any], *arguments: Any) -> Any:
+        try:
+            async with timeout(self.node.patience):
+                return await call(*arguments)
+        except (asyncio.TimeoutError, OSError) as error:
+            if not isinstance(error, (asyncio.TimeoutError, TimeoutError)):
+                raise
+            raise TimeoutError("no answer in time") from error
+
+    async def _drop(self, *lines: Line) -> None:
+        for line in lines:
+            self._lines.discard(line)
+            line.lost()
+            await line.connection.disconnect(nowait=True)
+
+    async def close(self) -> None:
+        """Close the connections that nobody uses."""
+        lines, self._idle = self._idle, []
+        await self._drop(*lines)
+
+    async def _track(self, line: Line) -> None:
+        node = self.node
+        generation, listener = node.generation, node.listener
+        line.tracked = False
+        if generation != NOBODY and listener is not None:
+            identity, where = listener
+            if place_of(line.connection) != where:
+                return
+            try:
+                await line.send(b"CLIENT", b"TRACKING", b"ON", b"REDIRECT", identity, b"NOLOOP")
+                await line.read()
+                line.tracked = True
+            except ResponseError:
+                pass
+        line.asked = generation
+
+    # Calls
+
+    async def _exchange(self, line: Line, track: bool, *command: Any) -> Any:
+        if track and line.asked != self.node.generation:
+            await self._track(line)
+        await line.send(*command)
+        return await line.read()
+
+    async def _call(self, track: bool, twice: bool, *command: Any) -> tuple[Any, bool]:
+        """The answer, and whether changes of what was read will be told.
+
+        :param twice: it may be done again when the connection turns out to be broken
+        """
+        line = await self._borrow()
+        if not twice:
+            line = await self._sound(line)
+        try:
+            reply = await self._in_time(self._exchange, line, track, *command)
+        except BaseException as error:
+            broke = isinstance(error, (ConnectionError, OSError))
+            if not twice or not broke or isinstance(error, (BusyLoadingError, TimeoutError)):
+                await self._failed(line, error)
+                raise
+            await self._drop(line)
+            await self.close()
+            line = await self._connect()
+            try:
+                reply = await self._in_time(self._exchange, line, track, *command)
+            except BaseException as another:
+                await self._failed(line, another)
+                raise
+        tracked = line.tracked
+        self._idle.append(line)
+        return reply, tracked
+
+    async def _failed(self, line: Line, error: BaseException) -> None:
+        """Give a connection back or up, and raise what an exception in a call means."""
+        if isinstance(error, ResponseError):  # an answer; the connection is all right
+            self._idle.append(line)
+            named = self.node.named(error)
+            raise named from (None if named is error else error)
+        await self._drop(line)
+        if isinstance(error, ERRORS):
+            await self.close()  # they are most likely broken as well
+            raise fault(error, self.node.name) from error
+
+    async def _sound(self, line: Line) -> Line:
+        """A connection that was not closed while nobody used it: this one, or another."""
+        while True:
+            # In one round the loop sees that it was closed, in the next it tells the stream.
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            try:
+                if not await line.connection.can_read():
+                    return line
+            except ERRORS:
+                pass
+            await self._drop(line)
+            line = await self._borrow()
+
+    async def ask(self, *command: Any) -> Any:
+        return (await self._call(False, True, *command))[0]
+
+    async def look(self, *command: Any) -> tuple[Any, bool]:
+        return await self._call(True, True, *command)
+
+    async def once(self, *command: Any) -> Any:
+        return (await self._call(False, False, *command))[0]
+
+    async def run(self, script: Script, keys: Sequence[bytes], *arguments: Any) -> Any:
+        return await self._run(self.once, script, keys, arguments)
+
+    async def rerun(self, script: Script, keys: Sequence[bytes], *arguments: Any) -> Any:
+        return await self._run(self.ask, script, keys, arguments)
+
+    async def _run(
+        self, ask: Any, script: Script, keys: Sequence[bytes], arguments: Sequence[Any]
+    ) -> Any:
+        rest = (len(keys), *keys, *arguments)
+        try:
+            return await ask(b"EVALSHA", script.digest, *rest)
+        except NoScriptError:
+            return await ask(b"EVAL", script.text, *rest)
+
+    async def asking(self, *command: Any) -> Any:
+        async def both(line: Line) -> Any:
+            await self._exchange(line, False, b"ASKING")
+            return await self._exchange(line, False, *command)
+
+        line = await self._sound(await self._borrow())
+        try:
+            reply = await self._in_time(both, line)
+        except BaseException as error:
+            await self._failed(line, error)
+            raise
+        self._idle.append(line)
+        return reply
+
+    async def look_many(self, commands: Sequence[Sequence[Any]]) -> tuple[list[Any], bool]:
+        return await self._call_many(commands, True)
+
+    async def ask_many(self, commands: Sequence[Sequence[Any]]) -> list[Any]:
+        return (await self._call_many(commands, False))[0]
+
+    async def _call_many(
+        self, commands: Sequence[Sequence[Any]], track: bool
+    ) -> tuple[list[Any], bool]:
+        replies: list[Any] = []
+
+        async def exchange(some: Sequence[Sequence[Any]]) -> None:
+            connection = line.connection
+            await connection.send_packed_command(connection.pack_commands(some))
+            for _ in some:
+                try:
+                    replies.append(await line.read(disconnect_on_error=False))
+                except ResponseError as error:
+                    replies.append(self.node.named(error))
+
+        line = await self._sound(await self._borrow())
+        try:
+            if track and line.asked != self.node.generation:
+                await self._in_time(self._track, line)
+            for start in range(0, len(commands), AT_ONCE):
+                await self._in_time(exchange, commands[start : start + AT_ONCE])
+        except BaseException as error:
+            await self._failed(line, error)
+            raise
+        tracked = line.tracked
+        self._idle.append(line)
+        return replies, tracked
+
+    async def run_many(
+        self, script: Script, calls: Sequence[tuple[Sequence[bytes], Sequence[Any]]]
+    ) -> list[Any]:
+        commands = [
+            (b"EVALSHA", script.digest, len(keys), *keys, *arguments)
+            for keys, arguments in calls
+        ]
+        replies = await self.ask_many(commands)
+        again = [n for n, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
+        if again:
+            await self.ask(b"SCRIPT", b"LOAD", script.text)
+            new = await self.ask_many([commands[n] for n in again])
+            for n, reply in zip(again, new, strict=True):
+                replies[n] = reply
+        return replies
+
+
+class AwaitedLink:
+    """The servers of one address, for one event loop."""
+
+    def __init__(self, link: Link) -> None:
+        self.link = link
+        self.calls = 0
+        self._nodes: dict[Node, AwaitedNode] = {}
+        self._closing: AsyncGenerator[None, None] | None = None
+
+    async def begin(self) -> None:
+        """Be closed with the loop."""
+        if self._closing is None:
+            self._closing = self._close_at_its_end()
+            await self._closing.__anext__()
+
+    async def _close_at_its_end(self) -> AsyncGenerator[None, None]:
+        try:
+            yield
+        finally:
+            await self.close()
+
+    async def close(self) -> None:
+        """Close the connections that nobody uses."""
+        for node in self._nodes.values():
+            await node.close()
+
+    def of(self, node: Node) -> AwaitedNode:
+        """The same node, awaited."""
+        found = self._nodes.get(node)
+        if found is None:
+            found = self._nodes[node] = AwaitedNode(node, self.link.awaited(node))
+        return found
+
+    async def ask(self, bucket: int, method: str, *arguments: Any) -> Any:
+        """What a method of the node of a bucket returns, wherever a cluster moves that.
+
+        :raises Fault: when there is no answer
+        """
+        link = self.link
+        if link.address.kind != "cluster":
+            return await getattr(self.of(link.table[0]), method)(*arguments)
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + link.patience
+        for _ in range(MOST_MOVES):
+            if not link.table:
+                await asyncio.to_thread(link.look)
+            node = self.of(link.table[bucket])
+            try:
+                return await getattr(node, method)(*arguments)
+            except MovedError as error:
+                last: Exception = error
+                await asyncio.to_thread(link.moved, bucket, error)
+            except AskError as error:
+                last = error
+                try:
+                    return await self._asking(error, method, arguments)
+                except TryAgainError:
+                    await self._pause(deadline, error)
+            except TryAgainError as error:
+                last = error
+                await self._pause(deadline, error)
+            except Fault as lost:
+                if lost.kind not in ("lost", "down", "readonly") or method in ("once", "run"):
+                    raise
+                if not link.may_look(LOOK_AGAIN):
+                    raise
+                last = lost
+                await asyncio.to_thread(link.look)
+        raise Fault("down", link.address.text, last) from last
+
+    async def _pause(self, deadline: float, error: Exception) -> None:
+        if asyncio.get_running_loop().time() > deadline:
+            raise Fault("down", self.link.address.text, error) from error
+        await asyncio.sleep(PAUSE)
+
+    async def _asking(self, ask: AskError, method: str, arguments: Sequence[Any]) -> Any:
+        node = await asyncio.to_thread(self.link.named, f"valkey://{ask.host}:{ask.port}")
+        command = self.link.command(method, arguments)
+        reply = await self.of(node).asking(*command)
+        return (reply, False) if method == "look" else reply

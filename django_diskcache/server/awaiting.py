@@ -1,0 +1,256 @@
+"""The methods of a cache on a server as coroutines, for event loops; they mean the same.
+
+What this process remembers is answered at once. The rest is awaited, on connections of the
+loop. The first calls on a loop go to a thread: a loop that makes only a few calls, as the ones
+that asgiref makes for synchronous callers, is not worth connections of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from ..engine.errors import ENOVAL, UNKNOWN, Fault
+from ..engine.faults import FAULTS
+from ..engine.guard import RAISE
+from ..engine.keyed import shaped
+from .awaited import NATIVE_FROM, AwaitedLink
+from .node import Node
+from .steps import NodeSteps, Steps
+from .whole import WholeCache
+
+
+class AwaitingCache(WholeCache):
+    """Mixed into the face."""
+
+    async def _link(self) -> AwaitedLink | None:
+        """That of the running loop, or None for its first calls."""
+        loops = self._engine.loops
+        loop = asyncio.get_running_loop()
+        found: AwaitedLink | None = loops.get(loop)
+        if found is None:
+            found = loops[loop] = AwaitedLink(self._engine.link)
+        found.calls += 1
+        if found.calls < NATIVE_FROM:
+            return None
+        await found.begin()
+        return found
+
+    async def _awaited(self, otherwise: Any, steps: Steps) -> Any:
+        """What an operation returns, or `otherwise` where a fault in it is absorbed."""
+        try:
+            link = await self._link()
+            if link is None:
+                return await asyncio.to_thread(self._drive, steps)
+            try:
+                number, method, arguments = next(steps)
+                while True:
+                    try:
+                        reply = await link.ask(number & 255, method, *arguments)
+                    except Fault as error:
+                        number, method, arguments = steps.throw(error)
+                    else:
+                        number, method, arguments = steps.send(reply)
+            except StopIteration as done:
+                return done.value
+            finally:
+                steps.close()
+        except FAULTS as error:
+            if not self._absorbed(error) or otherwise is RAISE:
+                raise
+            return otherwise
+
+    async def _awaited_on(self, node: Node, otherwise: Any, steps: NodeSteps) -> Any:
+        """`_awaited` for an operation on one node."""
+        try:
+            link = await self._link()
+            if link is None:
+                return await asyncio.to_thread(self._drive_on, node, steps)
+            awaited = link.of(node)
+            try:
+                method, arguments = next(steps)
+                while True:
+                    try:
+                        reply = await getattr(awaited, method)(*arguments)
+                    except Fault as error:
+                        method, arguments = steps.throw(error)
+                    else:
+                        method, arguments = steps.send(reply)
+            except StopIteration as done:
+                return done.value
+            finally:
+                steps.close()
+        except FAULTS as error:
+            if not self._absorbed(error):
+                raise
+            return otherwise
+
+    async def _agroups(self, numbers: Sequence[int]) -> Mapping[Node, Sequence[int]]:
+        if not self._engine.link.table:  # the nodes of a cluster must be asked for
+            return await asyncio.to_thread(self._groups, numbers)
+        return self._groups(numbers)
+
+    # One key
+
+    async def aget(
+        self,
+        key: Any,
+        default: Any = None,
+        read: bool = False,
+        expire_time: bool = False,
+        tag: bool = False,
+        retry: bool = False,
+    ) -> Any:
+        """`get`."""
+        operations = self._operations
+        if not (read or expire_time or tag):
+            value = self._engine.near.get(key) if type(key) is str else UNKNOWN
+            if value is UNKNOWN:
+                value = await self._awaited(ENOVAL, operations.look(key))
+            return default if value is ENOVAL else value
+        missing = (default, None, None)
+        found = await self._awaited(missing, operations.get(key, default, read))
+        return shaped(found, expire_time, tag)
+
+    async def ahas(self, key: Any, retry: bool = False) -> bool:
+        """`has`."""
+        known = self._engine.near.knows(key) if type(key) is str else None
+        if known is not None:
+            return known
+        return bool(await self._awaited(False, self._operations.has(key)))
+
+    async def aset(
+        self,
+        key: Any,
+        value: Any,
+        expire: float | None = None,
+        read: bool = False,
+        tag: Any = None,
+        retry: bool = False,
+    ) -> bool:
+        """`set`."""
+        steps = self._operations.set(key, value, expire, read, tag)
+        return bool(await self._awaited(False, steps))
+
+    async def aadd(
+        self,
+        key: Any,
+        value: Any,
+        expire: float | None = None,
+        read: bool = False,
+        tag: Any = None,
+        retry: bool = False,
+    ) -> bool:
+        """`add`."""
+        if type(key) is str and self._engine.near.knows(key):
+            return False
+        steps = self._operations.add(key, value, expire, read, tag)
+        return bool(await self._awaited(False, steps))
+
+    async def atouch(self, key: Any, expire: float | None = None, retry: bool = False) -> bool:
+        """`touch`."""
+        return bool(await self._awaited(False, self._operations.touch(key, expire)))
+
+    async def aincr(
+        self, key: Any, delta: Any = 1, default: Any = 0, retry: bool = False
+    ) -> Any:
+        """`incr`."""
+        return await self._awaited(RAISE, self._operations.incr(key, delta, default))
+
+    async def adecr(
+        self, key: Any, delta: Any = 1, default: Any = 0, retry: bool = False
+    ) -> Any:
+        """`decr`."""
+        return await self.aincr(key, -delta, default)
+
+    async def apop(
+        self,
+        key: Any,
+        default: Any = None,
+        expire_time: bool = False,
+        tag: bool = False,
+        retry: bool = False,
+    ) -> Any:
+        """`pop`."""
+        missing = (default, None, None)
+        found = await self._awaited(missing, self._operations.pop(key, default))
+        return shaped(found, expire_time, tag)
+
+    async def adelete(self, key: Any, retry: bool = False) -> bool:
+        """`delete`."""
+        return bool(await self._awaited(False, self._operations.delete(key)))
+
+    # Many keys
+
+    async def aget_many(self, keys: Iterable[Any], retry: bool = False) -> dict[Any, Any]:
+        """`get_many`."""
+        found, unknown = self._known(keys)
+        operations = self._operations
+        places = [self._engine.place(key) for key in unknown]
+        groups = await self._agroups([number for _, number, _ in places])
+        for node, positions in groups.items():
+            steps = operations.load(positions, unknown, places)
+            some, again, foreign = await self._awaited_on(node, ({}, (), ()), steps)
+            found.update(some)
+            for each in foreign:
+                await self._awaited(None, operations.refuse(*each))
+            for key in again:
+                value = await self._awaited(ENOVAL, operations.look(key))
+                if value is not ENOVAL:
+                    found[key] = value
+        return found
+
+    async def aset_many(
+        self,
+        items: Mapping[Any, Any],
+        expire: float | None = None,
+        tag: Any = None,
+        retry: bool = False,
+    ) -> list[Any]:
+        """`set_many`."""
+        operations = self._operations
+        keys = list(items)
+        calls = [operations.setting(key, items[key], expire, False, tag) for key in keys]
+        failed = set(range(len(keys)))
+        groups = await self._agroups([number for number, _, _ in calls])
+        for node, positions in groups.items():
+            again = await self._awaited_on(node, None, operations.store(positions, calls))
+            if again is None:  # a fault: none of them
+                continue
+            failed.difference_update(positions)
+            for n in again:
+                if not await self.aset(keys[n], items[keys[n]], expire, tag=tag):
+                    failed.add(n)
+        return [keys[n] for n in sorted(failed)]
+
+    async def adelete_many(self, keys: Iterable[Any], retry: bool = False) -> int:
+        """`delete_many`."""
+        keys = list(keys)
+        places = [self._engine.place(key) for key in keys]
+        removed = 0
+        groups = await self._agroups([number for _, number, _ in places])
+        for node, positions in groups.items():
+            steps = self._operations.unlink(positions, places)
+            some, again = await self._awaited_on(node, (0, ()), steps)
+            removed += some
+            for n in again:
+                removed += await self.adelete(keys[n])
+        return removed
+
+    # The whole cache: these take long, and are left to a thread
+
+    async def aevict(self, tag: Any, retry: bool = False) -> int:
+        """`evict`."""
+        return await asyncio.to_thread(self.evict, tag)
+
+    async def aclear(self, retry: bool = False) -> int:
+        """`clear`."""
+        return await asyncio.to_thread(self.clear)
+
+    async def aclose(self) -> None:
+        """Close the connections of the running loop, and those of threads."""
+        link = self._engine.loops.pop(asyncio.get_running_loop(), None)
+        if link is not None:
+            await link.close()
+        await asyncio.to_thread(self.close)  # type: ignore[attr-defined]

@@ -1,0 +1,289 @@
+"""The coroutines: they do what the methods do, on connections of their event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import threading
+import time
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from django_diskcache.engine.errors import Fault
+from django_diskcache.engine.guard import raising
+from django_diskcache.server import ServerCache
+from django_diskcache.server.awaited import NATIVE_FROM
+from django_diskcache.server.node import MOST_LINES
+
+from .clusters import Cluster
+from .conftest import listening
+from .servers import Server, until
+
+Make = Callable[..., ServerCache]
+Start = Callable[..., Server]
+
+
+def run(main: Coroutine[Any, Any, Any]) -> Any:
+    """In a loop of its own; what it leaves open is a warning, and so an error."""
+    try:
+        return asyncio.run(main)
+    finally:
+        gc.collect()
+
+
+async def warm(cache: ServerCache) -> None:
+    """Make the calls that go to a thread."""
+    for _ in range(NATIVE_FROM):
+        await cache.aget("a key that nobody stores")
+
+
+async def every_method(cache: ServerCache) -> None:
+    assert await cache.aget("key", "default") == "default"
+    assert await cache.aset("key", {"a": 1}, expire=60, tag=("tag", 1)) is True
+    assert await cache.aget("key") == {"a": 1}
+    value, due, tag = await cache.aget("key", expire_time=True, tag=True)
+    assert (value, tag) == ({"a": 1}, ("tag", 1))
+    assert due is not None
+    assert await cache.ahas("key") is True
+    assert await cache.aadd("key", 2) is False
+    assert await cache.aadd("new", b"2", tag="tag") is True
+    with await cache.aget("new", read=True) as file:
+        assert file.read() == b"2"
+    assert await cache.atouch("key") is True
+    assert await cache.aget("key", expire_time=True) == ({"a": 1}, None)
+    assert await cache.aincr("count", 2) == 2
+    assert await cache.aincr("count", 0.5) == 2.5
+    assert await cache.adecr("count") == 1.5
+    with pytest.raises(KeyError):
+        await cache.aincr("missing", default=None)
+    with pytest.raises(TypeError):
+        await cache.aincr("key")
+    assert await cache.apop("count") == 1.5
+    assert await cache.apop("count", 7, expire_time=True, tag=True) == (7, None, None)
+    items = {f"{number}": [number] for number in range(300)}
+    assert await cache.aset_many(items, tag="many") == []
+    assert await cache.aget_many([*items, "missing"]) == items
+    assert await cache.aset_many({"a": 1, "b": 2}) == []
+    assert await cache.adelete_many(["a", "b", "missing"]) == 2
+    assert await cache.aevict("many") == 300
+    assert await cache.adelete("key") is True
+    assert await cache.adelete("key") is False
+    assert await cache.aclear() == 1
+    assert await cache.aget_many(["new"]) == {}
+
+
+def test_every_method(cache: ServerCache, server: Server) -> None:
+    async def main() -> int:
+        await warm(cache)
+        before = threading.active_count()
+        await every_method(cache)
+        return before
+
+    run(main())
+    with server.client() as client:
+        until(lambda: len(client.client_list()) <= 4, "the end of the loop's connections")
+
+
+def test_calls_are_made_by_the_loop_itself(
+    server: Server, cache: ServerCache, monkeypatch: Any
+) -> None:
+    async def main() -> None:
+        await warm(cache)
+        monkeypatch.setattr(asyncio, "to_thread", None)
+        await cache.aset("key", 1)
+        assert await cache.aget("key") == 1
+        assert await cache.aget_many(["key"]) == {"key": 1}
+        assert await cache.aincr("key") == 2
+
+    run(main())
+
+
+def test_the_first_calls_of_a_loop_go_to_a_thread(server: Server, cache: ServerCache) -> None:
+    """So a loop for one call makes no connection of its own."""
+    cache.set("key", 1)
+    with server.client() as client:
+        before = client.info("stats")["total_connections_received"]
+        for _ in range(5):
+            assert run(cache.aget("key")) == 1
+        assert client.info("stats")["total_connections_received"] - before <= 2
+
+
+def test_the_near_cache_serves_and_is_told(server: Server, make_cache: Make) -> None:
+    cache, other = listening(make_cache(server)), make_cache(server)
+
+    async def main() -> None:
+        await warm(cache)
+        await cache.aset("key", 1)
+        assert await cache.aget("key") == 1
+        assert cache.engine.near.knows("key")
+        await cache.aset_many({"a": 1})
+        assert await cache.aget_many(["a", "b"]) == {"a": 1}
+        assert cache.engine.near.knows("a")
+        assert cache.engine.near.knows("b") is False
+
+        other.set_many({"key": 2, "a": 2})
+
+        deadline = time.monotonic() + 10
+        while await cache.aget_many(["key", "a"]) != {"key": 2, "a": 2}:
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.005)
+        await cache.aset("key", 3)
+        assert await cache.aget("key") == 3
+
+    run(main())
+    assert cache.get("key") == 3
+
+
+def test_many_tasks_share_few_connections(server: Server, make_cache: Make) -> None:
+    cache = make_cache(server, timeout=10, near_cache_size=0)
+
+    async def main() -> None:
+        await warm(cache)
+        tasks = [cache.aincr("count") for _ in range(500)]
+        assert sorted(await asyncio.gather(*tasks)) == list(range(1, 501))
+        with server.client() as client:
+            assert len(client.client_list()) <= MOST_LINES + 5
+
+    run(main())
+
+
+def test_a_cancelled_call_leaves_no_answer_behind(server: Server, make_cache: Make) -> None:
+    cache = make_cache(server, timeout=10, near_cache_size=0)
+
+    async def main() -> None:
+        await warm(cache)
+        for number in range(50):
+            await cache.aset(f"{number}", number)
+        for number in range(50):
+            task = asyncio.ensure_future(cache.aget(f"{number}"))
+            for _ in range(number % 5):
+                await asyncio.sleep(0)
+            task.cancel()
+            with suppress(asyncio.CancelledError):  # or it was done already
+                await task
+            assert await cache.aget(f"{number}") == number
+
+    run(main())
+
+
+def test_a_server_in_trouble(own_server: Start, make_cache: Make) -> None:
+    server = own_server()
+    cache = make_cache(server, timeout=0.2)
+
+    async def main() -> None:
+        await warm(cache)
+        await cache.aset("key", 1)
+        server.kill()
+        assert await cache.aget("other", "default") == "default"
+        assert await cache.aset("key", 1) is False
+        assert await cache.aadd("new", 1) is False
+        assert await cache.apop("key", 7) == 7
+        assert await cache.aget_many(["other"]) == {}
+        assert await cache.aset_many({"key": 1}) == ["key"]
+        assert await cache.adelete_many(["key"]) == 0
+        for call in (cache.aincr("count"), raising(cache).aadd("lock", 1)):
+            with pytest.raises(Fault):
+                await call
+        assert cache.faults()["lost"] == sum(cache.faults().values()) == 9
+
+        server.start()
+        deadline = time.monotonic() + 10
+        while not await cache.aset("key", 2):
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.01)
+        assert await cache.aincr("key") == 3
+
+        # Broken without being noticed: what may be done twice is, and the rest looks first.
+        for call in (cache.aget("key"), cache.aincr("key"), cache.aset_many({"a": 1})):
+            server.kill()
+            server.start()
+            await call
+        server.freeze()
+        try:
+            began = time.monotonic()
+            assert await cache.aget("other") is None
+            assert 0.15 < time.monotonic() - began < 10
+            assert cache.faults()["slow"] == 1
+        finally:
+            server.thaw()
+
+    run(main())
+
+
+def test_close(server: Server, make_cache: Make) -> None:
+    cache = make_cache(server)
+
+    async def main() -> None:
+        await warm(cache)
+        await cache.aset("key", 1)
+        await cache.aclose()
+        with server.client() as client:
+            until(lambda: len(client.client_list()) == 1, "the end of all connections")
+        assert await cache.aget("key") == 1
+
+    run(main())
+
+
+def test_a_cluster(cluster: Cluster) -> None:
+    with ServerCache(cluster.urls, timeout=2, secret="secret") as cache:
+
+        async def main() -> None:
+            await warm(cache)
+            await every_method(cache)
+
+        run(main())
+        assert sum(cache.faults().values()) == 0
+
+
+def test_a_slot_of_a_cluster_that_moves(cluster: Cluster) -> None:
+    source, target = cluster.nodes[:2]
+    with ServerCache(cluster.urls, timeout=2, secret="secret") as cache:
+        key = next(
+            f"{number}"
+            for number in range(10_000)
+            if cache.engine.link.at(cache.engine.place(f"{number}")[1] & 255).name.endswith(
+                f":{source.port}"
+            )
+        )
+        with source.client() as client:
+            slot = client.execute_command("CLUSTER KEYSLOT", cache.engine.place(key)[0])
+
+        async def main() -> None:
+            await warm(cache)
+            await cache.aset(key, 1)
+            cluster.begin_moving(slot, source, target)
+            assert await cache.aget(key) == 1
+            cluster.move_keys(slot, source, target)
+            assert await cache.aget(key, expire_time=True) == (1, None)
+            assert await cache.aincr(key) == 2
+            assert await cache.aget_many([key]) == {key: 2}
+            assert await cache.aset_many({key: 3}) == []
+            cluster.end_moving(slot, target)
+            assert await cache.aincr(key) == 4
+            assert await cache.aget_many([key]) == {key: 4}
+            assert await cache.adelete_many([key]) == 1
+
+        run(main())
+        assert sum(cache.faults().values()) == 0
+
+
+def test_a_socket(own_server: Start, tmp_path: Path) -> None:
+    path = tmp_path / "socket"
+    own_server("--unixsocket", str(path))
+    with ServerCache(f"unix://{path}?db=1", secret="secret") as cache:
+        listening(cache)
+        cache.set("key", 1)
+
+        async def main() -> None:
+            await warm(cache)
+            assert await cache.aget("key") == 1
+            assert cache.engine.near.knows("key")
+            await cache.aclear()
+            await every_method(cache)
+
+        run(main())
+        assert cache.get("key") is None
