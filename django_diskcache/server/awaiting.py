@@ -26,7 +26,7 @@ class AwaitingCache(WholeCache):
 
     async def _link(self) -> AwaitedLink | None:
         """That of the running loop, or None for its first calls."""
-        loops = self._engine.loops
+        loops = self._engine.link.loops
         loop = asyncio.get_running_loop()
         found: AwaitedLink | None = loops.get(loop)
         if found is None:
@@ -250,7 +250,7 @@ class AwaitingCache(WholeCache):
 
     async def aclose(self) -> None:
         """Close the connections of the running loop, and those of threads."""
-        link = self._engine.loops.pop(asyncio.get_running_loop(), None)
+        link = self._engine.link.loops.pop(asyncio.get_running_loop(), None)
         if link is not None:
             await link.close()
         await asyncio.to_thread(self.close)  # type: ignore[attr-defined]

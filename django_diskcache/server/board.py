@@ -4,47 +4,55 @@ The near cache serves what it remembers only while the slot of the key has the s
 noted before the value was read (see `engine.nearcache`). There, writers in other processes
 change stamps in shared memory. Here, the server tells this process which keys have changed, and
 the listener stamps their slots.
+
+All caches of this process on one server share a board: a change that one of them makes is not
+told to the connection that it was made on.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import count
+from typing import Final
 
 from ..engine.segment import HITS
 
-SLOTS = 2**16
+SLOTS: Final = 2**16
+MASK: Final = SLOTS - 1  # of a hash: its slot
 
 
 class Board:
-    """What `NearCache` needs of a segment: stamps, and where hits are counted."""
-
-    shards = 1
-    slots = SLOTS
+    """Stamps, by slot."""
 
     def __init__(self) -> None:
         self.stamps = [0] * SLOTS
         self._fresh = count(1)
-        self.hits = self.misses = 0  # not yet told the server
 
-    def slot(self, number: int) -> int:
-        """The slot of a portable hash."""
-        return number & SLOTS - 1
+    def stamp(self, number: int) -> None:
+        """Let nobody trust what is remembered of the keys on the slot of a hash."""
+        self.stamps[number & MASK] = next(self._fresh)
 
-    def stamp(self, slot: int) -> None:
-        """Let nobody trust what is remembered of the slot's keys."""
-        self.stamps[slot] = next(self._fresh)
-
-    def stamp_each(self, slots: Iterable[int]) -> None:
-        """`stamp` these slots."""
+    def stamp_each(self, numbers: Iterable[int]) -> None:
+        """`stamp` the slots of these hashes."""
         stamps = self.stamps
         stamp = next(self._fresh)  # one serves for all: each slot is compared with itself
-        for slot in slots:
-            stamps[slot] = stamp
+        for number in numbers:
+            stamps[number & MASK] = stamp
 
     def stamp_all(self) -> None:
         """`stamp` every slot."""
         self.stamps[:] = [next(self._fresh)] * SLOTS
+
+
+class Tally:
+    """What a near cache needs of a segment: stamps, and where hits are counted."""
+
+    shards = 1
+    slots = SLOTS
+
+    def __init__(self, board: Board) -> None:
+        self.stamps = board.stamps
+        self.hits = self.misses = 0  # not yet told the server
 
     def add(self, kind: int, shard: int, number: int) -> None:
         """Count `number` more hits or misses."""

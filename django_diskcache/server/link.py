@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import threading
 import time
+import weakref
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
+from zlib import crc32
 
 from redis.backoff import NoBackoff
 from redis.cluster import ClusterNode, RedisCluster
@@ -23,7 +25,9 @@ from redis.sentinel import Sentinel
 
 from ..engine.errors import Fault
 from .address import Address
+from .board import Board
 from .breaker import Breaker
+from .listener import Listener
 from .node import Node
 from .trouble import ERRORS, fault
 
@@ -37,16 +41,19 @@ TO_BE_MADE = 2**31  # connections that a pool of the client may make: bounded by
 
 
 class Link:
-    """The servers of one address.
+    """The servers of one address, for all caches of this process there; see `open_link`.
 
     :param patience: seconds that a call may wait
-    :param forget: called when what was remembered may be stale
     """
 
-    def __init__(self, address: Address, patience: float, forget: Callable[[], object]) -> None:
+    def __init__(self, address: Address, patience: float) -> None:
         self.address = address
         self.patience = patience
-        self.forget = forget
+        self.board = Board()
+        # Caches, each with a `tick`; and of event loops what they have of it (`awaited`).
+        self.remotes: weakref.WeakSet[Any] = weakref.WeakSet()
+        self.loops: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
+        self._listeners: dict[Node, Listener] = {}
         self._arguments = {
             "socket_timeout": patience,
             "socket_connect_timeout": patience,
@@ -67,7 +74,7 @@ class Link:
 
     def _node(self, name: str, make: Callable[[], Any]) -> Node:
         if name not in self._nodes:
-            self._nodes[name] = Node(make, name, self.patience, self.forget)
+            self._nodes[name] = Node(make, name, self.patience, self.board.stamp_all)
         return self._nodes[name]
 
     def _of_one(self) -> Callable[[], Any]:
@@ -90,6 +97,23 @@ class Link:
         ).connection_pool
         make: Callable[[], Any] = pool.make_connection
         return make
+
+    # Who is told of changes
+
+    def listen(self) -> None:
+        """See to it that changes are told."""
+        for node in self.known():
+            if node not in self._listeners:
+                self._listeners[node] = Listener(node, self._changed, self._tick)
+            self._listeners[node].start()
+
+    def _changed(self, names: list[bytes]) -> None:
+        """Entries have changed; a name ends in a brace, a sign and the key (`remote`)."""
+        self.board.stamp_each([crc32(name.partition(b"}")[2][1:]) for name in names])
+
+    def _tick(self) -> None:
+        for remote in list(self.remotes):
+            remote.tick()
 
     # For event loops
 
@@ -123,7 +147,8 @@ class Link:
     # The topology of a cluster
 
     def begin(self) -> None:
-        """In a child after a fork."""
+        """In a child after a fork: connections and listeners are the parent's."""
+        self.loops = weakref.WeakKeyDictionary()
         self._lock = threading.Lock()
         self._breaker = Breaker()
         self._cluster = None
@@ -131,6 +156,9 @@ class Link:
             node.begin()
         if self.address.kind == "cluster":
             self.table = []
+        for listener in self._listeners.values():
+            listener.begin()
+        self.board.stamp_all()
 
     def look(self) -> None:
         """Ask the cluster who has what.
@@ -151,7 +179,7 @@ class Link:
                 raise fault(error, self.address.text) from error
             finally:
                 self._looked = time.monotonic()
-        self.forget()
+        self.board.stamp_all()
 
     def _learned(self) -> list[Node]:
         if self._cluster is None:
@@ -252,7 +280,7 @@ class Link:
             table = list(self.table)
             table[bucket] = node
             self.table = table
-            self.forget()  # who had it tells of its changes no more
+            self.board.stamp_all()  # who had it tells of its changes no more
 
     def _asking(self, ask: AskError, method: str, arguments: Sequence[Any]) -> Any:
         node = self.named(f"valkey://{ask.host}:{ask.port}")
@@ -285,10 +313,34 @@ class Link:
         return found
 
     def close(self) -> None:
-        """Close the connections that nobody uses."""
+        """Close the connections that nobody uses, and listen no more until the next read."""
+        for listener in self._listeners.values():
+            listener.stop(wait=2.0)
         for node in self.known():
             node.close()
         if self._cluster is not None:
             self._cluster.close()
             self._cluster = None
             self.table = []
+
+
+_links: weakref.WeakValueDictionary[str, Link] = weakref.WeakValueDictionary()
+_opening = threading.Lock()
+
+
+def open_link(address: Address, patience: float) -> Link:
+    """That of this process to an address; nothing is connected yet."""
+    key = repr((address, patience))
+    with _opening:
+        found = _links.get(key)
+        if found is None:
+            found = _links[key] = Link(address, patience)
+        return found
+
+
+def begin_links() -> None:
+    """In a child after a fork."""
+    global _opening
+    _opening = threading.Lock()
+    for link in list(_links.values()):
+        link.begin()

@@ -26,10 +26,9 @@ from ..engine.nearcache import NearCache
 from ..engine.options import DEFAULT_SETTINGS
 from ..engine.signing import LENGTH, MODE_KEY, Secrets
 from .address import Address
-from .board import Board
+from .board import Tally
 from .envelope import Codec
-from .link import BUCKETS, Link
-from .listener import Listener
+from .link import BUCKETS, begin_links, open_link
 from .node import Node
 from .trouble import KINDS, REMEDIES
 
@@ -65,17 +64,17 @@ class Remote:
         self.disk_type = disk
         self.disk = self._make_disk()
         self.codec = Codec(self.disk, secrets, name)
-        self.board = Board()
-        self.near = NearCache(self.board, self.settings["near_cache_size"], clock)  # type: ignore[arg-type]
+        self.link = open_link(address, patience)
+        self.link.remotes.add(self)
+        self.board = self.link.board
+        self.tally = Tally(self.board)
+        tally: Any = self.tally  # it has of a segment what is needed
+        self.near = NearCache(tally, self.settings["near_cache_size"], clock)
         self.near.counting = bool(self.settings["statistics"])
-        self.link = Link(address, patience, self.board.stamp_all)
         self.triage = Triage(address.text, clock)
         self.heads = [b"%s{%02x}" % (name.encode(), bucket) for bucket in range(BUCKETS)]
         self.text_heads = [head + TEXT for head in self.heads]
         self._body = len(self.text_heads[0])
-        self._listeners: dict[Node, Listener] = {}
-        # Of event loops: what they have of the link (`awaited.AwaitedLink`).
-        self.loops: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
         self._counts = b"%s:counts" % name.encode()
         _remotes.add(self)
 
@@ -157,10 +156,7 @@ class Remote:
     def listen(self) -> None:
         """See to it that changes are told; until then nothing is remembered."""
         if self.settings["near_cache_size"]:
-            for node in self.link.known():
-                if node not in self._listeners:
-                    self._listeners[node] = Listener(node, self._changed, self._tick)
-                self._listeners[node].start()
+            self.link.listen()
 
     @property
     def listening(self) -> bool:
@@ -168,12 +164,7 @@ class Remote:
         nodes = self.link.known()
         return bool(nodes) and all(node.generation for node in nodes)
 
-    def _changed(self, names: list[bytes]) -> None:
-        start, board = self._body, self.board
-        for name in names:
-            board.stamp(board.slot(crc32(name[start:])))
-
-    def _tick(self) -> None:
+    def tick(self) -> None:
         """What is done once a second beside the calls."""
         self.near.flush()
         self.report()
@@ -182,20 +173,20 @@ class Remote:
 
     def report(self) -> None:
         """Tell the server how many hits and misses there were; not now if it is away."""
-        board = self.board
-        hits, misses = board.hits, board.misses
+        tally = self.tally
+        hits, misses = tally.hits, tally.misses
         if not hits and not misses:
             return
-        board.hits -= hits
-        board.misses -= misses
+        tally.hits -= hits
+        tally.misses -= misses
         counts = [(HITS, hits), (MISSES, misses)]
         try:
             self._node_of_counts().ask_many(
                 [(b"HINCRBY", self._counts, name, number) for name, number in counts if number]
             )
         except FAULTS:
-            board.hits += hits
-            board.misses += misses
+            tally.hits += hits
+            tally.misses += misses
 
     def counts(self) -> tuple[int, int]:
         """(hits, misses) of all processes, as far as they have told."""
@@ -214,6 +205,11 @@ class Remote:
 
     # Life
 
+    @property
+    def directory(self) -> str:
+        """The address, without its password: where an engine on files has its path."""
+        return self.address.text
+
     def transacting(self) -> bool:
         """Whether this thread is in a transaction: there are none."""
         return False
@@ -226,21 +222,14 @@ class Remote:
         self.near.flush()
 
     def close(self) -> None:
-        """Close the connections; the next call opens new ones."""
-        for listener in self._listeners.values():
-            listener.stop(wait=2.0)
+        """Close the connections, for other caches there as well; the next call opens new ones."""
         self.near.flush()
         self.report()
         self.link.close()
 
     def begin(self) -> None:
-        """In a child after a fork: connections and listeners are the parent's."""
-        self.board.hits = self.board.misses = 0
-        self.loops = weakref.WeakKeyDictionary()
-        self.link.begin()
-        for listener in self._listeners.values():
-            listener.begin()
-        self.board.stamp_all()
+        """In a child after a fork: what was counted is the parent's to tell."""
+        self.tally.hits = self.tally.misses = 0
 
 
 class Triage:
@@ -287,6 +276,7 @@ _remotes: weakref.WeakSet[Remote] = weakref.WeakSet()
 
 
 def _after_fork() -> None:
+    begin_links()
     for remote in list(_remotes):
         remote.begin()
 

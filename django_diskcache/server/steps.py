@@ -12,6 +12,7 @@ from math import inf
 from typing import Any, TypeAlias
 
 from ..engine.errors import ENOVAL, UNKNOWN, Fault, Foreign
+from .board import MASK
 from .envelope import (
     HEAD,
     integer_head,
@@ -49,7 +50,7 @@ class Operations:
             value = engine.near.get(name)
             if value is not UNKNOWN:
                 return value
-        slot = number & 0xFFFF  # that of Board.slot, without a call
+        slot = number & MASK
         stamp, now = engine.board.stamps[slot], engine.clock()  # before the read, see nearcache
         data, tracked = yield number, "look", (b"GET", name)
         near = engine.near
@@ -114,8 +115,7 @@ class Operations:
     # Writing: what is remembered goes, whether it is known or not that it was done
 
     def _changed(self, number: int) -> None:
-        board = self.engine.board
-        board.stamp(number & 0xFFFF)
+        self.engine.board.stamp(number)
 
     def set(self, key: Any, value: Any, expire: float | None, read: bool, tag: Any) -> Steps:
         """Store a value, whatever is there."""
@@ -256,7 +256,7 @@ class Operations:
         engine = self.engine
         stamps, near = engine.board.stamps, engine.near
         some = [(keys[n], *places[n]) for n in positions]
-        noted = [stamps[number & 0xFFFF] for _, _, number, _ in some]
+        noted = [stamps[number & MASK] for _, _, number, _ in some]
         now = engine.clock()  # both before the read
         if engine.address.kind == "cluster":  # one command takes keys of one slot
             commands = [(b"GET", name) for _, name, _, _ in some]
@@ -285,7 +285,7 @@ class Operations:
                     misses += 1
                     continue
             known = key if type(key) is str else name
-            seen.append((known, number & 0xFFFF, stamp, now, due, kept, loads))
+            seen.append((known, number & MASK, stamp, now, due, kept, loads))
         near.counts[0] += hits
         near.counts[1] += misses
         if tracked:
@@ -320,7 +320,7 @@ class Operations:
         return sum(n for n in replies if type(n) is int), _refused(positions, replies)
 
     def _changed_all(self, numbers: Iterable[int]) -> None:
-        self.engine.board.stamp_each([number & 0xFFFF for number in numbers])
+        self.engine.board.stamp_each(numbers)
 
 
 def _refused(positions: Sequence[int], replies: Sequence[Any]) -> list[int]:

@@ -32,11 +32,16 @@ def own_server(tmp_path: Path) -> Iterator[Callable[..., Server]]:
 
 @pytest.fixture
 def make_cache() -> Iterator[Callable[..., ServerCache]]:
-    """Makes caches on a server, closed at the end."""
+    """Makes caches on a server, closed at the end.
+
+    Each has connections of its own, as one in another process has: caches that wait for another
+    time share none.
+    """
     made: list[ServerCache] = []
 
-    def make(server: Server, **arguments: Any) -> ServerCache:
+    def make(server: Server, timeout: float = 0.25, **arguments: Any) -> ServerCache:
         arguments = {"secret": "secret", "statistics": 1, **arguments}
+        arguments["timeout"] = timeout + len(made) * 1e-6
         made.append(ServerCache(server.url, **arguments))
         return made[-1]
 

@@ -228,6 +228,26 @@ def test_a_closed_cache_listens_no_more_and_can_be_used(
     listening(cache)
 
 
+def test_caches_of_one_process_share_connections_and_see_each_other_at_once(
+    server: Server,
+) -> None:
+    """As two aliases of a site do, and a collection beside its cache."""
+    with ServerCache(server.url) as one, ServerCache(server.url, secret="x") as two:
+        listening(one)
+        with server.client() as client:
+            before = client.info("stats")["total_connections_received"]
+            for number in range(50):
+                one.set("key", number)
+                assert one.get("key") == two.get("key") == number
+                two.set("key", -number)
+                assert one.get("key") == two.get("key") == -number
+            assert client.info("stats")["total_connections_received"] == before
+        assert one.engine.link is two.engine.link
+        assert one.engine.near is not two.engine.near
+    with ServerCache(server.url, timeout=1) as three:
+        assert three.engine.link is not one.engine.link
+
+
 def test_stamps_never_repeat() -> None:
     board = Board()
     seen = set()
@@ -237,7 +257,10 @@ def test_stamps_never_repeat() -> None:
         board.stamp(7)
         seen.add(board.stamps[7])
     assert len(seen) == 6
-    assert board.slot(2**32 - 1) < board.slots == len(board.stamps)
+    board.stamp(2**32 - 1)
+    board.stamp_each([2**31, 5])
+    assert board.stamps[-1] == max(seen) + 1
+    assert board.stamps[0] == board.stamps[5] == max(seen) + 2
 
 
 WRITER = """
