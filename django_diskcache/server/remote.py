@@ -222,7 +222,7 @@ class Remote:
         self.near.flush()
 
     def close(self) -> None:
-        """Close the connections, for other caches there as well; the next call opens new ones."""
+        """Close the connections, of other caches there as well; the next call opens new ones."""
         self.near.flush()
         self.report()
         self.link.close()
