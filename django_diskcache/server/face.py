@@ -66,6 +66,8 @@ class ServerCache(AwaitingCache):
             raise ValueError(f"name={name!r}: expected a text without braces")
         parsed: Mapping[str, Any] = read_settings(settings)
         self._timeout = timeout
+        self._given = location, disk, {**settings, "clock": clock, "strict": strict}
+        self._collections: dict[str, ServerCache] = {}
         self.error_handler = error_handler
         if strict:
             self.absorbs = ()
@@ -113,6 +115,45 @@ class ServerCache(AwaitingCache):
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+    # Sub-collections
+
+    def cache(self: Self, name: str) -> Self:
+        """The cache with this name beside this one; its entries are its own.
+
+        :raises ValueError: when it is no name for one
+        """
+        parts = name.split("/") if isinstance(name, str) else []
+        if not parts or "" in parts:
+            raise ValueError(f"{name!r} is no name for a cache: expected words, with / between")
+        if name not in self._collections:
+            location, disk, settings = self._given
+            engine = self._engine
+            found = type(self)(
+                location,
+                self._timeout,
+                disk,
+                name=f"{engine.name}/cache/{name}",
+                secret=engine.secrets or None,
+                error_handler=self.error_handler,
+                **settings,
+            )
+            self._collections.setdefault(name, found)
+        return self._collections[name]  # type: ignore[return-value]
+
+    def deque(self, name: str, maxlen: int | None = None) -> Any:
+        """Not there yet.
+
+        :raises NotImplementedError: always
+        """
+        raise NotImplementedError(f"the cache at {self.directory} has no deques")
+
+    def index(self, name: str) -> Any:
+        """Not there yet.
+
+        :raises NotImplementedError: always
+        """
+        raise NotImplementedError(f"the cache at {self.directory} has no indexes")
 
     def close(self) -> None:
         """Close the connections; the next call opens new ones."""

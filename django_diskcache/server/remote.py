@@ -222,7 +222,7 @@ class Remote:
         self.near.flush()
 
     def close(self) -> None:
-        """Close the connections, of other caches there as well; the next call opens new ones."""
+        """Close the connections, of other caches there as well; the next call makes others."""
         self.near.flush()
         self.report()
         self.link.close()

@@ -186,6 +186,31 @@ def test_caches_of_two_names_are_apart(server: Server, make_cache: Make) -> None
         assert client.get("of somebody else") == b"1"
 
 
+def test_a_cache_beside_the_cache(server: Server, make_cache: Make) -> None:
+    cache = make_cache(server, serializer="json")
+    part = cache.cache("parts/one")
+    assert part is cache.cache("parts/one")
+    assert part.engine.link is cache.engine.link
+    cache.set("key", [1], tag="tag")
+    part.set("key", [2], tag="tag")
+    cache.cache("parts/two").set("key", [3])
+
+    assert (cache.get("key"), part.get("key")) == ([1], [2])
+    assert make_cache(server, serializer="json").cache("parts/one").get("key") == [2]
+    assert part.evict("tag") == 1
+    assert list(cache) == ["key"]
+    assert cache.clear() == 1
+    assert cache.cache("parts/two").get("key") == [3]
+    with pytest.raises(TypeError, match="cannot hold"):
+        part.set("key", {1, 2})
+
+
+@pytest.mark.parametrize("name", ["", "a//b", "/a", "a{b}", 7, None])
+def test_what_is_no_name_of_a_cache(cache: ServerCache, name: Any) -> None:
+    with pytest.raises(ValueError, match="name"):
+        cache.cache(name)
+
+
 def test_patterns_in_keys_are_only_text(cache: ServerCache) -> None:
     for key in ("a*b", "a1b", "[x]", "x", "q?", "qq", "back\\slash"):
         cache.set(key, 1)
@@ -271,8 +296,9 @@ def test_an_event_loop_does_not_wait(server: Server, make_cache: Make) -> None:
 def test_what_has_no_meaning_here(cache: ServerCache) -> None:
     assert cache.expire() == cache.cull() == 0
     assert cache.check() == []
-    with pytest.raises(NotImplementedError, match="no transactions"):
-        cache.transact()
+    for call in (cache.transact, lambda: cache.deque("d"), lambda: cache.index("i")):
+        with pytest.raises(NotImplementedError, match="has no"):
+            call()
 
 
 @pytest.mark.parametrize(
