@@ -74,7 +74,9 @@ class Link:
 
     def _node(self, name: str, make: Callable[[], Any]) -> Node:
         if name not in self._nodes:
-            self._nodes[name] = Node(make, name, self.patience, self.board.stamp_all)
+            clustered = self.address.kind == "cluster"
+            node = Node(make, name, self.patience, self.board.stamp_all, clustered)
+            self._nodes[name] = node
         return self._nodes[name]
 
     def _of_one(self) -> Callable[[], Any]:
@@ -103,9 +105,11 @@ class Link:
     def listen(self) -> None:
         """See to it that changes are told."""
         for node in self.known():
-            if node not in self._listeners:
-                self._listeners[node] = Listener(node, self._changed, self._tick)
-            self._listeners[node].start()
+            listener = self._listeners.get(node)
+            if listener is None:  # perhaps another thread is as far: one of them stays
+                new = Listener(node, self._changed, self._tick)
+                listener = self._listeners.setdefault(node, new)
+            listener.start()
 
     def _changed(self, names: list[bytes]) -> None:
         """Entries have changed; a name ends in a brace, a sign and the key (`remote`)."""
@@ -249,6 +253,8 @@ class Link:
             except TryAgainError as error:  # one key has moved, and another has not yet
                 self._pause(deadline, error)
             except Fault as lost:
+                if self.address.kind != "cluster":
+                    raise
                 # Perhaps another node has taken over; `once` was not done, or it is not known.
                 if lost.kind not in ("lost", "down", "readonly") or method in ("once", "run"):
                     with suppress(Fault):

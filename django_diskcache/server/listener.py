@@ -58,10 +58,10 @@ class Listener:
 
     def start(self) -> None:
         """Begin to listen, if nobody does yet in this process."""
-        if self._thread is not None:
+        if self._listens():
             return
         with self._lock:
-            if self._thread is None:
+            if not self._listens():
                 self._stop = threading.Event()
                 self._thread = threading.Thread(
                     target=_listen,
@@ -70,6 +70,10 @@ class Listener:
                     daemon=True,
                 )
                 self._thread.start()
+
+    def _listens(self) -> bool:
+        thread = self._thread
+        return thread is not None and thread.is_alive()
 
     def stop(self, wait: float = 0.0) -> None:
         """Listen no more, until the next `start`.
@@ -131,7 +135,8 @@ def _listen(reference: weakref.ref[Listener], stop: threading.Event) -> None:
             if connection is not None:
                 connection.disconnect()
             listener = reference()
-            if listener is not None and not stop.is_set():
+            # It may have been told to stop before or after it was found.
+            if listener is not None and listener._connection is connection is not None:
                 listener._connection = None
                 listener.lost()
         del listener

@@ -40,6 +40,7 @@ MOST_LINES = 64  # connections of a process to a server
 LOOK_EVERY = 0.0005  # seconds between two looks for one that is free
 AT_ONCE = 1000  # commands that are sent before their answers are read
 
+CLUSTERED = "it is a node of a cluster: LOCATION takes a list of nodes then"
 NOBODY = 0  # the generation where no listener is told
 
 
@@ -76,6 +77,7 @@ class Node:
     :param name: its address, as it may be shown
     :param patience: seconds that a call may wait
     :param forget: called when what was remembered of this server may be stale
+    :param clustered: it may answer that another node has a key
     """
 
     def __init__(
@@ -84,11 +86,13 @@ class Node:
         name: str,
         patience: float,
         forget: Callable[[], object],
+        clustered: bool,
     ) -> None:
         self.make = make
         self.name = name
         self.patience = patience
         self.forget = forget
+        self.clustered = clustered
         # Of the listener: a number that no other has had in this process, and who is told.
         self.generation = NOBODY
         self.listener: tuple[int, Any] | None = None  # id of the client, where it is connected
@@ -186,8 +190,9 @@ class Node:
     def ask(self, *command: Any) -> Any:
         """The answer to a command that may as well be done twice.
 
-        :raises Fault: when there is none, or the server is in trouble
-        :raises ResponseError: for any other error that it answers with
+        :raises Fault: when there is none, or the server answers with an error
+        :raises AskError: in a cluster, when another node has the key
+        :raises TryAgainError: in a cluster, when it will have all keys in a moment
         """
         line = self._borrow()
         try:
@@ -356,8 +361,12 @@ class Node:
     def named(self, error: BaseException) -> BaseException:
         """The fault that an error is, which the server answered with."""
         # These are for the caller to go on: elsewhere, later, with the whole script.
-        if isinstance(error, (AskError, TryAgainError, NoScriptError)):
+        if isinstance(error, NoScriptError):
             return error
+        if isinstance(error, (AskError, TryAgainError)):
+            if self.clustered:
+                return error
+            return Fault("other", self.name, CLUSTERED)
         return fault(error, self.name)
 
 

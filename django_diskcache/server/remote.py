@@ -29,12 +29,13 @@ from .address import Address
 from .board import Tally
 from .envelope import Codec
 from .link import BUCKETS, begin_links, open_link
-from .node import Node
+from .scripts import COUNT
 from .trouble import KINDS, REMEDIES
 
 TEXT, NUMBER, BYTES, PICKLED, HINTS = b":", b"#", b"!", b"?", b"+"
 ENTRIES = (TEXT, NUMBER, BYTES, PICKLED)
 MOST_SECONDS = 10**10  # some 300 years: what lives longer does not end
+COUNTS = b"*counts"  # of hits and misses, in the first bucket
 HITS, MISSES = b"hits", b"misses"
 
 
@@ -75,7 +76,7 @@ class Remote:
         self.heads = [b"%s{%02x}" % (name.encode(), bucket) for bucket in range(BUCKETS)]
         self.text_heads = [head + TEXT for head in self.heads]
         self._body = len(self.text_heads[0])
-        self._counts = b"%s:counts" % name.encode()
+        self._counts = self.heads[0] + COUNTS
         _remotes.add(self)
 
     def _make_disk(self) -> Disk:
@@ -179,11 +180,9 @@ class Remote:
             return
         tally.hits -= hits
         tally.misses -= misses
-        counts = [(HITS, hits), (MISSES, misses)]
+        script = (COUNT, (self._counts,), hits, misses)
         try:
-            self._node_of_counts().ask_many(
-                [(b"HINCRBY", self._counts, name, number) for name, number in counts if number]
-            )
+            self.link.moving(0, "run", *script)
         except FAULTS:
             tally.hits += hits
             tally.misses += misses
@@ -192,16 +191,13 @@ class Remote:
         """(hits, misses) of all processes, as far as they have told."""
         self.near.flush()
         self.report()
-        found = self._node_of_counts().ask(b"HMGET", self._counts, HITS, MISSES)
+        found = self.link.moving(0, "ask", b"HMGET", self._counts, HITS, MISSES)
         return int(found[0] or 0), int(found[1] or 0)
 
     def forget_counts(self) -> None:
         """Begin to count at zero."""
-        self._node_of_counts().ask(b"UNLINK", self._counts)
+        self.link.moving(0, "ask", b"UNLINK", self._counts)
         self.triage.reset()
-
-    def _node_of_counts(self) -> Node:
-        return self.link.at(0)
 
     # Life
 

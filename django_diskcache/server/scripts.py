@@ -172,5 +172,13 @@ return 1
 """
 )
 
-# What keeps an unbounded string.format away from numbers that are no whole ones.
+# KEYS: where counts are. ARGV: hits and misses more.
+COUNT: Final = Script(
+    """
+redis.call('HINCRBY', KEYS[1], 'hits', ARGV[1])
+redis.call('HINCRBY', KEYS[1], 'misses', ARGV[2])
+"""
+)
+
+# The most that INCR is given: a double holds it, and its sum with as much, exactly.
 MOST_ADDED: Final = 2**52

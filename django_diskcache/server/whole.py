@@ -12,7 +12,7 @@ from ..engine.memoize import Decorator, memoizer
 from .envelope import several, tag_name
 from .link import BUCKETS
 from .node import Node
-from .remote import BYTES, ENTRIES, NUMBER, PICKLED, TEXT, number_of
+from .remote import BYTES, ENTRIES, HINTS, NUMBER, PICKLED, TEXT, number_of
 from .scripts import EVICT
 from .several import ManyKeys
 
@@ -71,7 +71,7 @@ class WholeCache(ManyKeys):
         removed = 0
         for names in _scanned(node, pattern):
             entries = [name for name in names if self._is_entry(name)]
-            others = [name for name in names if not self._is_entry(name)]
+            others = [name for name in names if self._sign(name) == HINTS]
             # One command for each: in a cluster they are in different slots.
             replies = node.ask_many([(b"UNLINK", name) for name in (*entries, *others)])
             removed += sum(reply for reply in replies[: len(entries)] if type(reply) is int)
@@ -112,9 +112,12 @@ class WholeCache(ManyKeys):
 
     # Looking
 
-    def _is_entry(self, name: bytes) -> bool:
+    def _sign(self, name: bytes) -> bytes:
         body = self._engine._body
-        return name[body - 1 : body] in ENTRIES
+        return name[body - 1 : body]
+
+    def _is_entry(self, name: bytes) -> bool:
+        return self._sign(name) in ENTRIES
 
     def _names(self, pattern: bytes) -> Iterator[bytes]:
         """Names of entries, in no order, each once; what is stored meanwhile may be missing."""

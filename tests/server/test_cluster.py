@@ -64,6 +64,18 @@ def test_every_method(cache: ServerCache, cluster: Cluster) -> None:
     assert cache.set_many(items) == []
     assert cache.clear() == 300
     assert len(cache) == 0
+    assert cache.stats(reset=True) == (312, 1)
+    assert cache.stats() == (0, 0)
+    assert sum(cache.faults().values()) == 0
+
+
+def test_one_node_of_a_cluster_is_not_the_cluster(cluster: Cluster) -> None:
+    with ServerCache(cluster.nodes[0].url) as cache:
+        stored = [cache.set(f"{number}", number) for number in range(100)]
+        assert {True, False} == set(stored)
+        assert cache.faults()["other"] == sum(cache.faults().values()) == stored.count(False)
+        with pytest.raises(Fault, match="takes a list of nodes"):
+            cache[f"{stored.index(False)}"]
 
 
 def test_all_nodes_tell_of_changes(cache: ServerCache, cluster: Cluster) -> None:
