@@ -12,7 +12,7 @@ import atexit
 import os
 import struct
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from math import ceil, inf
 from typing import Any
 from zlib import crc32
@@ -77,6 +77,7 @@ class Remote:
         self.text_heads = [head + TEXT for head in self.heads]
         self._body = len(self.text_heads[0])
         self._counts = self.heads[0] + COUNTS
+        self.chores: list[Callable[[Remote], object]] = []  # done once a second
         _remotes.add(self)
 
     def _make_disk(self) -> Disk:
@@ -169,6 +170,8 @@ class Remote:
         """What is done once a second beside the calls."""
         self.near.flush()
         self.report()
+        for chore in self.chores:
+            chore(self)
 
     # Counts
 

@@ -161,13 +161,35 @@ return digits
 """
 )
 
-# KEYS: the entry. ARGV: what it must be, '' for missing; what it becomes, '' for gone. Its
-# expiry stays. Returns whether it was.
+# KEYS: the entry. ARGV: what it must be, '' for missing; what it becomes, '' for gone;
+# milliseconds, 0 for ever, less for as long as it would be. Returns whether it was.
 REPLACE: Final = Script(
     """
 if (redis.call('GET', KEYS[1]) or '') ~= ARGV[1] then return 0 end
-if ARGV[2] == '' then return redis.call('UNLINK', KEYS[1]) end
-redis.call('SET', KEYS[1], ARGV[2], 'KEEPTTL')
+local px = tonumber(ARGV[3])
+if ARGV[2] == '' then
+  redis.call('UNLINK', KEYS[1])
+elseif px > 0 then
+  redis.call('SET', KEYS[1], ARGV[2], 'PX', px)
+elseif px == 0 then
+  redis.call('SET', KEYS[1], ARGV[2])
+else
+  redis.call('SET', KEYS[1], ARGV[2], 'KEEPTTL')
+end
+return 1
+"""
+)
+
+# KEYS: a claim. ARGV: who has it; milliseconds that he has it for, 0 to give it back. Returns
+# whether he had it.
+CLAIM: Final = Script(
+    """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+if ARGV[2] == '0' then
+  redis.call('UNLINK', KEYS[1])
+else
+  redis.call('PEXPIRE', KEYS[1], ARGV[2])
+end
 return 1
 """
 )

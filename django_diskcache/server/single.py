@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 from ..engine.errors import ENOVAL, UNKNOWN, Fault, Timeout
@@ -168,6 +169,18 @@ class SingleKey(Guarded):
     def decr(self, key: Any, delta: Any = 1, default: Any = 0, retry: bool = False) -> Any:
         """Subtract `delta` from the number under `key`; otherwise like `incr`."""
         return self.incr(key, -delta, default, retry)
+
+    def update(self, key: Any, change: Callable[[Any], tuple[Any, Any, float | None]]) -> Any:
+        """Change what is under `key`, as one step: what a transaction is used for elsewhere.
+
+        :param change: takes the value, or ENOVAL if there is none, and returns a result, the
+            new value and the seconds until it expires, or None for never. ENOVAL instead of a
+            value removes the entry, UNKNOWN leaves it as it is. It is called again when
+            another has changed the entry meanwhile, so it must do nothing else
+        :return: the result
+        :raises Fault: when the server cannot do it, or did not say whether it has
+        """
+        return self._remotely(RAISE, self._operations.update(key, change))
 
     def pop(
         self,

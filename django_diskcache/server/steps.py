@@ -7,7 +7,7 @@ drives it waits for answers in his own way (`single`, `awaiting`).
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from math import inf
 from typing import Any, TypeAlias
 
@@ -27,6 +27,7 @@ from .node import Node
 from .remote import MOST_SECONDS, Remote, milliseconds
 from .scripts import INCR, MOST_ADDED, REPLACE, SET, TOUCH
 
+KEEP = -1  # of REPLACE: the entry ends when it would have
 MOST_TRIES = 1000  # of a sum that is made here, while others change the entry
 
 Call: TypeAlias = "tuple[int, str, tuple[Any, ...]]"
@@ -76,7 +77,7 @@ class Operations:
         """Say that an entry is foreign, and remove it unless another has taken its place."""
         self.engine.triage.foreign(why)
         try:
-            yield number, "run", (REPLACE, (name,), data, b"")
+            yield number, "run", (REPLACE, (name,), data, b"", KEEP)
         except Fault:  # a read must not fail for it
             return
         finally:
@@ -194,7 +195,7 @@ class Operations:
                     return int(found)
             for _ in range(MOST_TRIES):
                 value, new, old = yield from self._sum(key, delta, default)
-                if (yield number, "run", (REPLACE, (name,), old, new)):
+                if (yield number, "run", (REPLACE, (name,), old, new, KEEP)):
                     return value
         finally:
             self._changed(number)
@@ -215,6 +216,29 @@ class Operations:
         head = HEAD.unpack_from(old)
         tags = old[HEAD.size : HEAD.size + head[4]]
         return value, engine.codec.encode(value, False, form, head[3], tags), old
+
+    def update(self, key: Any, change: Callable[[Any], tuple[Any, Any, Any]]) -> Steps:
+        """Change what is under a key, as one step; see `SingleKey.update`."""
+        engine = self.engine
+        name, number, form = engine.place(key)
+        try:
+            for _ in range(MOST_TRIES):
+                old = yield number, "ask", (b"GET", name)
+                found = yield from self._decoded(key, old)
+                result, value, expire = change(ENOVAL if found is None else found[0])
+                if value is UNKNOWN or (value is ENOVAL and found is None):
+                    return result
+                px, new = 0, b""
+                if value is not ENOVAL:
+                    new = engine.codec.encode(value, False, form, engine.due(expire), b"")
+                    if expire is not None and expire <= MOST_SECONDS:
+                        px = milliseconds(expire)
+                before = old if found is not None else b""
+                if (yield number, "run", (REPLACE, (name,), before, new, px)):
+                    return result
+        finally:
+            self._changed(number)
+        raise Fault("slow", engine.address.text, f"others change {key!r} all the time")
 
     def pop(self, key: Any, default: Any) -> Steps:
         """Remove an entry: (value, expire time, tag), or (default, None, None)."""

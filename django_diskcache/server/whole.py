@@ -9,6 +9,7 @@ from typing import Any
 from ..engine.errors import Foreign, Timeout
 from ..engine.faults import FAULTS
 from ..engine.memoize import Decorator, memoizer
+from . import claiming
 from .envelope import several, tag_name
 from .link import BUCKETS
 from .node import Node
@@ -164,6 +165,19 @@ class WholeCache(ManyKeys):
         name = escaped(self._engine.name.encode())
         for each in self._names(name + b"{??}" + TEXT + escaped(head.encode()) + b"*"):
             yield self._engine.key_of(each)
+
+    # Computing once
+
+    def claim(self, key: Any) -> claiming.Claim | None:
+        """The right to compute `key`, which one on all machines has at a time.
+
+        It is freed by its `release`, by ``with``, and some seconds after its holder died.
+
+        :return: None while another has it
+        """
+        if self._wait(False) == 0:
+            raise Timeout
+        return claiming.claim(self._engine, key)
 
     # Figures
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import io
 import os
 import pickle
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
 
 from django_diskcache.engine.disk import JSONDisk
-from django_diskcache.engine.errors import Timeout
+from django_diskcache.engine.errors import ENOVAL, UNKNOWN, Timeout
 from django_diskcache.engine.impatient import impatient, on_loop
 from django_diskcache.server import ServerCache
 from tests.conftest import FakeClock
@@ -134,6 +136,92 @@ def test_sums_of_many_threads_are_exact(server: Server, make_cache: Make) -> Non
         assert type(value) is type(start + delta)
         assert due is not None
         assert tag == "tag"
+
+
+def test_update_is_one_step(server: Server, make_cache: Make) -> None:
+    """Threads that look and then change lose nothing, with and without an entry."""
+    cache = make_cache(server, timeout=10)
+
+    def add(cache: ServerCache, name: int) -> None:
+        for number in range(30):
+            cache.update("list", partial(_added, (name, number)))
+
+    caches = [make_cache(server, timeout=10) for _ in range(3)]
+    threads = [threading.Thread(target=add, args=(each, n)) for n, each in enumerate(caches)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    value, due = cache.get("list", expire_time=True)
+    assert sorted(value) == [(n, number) for n in range(3) for number in range(30)]
+    assert due is not None
+
+
+def _added(item: Any, value: Any) -> tuple[None, list[Any], int]:
+    return None, [*(() if value is ENOVAL else value), item], 1000
+
+
+def test_update_stores_leaves_and_removes(cache: ServerCache, clock: FakeClock) -> None:
+    assert cache.update("key", lambda value: (value, ENOVAL, None)) is ENOVAL
+    assert cache.update("key", lambda value: ("result", UNKNOWN, None)) == "result"
+    assert "key" not in cache
+    assert cache.update("key", lambda value: ("stored", 1, None)) == "stored"
+    assert cache.get("key", expire_time=True) == (1, None)
+    assert cache.update("key", lambda value: (value, value + 1, 60)) == 1
+    value, due = cache.get("key", expire_time=True)
+    assert value == 2
+    assert due is not None
+    assert cache.update("key", lambda value: (value, UNKNOWN, None)) == 2
+    assert cache.get("key", expire_time=True) == (2, due)
+    assert cache.update("key", lambda value: (value, ENOVAL, None)) == 2
+    assert "key" not in cache
+    with pytest.raises(ZeroDivisionError):
+        cache.update("key", lambda value: (1 / 0, 1, None))
+
+
+def test_a_claim_is_had_by_one(server: Server, make_cache: Make) -> None:
+    one, two = make_cache(server), make_cache(server)
+    claim = one.claim("key")
+    assert claim is not None
+    assert one.claim("key") is None
+    assert two.claim("key") is None
+    assert two.claim(("key", 1)) is not None
+    assert len(one) == 0
+
+    claim.release()
+    claim.release()
+    other = two.claim("key")
+    assert other is not None
+    with other:
+        claim.release()
+        assert one.claim("key") is None
+    assert one.claim("key") is not None
+
+
+def test_a_claim_is_renewed_while_it_is_held(server: Server, make_cache: Make) -> None:
+    cache = listening(make_cache(server))
+    claim = cache.claim("key")
+    assert claim is not None
+    (name,) = [n for n in server.client().scan_iter() if b"~" in n]
+    with server.client() as client:
+        client.pexpire(name, 2500)
+        until(lambda: client.pttl(name) > 3000, "a renewal")
+        del claim
+        gc.collect()
+        client.pexpire(name, 1100)
+        until(lambda: not client.exists(name), "the end of what nobody holds")
+
+
+def test_a_claim_of_a_server_in_trouble_keeps_nobody_away(server: Server) -> None:
+    cache = ServerCache("valkey://127.0.0.1:1")
+    one, two = cache.claim("key"), cache.claim("key")
+    assert one is not None
+    assert two is not None
+    one.release()
+    two.release()
+    assert cache.faults()["lost"] == 2
+    cache.close()
 
 
 def test_what_nobody_signed_is_a_miss_and_goes(

@@ -1,0 +1,103 @@
+"""Claims on a server: which of all threads and processes, on all machines, is computing what.
+
+A claim is a name on the server with a random token, which ends after some seconds. Who has it
+renews it once a second, in the thread of the listener. So it is free again soon after its
+holder has died, by whatever. It is no lock: who is cut off from the server for longer may lose
+it, and then two compute the same.
+"""
+
+from __future__ import annotations
+
+import weakref
+from secrets import token_bytes
+from types import TracebackType
+from typing import Any
+
+from ..engine.errors import Fault
+from ..engine.faults import FAULTS
+from .remote import Remote
+from .scripts import CLAIM
+
+SECONDS = 5  # after which the claim of a dead holder is free
+SIGN = b"~"
+
+_held: weakref.WeakKeyDictionary[Remote, weakref.WeakSet[Claim]] = weakref.WeakKeyDictionary()
+
+
+class Claim:
+    """The right to compute something, until `release` or the end of the ``with`` block.
+
+    :param name: on the server; None for one that keeps nobody away
+    """
+
+    def __init__(self, remote: Remote, name: bytes | None, bucket: int, token: bytes) -> None:
+        self._remote = remote
+        self._name = name
+        self._bucket = bucket
+        self._token = token
+
+    def _say(self, milliseconds: int) -> bool:
+        name = self._name
+        if name is None:
+            return False
+        arguments = (CLAIM, (name,), self._token, milliseconds)
+        return bool(self._remote.link.moving(self._bucket, "rerun", *arguments))
+
+    def renew(self) -> bool:
+        """Have it for some more seconds; whether it was still ours."""
+        return self._say(SECONDS * 1000)
+
+    def release(self) -> None:
+        """Let others claim it."""
+        try:
+            self._say(0)
+        except FAULTS as error:  # it ends by itself
+            self._remote.triage.met(error)
+        self._name = None
+
+    def __enter__(self) -> Claim:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.release()
+
+
+def claim(remote: Remote, key: Any) -> Claim | None:
+    """The claim on a key, or None while another has it.
+
+    Where the server is in trouble, the claim is one that keeps nobody away: that must not keep
+    anything from being computed.
+    """
+    entry, number, _ = remote.place(key)
+    bucket = number & 255
+    name = remote.heads[bucket] + SIGN + entry[len(remote.heads[bucket]) :]
+    token = token_bytes(16)
+    command = (b"SET", name, token, b"PX", SECONDS * 1000, b"NX")
+    try:
+        if remote.link.moving(bucket, "once", *command) is None:
+            return None
+    except Fault as error:
+        remote.triage.met(error)
+        return Claim(remote, None, bucket, token)
+    made = Claim(remote, name, bucket, token)
+    held = _held.get(remote)
+    if held is None:
+        held = _held.setdefault(remote, weakref.WeakSet())
+        remote.chores.append(renew_all)
+    held.add(made)
+    remote.link.listen()  # its thread renews
+    return made
+
+
+def renew_all(remote: Remote) -> None:
+    """Renew what is held in this process."""
+    for each in list(_held.get(remote, ())):
+        try:
+            each.renew()
+        except FAULTS:
+            return  # the next second
