@@ -200,11 +200,10 @@ class AwaitedNode:
     async def _run(
         self, ask: Any, script: Script, keys: Sequence[bytes], arguments: Sequence[Any]
     ) -> Any:
-        rest = (len(keys), *keys, *arguments)
         try:
-            return await ask(b"EVALSHA", script.digest, *rest)
+            return await ask(*script.known(keys, arguments))
         except NoScriptError:
-            return await ask(b"EVAL", script.text, *rest)
+            return await ask(*script.whole(keys, arguments))
 
     async def asking(self, *command: Any) -> Any:
         async def both(line: Line) -> Any:
@@ -256,10 +255,7 @@ class AwaitedNode:
     async def run_many(
         self, script: Script, calls: Sequence[tuple[Sequence[bytes], Sequence[Any]]]
     ) -> list[Any]:
-        commands = [
-            (b"EVALSHA", script.digest, len(keys), *keys, *arguments)
-            for keys, arguments in calls
-        ]
+        commands = [script.known(keys, arguments) for keys, arguments in calls]
         replies = await self.ask_many(commands)
         again = [n for n, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
         if again:

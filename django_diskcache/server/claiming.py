@@ -18,7 +18,7 @@ from ..engine.faults import FAULTS
 from .remote import Remote
 from .scripts import CLAIM
 
-SECONDS = 5  # after which the claim of a dead holder is free
+MILLISECONDS = b"5000"  # after which the claim of a dead holder is free
 SIGN = b"~"
 
 _held: weakref.WeakKeyDictionary[Remote, weakref.WeakSet[Claim]] = weakref.WeakKeyDictionary()
@@ -36,7 +36,7 @@ class Claim:
         self._bucket = bucket
         self._token = token
 
-    def _say(self, milliseconds: int) -> bool:
+    def _say(self, milliseconds: bytes) -> bool:
         name = self._name
         if name is None:
             return False
@@ -45,12 +45,12 @@ class Claim:
 
     def renew(self) -> bool:
         """Have it for some more seconds; whether it was still ours."""
-        return self._say(SECONDS * 1000)
+        return self._say(MILLISECONDS)
 
     def release(self) -> None:
         """Let others claim it."""
         try:
-            self._say(0)
+            self._say(b"0")
         except FAULTS as error:  # it ends by itself
             self._remote.triage.met(error)
         self._name = None
@@ -77,7 +77,7 @@ def claim(remote: Remote, key: Any) -> Claim | None:
     bucket = number & 255
     name = remote.heads[bucket] + SIGN + entry[len(remote.heads[bucket]) :]
     token = token_bytes(16)
-    command = (b"SET", name, token, b"PX", SECONDS * 1000, b"NX")
+    command = (b"SET", name, token, b"PX", MILLISECONDS, b"NX")
     try:
         if remote.link.moving(bucket, "once", *command) is None:
             return None

@@ -297,7 +297,7 @@ class Link:
         """The command that a method of a node sends."""
         if method in ("run", "rerun"):
             script, keys, *rest = arguments
-            return (b"EVAL", script.text, len(keys), *keys, *rest)
+            return script.whole(keys, rest)  # type: ignore[no-any-return]
         return arguments
 
     def named(self, name: str) -> Node:

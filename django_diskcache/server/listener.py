@@ -100,7 +100,7 @@ class Listener:
         node.generation, node.listener = NOBODY, None  # first: then nothing new is remembered
         node.forget()
 
-    def found(self, identity: int, where: Any) -> None:
+    def found(self, identity: bytes, where: Any) -> None:
         """Somebody is told from now on."""
         node = self._node
         node.forget()
@@ -157,7 +157,7 @@ def _connect(node: Node, connection: Any) -> None:
 def _subscribe(listener: Listener, connection: Any) -> None:
     """Be told of changes on this connection."""
     connection.send_command(b"CLIENT", b"ID")
-    identity = connection.read_response()
+    identity = b"%d" % connection.read_response()
     connection.send_command(b"SUBSCRIBE", CHANNEL)
     connection.read_response()
     listener._connection = connection

@@ -11,7 +11,9 @@ what changes of all that is read on it (`CLIENT TRACKING`). When such a connecti
 the server tells no more of that; so everything is forgotten then.
 
 An exception may fall between any two steps, since a signal handler may raise. A connection is
-in the list only while nobody uses it, and whoever is interrupted loses it.
+in the list only while nobody uses it, and whoever is interrupted loses it. Commands are made of
+bytes: of a number hiredis makes a text, and when a handler raises just then the process crashes
+(hiredis-py 3.5).
 """
 
 from __future__ import annotations
@@ -95,7 +97,9 @@ class Node:
         self.clustered = clustered
         # Of the listener: a number that no other has had in this process, and who is told.
         self.generation = NOBODY
-        self.listener: tuple[int, Any] | None = None  # id of the client, where it is connected
+        self.listener: tuple[bytes, Any] | None = (
+            None  # id of the client, where it is connected
+        )
         self.begin()
 
     def begin(self) -> None:
@@ -277,16 +281,16 @@ class Node:
     def run(self, script: Script, keys: Sequence[bytes], *arguments: Any) -> Any:
         """What a script returns; it is not run twice."""
         try:
-            return self.once(b"EVALSHA", script.digest, len(keys), *keys, *arguments)
+            return self.once(*script.known(keys, arguments))
         except NoScriptError:  # the server is new, or was restarted
-            return self.once(b"EVAL", script.text, len(keys), *keys, *arguments)
+            return self.once(*script.whole(keys, arguments))
 
     def rerun(self, script: Script, keys: Sequence[bytes], *arguments: Any) -> Any:
         """What a script returns that may as well be run twice."""
         try:
-            return self.ask(b"EVALSHA", script.digest, len(keys), *keys, *arguments)
+            return self.ask(*script.known(keys, arguments))
         except NoScriptError:
-            return self.ask(b"EVAL", script.text, len(keys), *keys, *arguments)
+            return self.ask(*script.whole(keys, arguments))
 
     def asking(self, *command: Any) -> Any:
         """`once` for a key that a cluster is just moving to this node."""
@@ -344,10 +348,7 @@ class Node:
         self, script: Script, calls: Sequence[tuple[Sequence[bytes], Sequence[Any]]]
     ) -> list[Any]:
         """What a script returns for each of several (keys, arguments)."""
-        commands = [
-            (b"EVALSHA", script.digest, len(keys), *keys, *arguments)
-            for keys, arguments in calls
-        ]
+        commands = [script.known(keys, arguments) for keys, arguments in calls]
         replies = self.ask_many(commands)
         again = [n for n, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
         if again:

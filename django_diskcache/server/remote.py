@@ -183,7 +183,7 @@ class Remote:
             return
         tally.hits -= hits
         tally.misses -= misses
-        script = (COUNT, (self._counts,), hits, misses)
+        script = (COUNT, (self._counts,), b"%d" % hits, b"%d" % misses)
         try:
             self.link.moving(0, "run", *script)
         except FAULTS:
@@ -258,9 +258,9 @@ class Triage:
         self._counts = dict.fromkeys(KINDS, 0)
 
 
-def milliseconds(expire: float) -> int:
+def milliseconds(expire: float) -> bytes:
     """Milliseconds that the server is to keep what lives `expire` seconds, more than 0."""
-    return max(1, ceil(expire * 1000))
+    return b"%d" % max(1, ceil(expire * 1000))
 
 
 def number_of(body: bytes) -> int | float:

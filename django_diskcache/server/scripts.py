@@ -8,6 +8,7 @@ that has the tag; so it ends no earlier than the last of them, and both are writ
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from hashlib import sha1
 from typing import Final
 
@@ -56,6 +57,14 @@ class Script:
     def __init__(self, text: str) -> None:
         self.text = text.encode()
         self.digest = sha1(self.text).hexdigest().encode()
+
+    def known(self, keys: Sequence[bytes], arguments: Sequence[bytes]) -> Sequence[bytes]:
+        """The command that runs it, if the server knows it."""
+        return (b"EVALSHA", self.digest, b"%d" % len(keys), *keys, *arguments)
+
+    def whole(self, keys: Sequence[bytes], arguments: Sequence[bytes]) -> Sequence[bytes]:
+        """The command that runs it in any case."""
+        return (b"EVAL", self.text, b"%d" % len(keys), *keys, *arguments)
 
 
 # KEYS: the entry, its sets of hints. ARGV: the entry, milliseconds or 0 for ever, 'NX' or ''.

@@ -27,7 +27,10 @@ from .node import Node
 from .remote import MOST_SECONDS, Remote, milliseconds
 from .scripts import INCR, MOST_ADDED, REPLACE, SET, TOUCH
 
-KEEP = -1  # of REPLACE: the entry ends when it would have
+# Instead of milliseconds, in scripts.
+FOR_EVER = b"0"
+AT_ONCE = b"-1"  # of TOUCH
+KEEP = b"-1"  # of REPLACE: the entry ends when it would have
 MOST_TRIES = 1000  # of a sum that is made here, while others change the entry
 
 Call: TypeAlias = "tuple[int, str, tuple[Any, ...]]"
@@ -137,7 +140,7 @@ class Operations:
         tags = tag_bytes(names) if names else b""
         data = engine.codec.encode(value, read, form, engine.due(expire), tags)
         if expire is None or expire > MOST_SECONDS:
-            px = 0
+            px = FOR_EVER
         elif expire <= 0:
             return number, "ask", (b"UNLINK", name)
         else:
@@ -145,9 +148,9 @@ class Operations:
         if names:
             keys = (name, *(engine.hints(number & 255, each) for each in names))
             return number, "rerun", (SET, keys, data, px, b"")
-        if px:
-            return number, "ask", (b"SET", name, data, b"PX", px)
-        return number, "ask", (b"SET", name, data)
+        if px is FOR_EVER:
+            return number, "ask", (b"SET", name, data)
+        return number, "ask", (b"SET", name, data, b"PX", px)
 
     def add(self, key: Any, value: Any, expire: float | None, read: bool, tag: Any) -> Steps:
         """Store a value unless the key has one; whether it was stored."""
@@ -170,9 +173,9 @@ class Operations:
         name, number, _ = engine.place(key)
         due = HEAD.pack(0, 0, 0, engine.due(expire), 0)[3:11]
         if expire is None or expire > MOST_SECONDS:
-            px = 0
+            px = FOR_EVER
         else:
-            px = milliseconds(expire) if expire > 0 else -1
+            px = milliseconds(expire) if expire > 0 else AT_ONCE
         head = engine.hints(number & 255, b"")
         try:
             found = yield number, "rerun", (TOUCH, (name,), due, px, head)
@@ -186,8 +189,8 @@ class Operations:
         name, number, _ = engine.place(key)
         try:
             if _is_small(delta) and (default is None or _is_small(default)):
-                first = b"" if default is None else default
-                arguments = (INCR, (name,), delta, first, integer_head())
+                first = b"" if default is None else b"%d" % default
+                arguments = (INCR, (name,), b"%d" % delta, first, integer_head())
                 found = yield number, "run", arguments
                 if found is None:
                     raise KeyError(key)
@@ -228,7 +231,7 @@ class Operations:
                 result, value, expire = change(ENOVAL if found is None else found[0])
                 if value is UNKNOWN or (value is ENOVAL and found is None):
                     return result
-                px, new = 0, b""
+                px, new = FOR_EVER, b""
                 if value is not ENOVAL:
                     new = engine.codec.encode(value, False, form, engine.due(expire), b"")
                     if expire is not None and expire <= MOST_SECONDS:

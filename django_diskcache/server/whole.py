@@ -18,7 +18,7 @@ from .scripts import EVICT
 from .several import ManyKeys
 
 AT_ONCE = 8  # buckets of one script, during which the server does nothing else
-PAGE = 1000  # names that the server looks at in one step of a scan
+PAGE = b"1000"  # names that the server looks at in one step of a scan
 ORDER = (NUMBER, TEXT, BYTES, PICKLED)
 _SPECIAL = frozenset(b"*?[]\\^-")
 

@@ -150,7 +150,7 @@ def test_a_lost_listener_empties_it(server: Server, make_cache: Make) -> None:
     first = node.generation
 
     with server.client() as client:
-        client.client_kill_filter(_id=str(node.listener[0]))
+        client.client_kill_filter(_id=node.listener[0].decode())
     until(lambda: node.generation not in (0, first), "another listener")
     assert not remembers(cache, "key")
 
@@ -170,7 +170,7 @@ def test_a_lost_connection_empties_it(server: Server, make_cache: Make) -> None:
     (node,) = cache.engine.link.nodes()
 
     with server.client() as client:
-        own = [client.client_id(), node.listener[0] if node.listener else 0]
+        own = [client.client_id(), int(node.listener[0]) if node.listener else 0]
         for each in client.client_list():
             if int(each["id"]) not in own:
                 client.client_kill_filter(_id=each["id"])

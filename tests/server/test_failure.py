@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from collections.abc import Callable
 from typing import Any
@@ -257,3 +258,49 @@ def test_faults_are_told(own_server: Start, make_cache: Make, caplog: Any) -> No
     assert "tried again by itself" in lines[0]
     with pytest.raises(Fault, match="lost"):
         strict.get("key")
+
+
+class Interrupt(Exception):
+    """Raised by a signal handler, wherever the program is."""
+
+
+def test_an_exception_at_any_moment_mixes_no_answers_up(
+    server: Server, make_cache: Make
+) -> None:
+    """An answer that nobody has read would be taken for that to the next call."""
+    cache = listening(make_cache(server, timeout=10))
+    cache.set_many({f"{number}": number for number in range(10)})
+    calls: list[Callable[[int], Any]] = [
+        lambda n: cache.get(f"{n % 10}", expire_time=True),
+        lambda n: cache.set(f"other-{n}", n),
+        lambda n: cache.get_many([f"{each}" for each in range(10)]),
+        lambda n: cache.incr("count"),
+        lambda n: cache.set(f"tagged-{n}", n, tag="tag"),
+        lambda n: cache.get(f"{n % 10}"),
+    ]
+    interrupted = 0
+
+    def interrupt(number: int, frame: Any) -> None:
+        raise Interrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        for number in range(900):
+            try:
+                try:
+                    signal.setitimer(signal.ITIMER_REAL, 1e-5 + number % 150 * 2e-6)
+                    calls[number % len(calls)](number)
+                finally:
+                    signal.setitimer(signal.ITIMER_REAL, 0)
+            except Interrupt:
+                interrupted += 1
+            cache.engine.near.clear()
+            assert cache.get(f"{number % 10}") == number % 10
+            assert cache.get_many(["3", "4"]) == {"3": 3, "4": 4}
+    finally:
+        signal.signal(signal.SIGALRM, before)
+
+    assert interrupted > 10
+    assert 100 <= cache.incr("count", 0) <= 150
+    cache.evict("tag")
+    assert not [key for key in cache if key.startswith("tagged-")]
