@@ -264,6 +264,8 @@ class Interrupt(Exception):
     """Raised by a signal handler, wherever the program is."""
 
 
+# It may fall into a destructor, of which Python only says so.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_an_exception_at_any_moment_mixes_no_answers_up(
     server: Server, make_cache: Make
 ) -> None:
