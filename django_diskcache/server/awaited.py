@@ -174,8 +174,11 @@ class AwaitedNode:
             # In one round the loop sees that it was closed, in the next it tells the stream.
             await asyncio.sleep(0)
             await asyncio.sleep(0)
+            connection = line.connection
+            # Before 8.0 its name is the other; what it destroys is not wanted here.
+            ready = getattr(connection, "can_read", None) or connection.can_read_destructive
             try:
-                if not await line.connection.can_read():
+                if not await ready():
                     return line
             except ERRORS:
                 pass
