@@ -118,6 +118,16 @@ return gone
 """
 )
 
+# KEYS: a set of hints. Drops those whose entries are gone.
+PRUNE: Final = Script(
+    """
+for _, key in ipairs(redis.call('SMEMBERS', KEYS[1])) do
+  if redis.call('EXISTS', key) == 0 then redis.call('SREM', KEYS[1], key) end
+end
+return 0
+"""
+)
+
 # KEYS: the entry. ARGV: when it ends, as in its header; milliseconds, 0 for ever, less for now;
 # what sets of hints of its bucket begin with.
 TOUCH: Final = Script(

@@ -14,7 +14,7 @@ from .envelope import several, tag_name
 from .link import BUCKETS
 from .node import Node
 from .remote import BYTES, ENTRIES, HINTS, NUMBER, PICKLED, TEXT, number_of
-from .scripts import EVICT
+from .scripts import EVICT, PRUNE
 from .several import ManyKeys
 
 AT_ONCE = 8  # buckets of one script, during which the server does nothing else
@@ -70,12 +70,19 @@ class WholeCache(ManyKeys):
 
     def _remove_from(self, node: Node, pattern: bytes) -> int:
         removed = 0
+        hints: set[bytes] = set()
         for names in _scanned(node, pattern):
             entries = [name for name in names if self._is_entry(name)]
-            others = [name for name in names if self._sign(name) == HINTS]
+            hints.update(name for name in names if self._sign(name) == HINTS)
             # One command for each: in a cluster they are in different slots.
-            replies = node.ask_many([(b"UNLINK", name) for name in (*entries, *others)])
-            removed += sum(reply for reply in replies[: len(entries)] if type(reply) is int)
+            replies = node.ask_many([(b"UNLINK", name) for name in entries])
+            for name, reply in zip(entries, replies, strict=True):
+                if isinstance(reply, Exception):  # it has moved, say
+                    removed += self._ask(self._bucket(name), "ask", b"UNLINK", name)
+                else:
+                    removed += reply
+        # Not all of them: what was stored meanwhile has hints there.
+        node.run_many(PRUNE, [((name,), ()) for name in hints])
         return removed
 
     def expire(self, retry: bool = False, now: float | None = None) -> int:
@@ -116,6 +123,10 @@ class WholeCache(ManyKeys):
     def _sign(self, name: bytes) -> bytes:
         body = self._engine._body
         return name[body - 1 : body]
+
+    def _bucket(self, name: bytes) -> int:
+        body = self._engine._body
+        return int(name[body - 4 : body - 2], 16)
 
     def _is_entry(self, name: bytes) -> bool:
         return self._sign(name) in ENTRIES

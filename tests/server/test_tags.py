@@ -188,6 +188,33 @@ def test_a_set_that_races_with_an_eviction_is_evicted_or_stays_whole(
     assert len(caches[0]) == 0
 
 
+def test_clear_leaves_the_hints_of_what_is_stored_meanwhile(
+    server: Server, cache: ServerCache, make_cache: Make, monkeypatch: Any
+) -> None:
+    other = make_cache(server)
+    for number in range(300):
+        cache.set(f"{number}", number, tag="tag")
+    (node,) = cache.engine.link.nodes()
+    ask_many = node.ask_many
+
+    def slowly(commands: Any) -> Any:
+        replies = ask_many(commands)
+        for number in range(1000, 1300):
+            other.set(f"{number}", number, tag="tag")
+        return replies
+
+    monkeypatch.setattr(node, "ask_many", slowly)
+    assert cache.clear() >= 300
+    monkeypatch.undo()
+
+    left = len(cache)
+    assert left > 0
+    assert cache.evict("tag") == left
+    cache.set("key", 1, tag="tag")
+    assert cache.clear() == 1
+    assert hints(cache, server, "tag") == 0
+
+
 def test_evicted_entries_are_forgotten(server: Server, make_cache: Make) -> None:
     from .conftest import listening
 
