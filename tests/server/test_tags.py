@@ -198,6 +198,7 @@ def test_clear_leaves_the_hints_of_what_is_stored_meanwhile(
     ask_many = node.ask_many
 
     def slowly(commands: Any) -> Any:
+        monkeypatch.undo()
         replies = ask_many(commands)
         for number in range(1000, 1300):
             other.set(f"{number}", number, tag="tag")
@@ -205,7 +206,6 @@ def test_clear_leaves_the_hints_of_what_is_stored_meanwhile(
 
     monkeypatch.setattr(node, "ask_many", slowly)
     assert cache.clear() >= 300
-    monkeypatch.undo()
 
     left = len(cache)
     assert left > 0
