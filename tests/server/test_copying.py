@@ -1,0 +1,103 @@
+"""Copies from a directory into a server and back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from django_diskcache.engine import FanoutCache
+from django_diskcache.engine.errors import Fault
+from django_diskcache.server import ServerCache
+from django_diskcache.server.copying import Copied, copy
+from tests.conftest import FakeClock
+
+from .servers import Server
+
+Make = Callable[..., ServerCache]
+
+
+def copied(source: Any, target: Any, **arguments: Any) -> Copied:
+    *_, last = copy(source, target, **arguments)
+    return last
+
+
+def fill(cache: Any) -> None:
+    for number in range(250):
+        cache.set(f"{number}", {"number": number}, tag="tag" if number % 2 else None)
+    cache.set("text", "ä", expire=60)
+    cache.set("large", b"large" * 100_000, expire=60, tag=7)
+    cache.set(("a", 1), None)
+    cache.set(5, 0.5)
+    cache.set("over", 1, expire=1)
+
+
+def test_there_and_back(
+    server: Server,
+    make_cache: Make,
+    make_fanout: Callable[..., FanoutCache],
+    clock: FakeClock,
+) -> None:
+    source = make_fanout("source", secret="one")
+    remote = make_cache(server, secret="another", clock=clock)
+    fill(source)
+    clock.advance(1)
+
+    progress = [(each.looked_at, each.entries) for each in copy(source, remote)]
+
+    assert progress[0] == (100, progress[0][1])
+    assert progress[-1] == (255, 254)
+    assert len(remote) == 254
+    assert remote.get("large", expire_time=True, tag=True) == (
+        b"large" * 100_000,
+        clock() + 59,
+        7,
+    )
+    assert remote.get("text", expire_time=True) == ("ä", clock() + 59)
+    assert remote.get(("a", 1), 1) is None
+    assert remote.get("7") == {"number": 7}
+
+    target = make_fanout("target", secret="a third")
+    assert copied(remote, target).entries == 254
+    assert set(target) == set(source) - {"over"}
+    for key in target:
+        assert target.get(key, expire_time=True, tag=True) == source.get(
+            key, expire_time=True, tag=True
+        )
+    assert remote.evict("tag") == target.evict("tag") == 125
+
+
+def test_what_the_target_has_may_stay(
+    server: Server, make_cache: Make, fanout: FanoutCache
+) -> None:
+    remote = make_cache(server)
+    fanout.set("key", "new")
+    fanout.set("other", 1)
+    remote.set("key", "old")
+
+    assert copied(fanout, remote, overwrite=False) == Copied(entries=1, kept=1)
+    assert remote.get("key") == "old"
+    assert copied(fanout, remote) == Copied(entries=2)
+    assert remote.get("key") == "new"
+
+
+def test_what_the_target_does_not_take(
+    server: Server, make_cache: Make, fanout: FanoutCache
+) -> None:
+    remote = make_cache(server, serializer="json")
+    fanout.set("set", {1, 2})
+    fanout.set("list", [1, 2])
+
+    assert copied(fanout, remote) == Copied(entries=1, refused=1, keys=["set"])
+    assert list(remote) == ["list"]
+
+
+def test_trouble_is_told(fanout: FanoutCache) -> None:
+    fanout.set("key", 1)
+    with ServerCache("valkey://127.0.0.1:1") as remote:
+        with pytest.raises(Fault):
+            copied(fanout, remote)
+        with pytest.raises(Fault):
+            copied(remote, fanout)
+    assert copied(fanout, fanout, overwrite=False) == Copied(kept=1)
