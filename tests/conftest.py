@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from django_diskcache.engine import Cache, FanoutCache
-from tests.server.servers import PROGRAM, Server, serving
+from tests.server.servers import Server, required, serving
 
 # Every run looks at the same examples, and takes as long as the machine does.
 settings.register_profile(
@@ -87,8 +87,7 @@ def fanout(make_fanout: Callable[..., FanoutCache]) -> FanoutCache:
 
 @pytest.fixture(scope="session")
 def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    if not PROGRAM:
-        pytest.skip("there is no valkey-server or redis-server on the PATH")
+    required()
     with serving(tmp_path_factory.mktemp("server")) as server:
         yield server
 

@@ -11,14 +11,13 @@ import pytest
 from django_diskcache.server import ServerCache
 
 from .clusters import Cluster, clustered
-from .servers import PROGRAM, Server, until
+from .servers import Server, required, until
 
 
 @pytest.fixture
 def own_server(tmp_path: Path) -> Iterator[Callable[..., Server]]:
     """Starts servers with the given options, that a test may kill."""
-    if not PROGRAM:
-        pytest.skip("there is no valkey-server or redis-server on the PATH")
+    required()
     made: list[Server] = []
 
     def start(*options: str) -> Server:
@@ -57,8 +56,7 @@ def cache(server: Server, make_cache: Callable[..., ServerCache]) -> ServerCache
 
 @pytest.fixture(scope="session")
 def shared_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    if not PROGRAM:
-        pytest.skip("there is no valkey-server or redis-server on the PATH")
+    required()
     with clustered(tmp_path_factory.mktemp("cluster")) as cluster:
         yield cluster
 

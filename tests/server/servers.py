@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
@@ -20,6 +21,15 @@ from redis.retry import Retry
 PATIENCE = 20.0  # seconds that anything may take before a test fails
 PROGRAM = shutil.which("valkey-server") or shutil.which("redis-server") or ""
 HOST = "127.0.0.1"
+
+
+def required() -> None:
+    """Skip a test where there is no server to start; in CI that is a failure."""
+    if not PROGRAM:
+        missing = "there is no valkey-server or redis-server on the PATH"
+        if os.environ.get("CI"):
+            pytest.fail(missing)
+        pytest.skip(missing)
 
 
 def free_port() -> int:

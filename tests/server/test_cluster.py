@@ -13,7 +13,7 @@ from django_diskcache.server import ServerCache
 
 from .clusters import Cluster, clustered
 from .conftest import listening
-from .servers import PROGRAM, Server, until
+from .servers import Server, required, until
 
 
 def opened(cluster: Cluster, **arguments: Any) -> ServerCache:
@@ -136,8 +136,7 @@ def test_a_slot_that_moves(cache: ServerCache, cluster: Cluster) -> None:
 
 @pytest.mark.long
 def test_a_node_that_fails_is_replaced(tmp_path: Path) -> None:
-    if not PROGRAM:
-        pytest.skip("there is no valkey-server or redis-server on the PATH")
+    required()
     with clustered(tmp_path) as cluster:
         replica = cluster.add(replica_of=cluster.nodes[0])
         with opened(cluster, timeout=0.5) as cache:
