@@ -8,7 +8,7 @@ that asgiref makes for synchronous callers, is not worth connections of its own.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from ..engine.errors import ENOVAL, UNKNOWN, Fault
@@ -16,6 +16,7 @@ from ..engine.faults import FAULTS
 from ..engine.guard import RAISE
 from ..engine.keyed import shaped
 from .awaited import NATIVE_FROM, AwaitedLink
+from .claiming import Claim
 from .node import Node
 from .steps import NodeSteps, Steps
 from .whole import WholeCache
@@ -164,6 +165,12 @@ class AwaitingCache(WholeCache):
         """`decr`."""
         return await self.aincr(key, -delta, default)
 
+    async def aupdate(
+        self, key: Any, change: Callable[[Any], tuple[Any, Any, float | None]]
+    ) -> Any:
+        """`update`."""
+        return await self._awaited(RAISE, self._operations.update(key, change))
+
     async def apop(
         self,
         key: Any,
@@ -238,7 +245,11 @@ class AwaitingCache(WholeCache):
                 removed += await self.adelete(keys[n])
         return removed
 
-    # The whole cache: these take long, and are left to a thread
+    # The whole cache, and what is rare: these are left to a thread
+
+    async def aclaim(self, key: Any) -> Claim | None:
+        """`claim`; what it returns asks the server once more to `release` it."""
+        return await asyncio.to_thread(self.claim, key)
 
     async def aevict(self, tag: Any, retry: bool = False) -> int:
         """`evict`."""

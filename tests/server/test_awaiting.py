@@ -60,6 +60,12 @@ async def every_method(cache: ServerCache) -> None:
     assert await cache.adecr("count") == 1.5
     with pytest.raises(KeyError):
         await cache.aincr("missing", default=None)
+    assert await cache.aupdate("count", lambda value: ("was", value + 1, None)) == "was"
+    assert await cache.adecr("count") == 1.5
+    claim = await cache.aclaim("key")
+    assert claim is not None
+    assert await cache.aclaim("key") is None
+    claim.release()
     with pytest.raises(TypeError):
         await cache.aincr("key")
     assert await cache.apop("count") == 1.5
