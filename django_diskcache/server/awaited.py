@@ -77,7 +77,7 @@ class AwaitedNode:
         try:
             await self._in_time(line.connection.connect)
         except BaseException as error:
-            self._lines.discard(line)
+            await self._drop(line)
             if not isinstance(error, ERRORS):
                 raise
             node.refused(error)
@@ -171,17 +171,20 @@ class AwaitedNode:
     async def _sound(self, line: Line) -> Line:
         """A connection that was not closed while nobody used it: this one, or another."""
         while True:
-            # In one round the loop sees that it was closed, in the next it tells the stream.
-            await asyncio.sleep(0)
-            await asyncio.sleep(0)
-            connection = line.connection
-            # Before 8.0 its name is the other; what it destroys is not wanted here.
-            ready = getattr(connection, "can_read", None) or connection.can_read_destructive
             try:
+                # In one round the loop sees that it was closed, in the next it tells the stream.
+                await asyncio.sleep(0)
+                await asyncio.sleep(0)
+                connection = line.connection
+                # Before 8.0 its name is the other; what it destroys is not wanted here.
+                ready = getattr(connection, "can_read", None) or connection.can_read_destructive
                 if not await ready():
                     return line
             except ERRORS:
                 pass
+            except BaseException:
+                await self._drop(line)
+                raise
             await self._drop(line)
             line = await self._borrow()
 
