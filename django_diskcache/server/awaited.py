@@ -172,7 +172,7 @@ class AwaitedNode:
         """A connection that was not closed while nobody used it: this one, or another."""
         while True:
             try:
-                # In one round the loop sees that it was closed, in the next it tells the stream.
+                # In one round the loop sees that it was closed, then it tells the stream.
                 await asyncio.sleep(0)
                 await asyncio.sleep(0)
                 connection = line.connection

@@ -9,7 +9,7 @@ from typing import Any
 from ..engine.errors import Foreign, Timeout
 from ..engine.faults import FAULTS
 from ..engine.memoize import Decorator, memoizer
-from . import claiming
+from . import claiming, gauges
 from .envelope import several, tag_name
 from .link import BUCKETS
 from .node import Node
@@ -202,6 +202,22 @@ class WholeCache(ManyKeys):
         self._engine.settings["statistics"] = int(enable)
         self._engine.near.counting = bool(enable)
         return found
+
+    def figures(self, reset: bool = False) -> gauges.ServerFigures:
+        """What the cache has done, and what its servers hold; it costs no scan.
+
+        :param reset: let hits, misses and faults begin again at zero
+        """
+        counts = self.stats(bool(self._engine.settings["statistics"]))
+        nodes = [self._safely(None, gauges.of_node, node) for node in self._nodes()]
+        found = gauges.figures(self._engine, counts, [node for node in nodes if node])
+        if reset:
+            self._safely(None, self._engine.forget_counts)
+        return found
+
+    def volume(self) -> int:
+        """Bytes of memory that the data of its servers takes, that of others included."""
+        return self.figures().memory
 
     def faults(self) -> dict[str, int]:
         """How many faults this process has met, by their kind, see `server.trouble`."""

@@ -356,6 +356,45 @@ def test_hits_move_to_the_server_by_themselves(server: Server, make_cache: Make)
         until(lambda: client.hgetall("django_diskcache{00}*counts"), "a report")
 
 
+def test_figures(server: Server, make_cache: Make) -> None:
+    cache = listening(make_cache(server))
+    cache.stats(reset=True)
+    cache.set("key", b"v" * 100_000)
+    for _ in range(3):
+        cache.get("key")
+    cache.get("missing")
+
+    found = cache.figures()
+
+    assert (found.hits, found.misses, found.hit_ratio) == (3, 1, 0.75)
+    assert found.counting
+    assert found.listening
+    assert found.near.entries == 2
+    assert set(found.errors.values()) == {0}
+    (node,) = found.nodes
+    assert node.name == server.url.rpartition("/")[0]
+    assert node.primary
+    assert node.program.split()[0] in ("redis", "valkey")
+    assert node.keys == 2  # and the counts
+    assert node.memory > 100_000
+    assert node.tracked >= 2
+    assert node.clients >= 2
+    assert (node.memory_limit, node.policy, node.evicted) == (0, "noeviction", 0)
+    assert found.memory == node.memory
+    assert cache.volume() > 100_000
+    assert cache.figures(reset=True).hits == 3
+    assert cache.figures().hit_ratio is None
+
+
+def test_figures_of_a_server_that_is_away() -> None:
+    with ServerCache("valkey://127.0.0.1:1") as cache:
+        found = cache.figures()
+        assert found.nodes == []
+        assert found.hits == found.memory == 0
+        assert not found.listening
+        assert found.errors["lost"] >= 1
+
+
 def test_an_event_loop_does_not_wait(server: Server, make_cache: Make) -> None:
     cache = listening(make_cache(server))
     hasty = impatient(cache)

@@ -1,0 +1,123 @@
+"""What a cache on a server has done, and what its servers say of themselves.
+
+A directory is one cache's own; a server may have others on it. So hits and misses are ours, and
+memory, keys and evictions are those of the server, whoever they belong to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from ..engine.statistics import NearFigures
+from .node import Node
+from .remote import Remote
+
+
+@dataclass(frozen=True)
+class NodeFigures:
+    """Of one server, since it was started.
+
+    :param name: its address
+    :param program: what it is, such as 'redis' or 'valkey', and its version
+    :param memory: bytes that its data takes
+    :param memory_limit: bytes that it may take; 0 is no limit
+    :param policy: what goes when the limit is reached
+    :param keys: in the database of the cache
+    :param evicted: keys that went for the limit
+    :param expired: keys that went because their time was over
+    :param hits: reads of all clients that found something
+    :param clients: connections to it
+    :param tracked: keys whose changes it will tell somebody of
+    :param primary: whether it takes writes
+    """
+
+    name: str
+    program: str
+    memory: int
+    memory_limit: int
+    policy: str
+    keys: int
+    evicted: int
+    expired: int
+    hits: int
+    misses: int
+    clients: int
+    tracked: int
+    primary: bool
+
+
+@dataclass(frozen=True)
+class ServerFigures:
+    """Of a cache.
+
+    :param hits: of all processes, as far as they have told
+    :param errors: faults that became a miss, of this process, by kind
+    :param near: what this process remembers
+    :param listening: whether all servers tell this process of changes
+    :param nodes: those servers that answered
+    """
+
+    hits: int
+    misses: int
+    errors: Mapping[str, int]
+    counting: bool
+    near: NearFigures
+    listening: bool
+    nodes: Sequence[NodeFigures]
+
+    @property
+    def hit_ratio(self) -> float | None:
+        """Hits as a part of all reads, from 0 to 1; None when there were none."""
+        reads = self.hits + self.misses
+        return self.hits / reads if reads else None
+
+    @property
+    def memory(self) -> int:
+        """Bytes that the data of all servers takes."""
+        return sum(node.memory for node in self.nodes)
+
+
+def of_node(node: Node) -> NodeFigures:
+    """What a server says of itself.
+
+    :raises Fault: when it does not
+    """
+    lines = node.ask(b"INFO").decode(errors="replace").splitlines()
+    told = dict(line.split(":", 1) for line in lines if ":" in line)
+
+    def number(name: str) -> int:
+        return int(told.get(name, 0))
+
+    program = "valkey" if "valkey_version" in told else "redis"
+    return NodeFigures(
+        name=node.name,
+        program=f"{program} {told.get(f'{program}_version', '')}".strip(),
+        memory=number("used_memory"),
+        memory_limit=number("maxmemory"),
+        policy=told.get("maxmemory_policy", ""),
+        keys=node.ask(b"DBSIZE"),
+        evicted=number("evicted_keys"),
+        expired=number("expired_keys"),
+        hits=number("keyspace_hits"),
+        misses=number("keyspace_misses"),
+        clients=number("connected_clients"),
+        tracked=number("tracking_total_keys"),
+        primary=told.get("role") == "master",
+    )
+
+
+def figures(
+    remote: Remote, counts: tuple[int, int], nodes: Sequence[NodeFigures]
+) -> ServerFigures:
+    """All that is known, with what the servers were asked for."""
+    near = remote.near
+    return ServerFigures(
+        hits=counts[0],
+        misses=counts[1],
+        errors=remote.triage.counts(),
+        counting=bool(remote.settings["statistics"]),
+        near=NearFigures(len(near), near.size, remote.settings["near_cache_size"]),
+        listening=remote.listening,
+        nodes=nodes,
+    )
