@@ -24,12 +24,13 @@ from .engine.disk import pickle_key
 from .engine.memoize import Decorator, Function, Results, refuse_bare, wrapper_of
 from .engine.statistics import Statistics
 from .methods.base import portable
+from .methods.times import Times
 from .opened import Opened, opened, opened_unless_checked
 
 _SENTINEL = "\x00key\x00"
 
 
-class DjangoCache(AsyncMethods):
+class DjangoCache(AsyncMethods, Times):
     """A persistent cache in a directory, shared by all processes of a machine.
 
     ``read``, ``tag``, ``expire_time`` and ``retry`` are what it adds to the arguments that
@@ -59,6 +60,7 @@ class DjangoCache(AsyncMethods):
         if entry is not None:
             self._cache, self._impatient = entry.cache, entry.impatient
             self._near = entry.cache.engine.near
+            self._jitter = entry.jitter
 
     def __getattr__(self, name: str) -> Any:
         # What is not there was not opened when this object was made, see `opened`.
@@ -95,6 +97,7 @@ class DjangoCache(AsyncMethods):
         expire_time: bool = False,
         tag: bool = False,
         retry: bool = False,
+        touch: Any = False,
     ) -> Any:
         """The value of `key`, or `default`.
 
@@ -103,6 +106,9 @@ class DjangoCache(AsyncMethods):
             None), in a tuple
         :param tag: return it with its tag, in a tuple
         :param retry: wait for a lock as long as it takes
+        :param touch: let it live so many seconds from now, for ever if None, for the default
+            timeout if True: a sliding expiry, which ends after 0.9 to 1 times as many seconds
+            without a read
         """
         if self.key_func is default_key_func:  # once more without a call: the hottest path
             made: Any = (
@@ -110,18 +116,20 @@ class DjangoCache(AsyncMethods):
             )
         else:
             made = self.make_key(key, version)
-        plain = not (read or expire_time or tag)
+        plain = not (read or expire_time or tag or touch is not False)
         if plain and type(made) is str:
             value = self._near.get(made)  # it knows no key that deserves a warning
             if value is not UNKNOWN:
                 return default if value is ENOVAL else value
+        if touch is not False:
+            touch = self._sliding(touch)
         if type(made) is not str or not portable(made):
             self.validate_key(made)
             with self._near.bypassed():  # the next time is to warn as well
-                return self._cache.get(made, default, read, expire_time, tag, retry)
+                return self._cache.get(made, default, read, expire_time, tag, retry, touch)
         if plain:
             return self._cache.look(made, default, retry)
-        return self._cache.get(made, default, read, expire_time, tag, retry)
+        return self._cache.get(made, default, read, expire_time, tag, retry, touch)
 
     def _known(self, key: Any, version: int | None) -> Any:
         """What the near cache has of `key`: the value, ENOVAL for a miss, or UNKNOWN."""

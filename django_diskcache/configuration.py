@@ -48,6 +48,17 @@ def error_handler(value: Any) -> Callable[[Exception], object] | None:
     raise Refused("a callable that takes an exception, or its dotted path")
 
 
+def fraction(value: Any) -> float:
+    """A number from 0 to 1, also as a text."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = -1.0
+    if not 0 <= number <= 1:
+        raise Refused("a number from 0 to 1")
+    return number
+
+
 def default_timeout(value: Any) -> int | None:
     """Seconds, which may be negative, or None; Django takes what it cannot read for 300."""
     try:
@@ -104,6 +115,13 @@ FACE_OPTIONS = {
             "",
             "Raise them instead of counting them as misses; for tests and debugging.",
         ),
+        Option(
+            "timeout_jitter",
+            0.0,
+            fraction,
+            "",
+            "Up to which fraction each timeout is shortened at random.",
+        ),
     )
 }
 
@@ -121,6 +139,7 @@ class Configuration(NamedTuple):
     secrets: Secrets
     error_handler: Callable[[Exception], object] | None
     strict: bool
+    jitter: float
     settings: dict[str, Any]
 
 
@@ -221,6 +240,7 @@ def examine(
         secrets,
         face["error_handler"],
         bool(face["strict"]),
+        face["timeout_jitter"],
         settings,
     )
     return configuration, mistakes

@@ -42,12 +42,16 @@ from .engine.signing import Secrets
 
 
 class Opened(NamedTuple):
-    """What an entry in CACHES stands for, its twin for event loops, and what it was made of."""
+    """What an entry in CACHES stands for, its twin for event loops, and what it was made of.
+
+    :param jitter: by which fraction timeouts are shortened at most
+    """
 
     cache: FanoutCache
     impatient: FanoutCache
     params: dict[str, Any]
     secrets: Secrets
+    jitter: float
 
 
 _opened: dict[str, list[Opened]] = {}  # by LOCATION
@@ -94,11 +98,12 @@ def opened_unless_checked(
                 return known
     if checked():
         return None
-    cache = _open(location, params, secrets)
+    read = configuration.read(location, params, secrets)
+    cache = _open(read)
     _in_use.add(cache.engine)
     # A copy: settings may be changed in place.
     entry = {n: dict(v) if isinstance(v, dict) else v for n, v in params.items()}
-    new = Opened(cache, impatient(cache), entry, secrets)
+    new = Opened(cache, impatient(cache), entry, secrets, read.jitter)
     if fixed:
         _opened.setdefault(path, []).append(new)
     return new
@@ -127,8 +132,7 @@ def forget(engine: Engine) -> None:
         _opened[location] = [each for each in known if each.cache.engine is not engine]
 
 
-def _open(location: Any, params: Mapping[str, Any], site: Secrets) -> FanoutCache:
-    read = configuration.read(location, params, site)
+def _open(read: configuration.Configuration) -> FanoutCache:
     name = read.directory
     try:
         return FanoutCache(

@@ -189,6 +189,7 @@ def configuration(cache: Listed) -> list[dict[str, Any]]:
         "signing": bool(engine.secrets),
         "error_handler": None if handler is None else _path(handler),
         "strict": not face.absorbs,
+        "timeout_jitter": backend._jitter,
         **engine.settings,
     }
     defaults = {name: each.default for name, each in (FACE_OPTIONS | OPTIONS).items()}

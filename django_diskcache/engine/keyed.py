@@ -17,7 +17,8 @@ from .connection import Wait
 from .disk import Disk, Place
 from .engine import Engine, open_engine
 from .errors import ENOVAL, UNKNOWN, Timeout, TooLarge
-from .guard import RAISE, ErrorHandler, Guarded
+from .guard import RAISE, ErrorHandler
+from .lifetime import LifetimeMethods
 from .memoize import Decorator, memoizer
 from .signing import NO_SECRETS, Secrets
 from .store import Store, near_name
@@ -46,7 +47,7 @@ def _store_all_that_fit(*args: Any) -> bool | None:
         return None
 
 
-class KeyedCache(Guarded):
+class KeyedCache(LifetimeMethods):
     """The operations of a cache on an engine; not used by itself."""
 
     def __init__(
@@ -178,6 +179,7 @@ class KeyedCache(Guarded):
         expire_time: bool = False,
         tag: bool = False,
         retry: bool = False,
+        touch: float | bool | None = False,
     ) -> Any:
         """The value of `key`, or `default`.
 
@@ -186,7 +188,11 @@ class KeyedCache(Guarded):
             None), in a tuple
         :param tag: return it with its tag, in a tuple
         :param retry: wait for a lock as long as it takes
+        :param touch: let it live so many seconds from now, or for ever if None: a sliding
+            expiry, which ends after 0.9 to 1 times as many seconds without a read
         """
+        if touch is not False:
+            self._slide(key, touch, retry)
         if not (read or expire_time or tag):
             value = self._engine.near.get(key) if type(key) is str else UNKNOWN
             if value is UNKNOWN:
@@ -265,14 +271,6 @@ class KeyedCache(Guarded):
         return self._safely(
             False, store.add, place, key, value, expire, read, tag, self._wait(retry)
         )
-
-    def touch(self, key: Any, expire: float | None = None, retry: bool = False) -> bool:
-        """Let `key` expire `expire` seconds from now, or never.
-
-        :return: whether it is there
-        """
-        store, place = self._engine.place(key)
-        return self._safely(False, store.touch, place, expire, self._wait(retry))
 
     def incr(self, key: Any, delta: Any = 1, default: Any = 0, retry: bool = False) -> Any:
         """Add `delta` to the number under `key`, as one step; expiry and tag stay.

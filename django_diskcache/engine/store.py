@@ -32,11 +32,12 @@ from .disk import (
     portable_hash,
 )
 from .errors import ENOVAL, Foreign, Unreadable
+from .expiry import Expiry
 from .faults import FAULTS, fault
 from .integrity import MODES, WORD
 from .nearcache import CHORES_EVERY
 from .segment import FILES, GHOST_HITS
-from .shard import PAGE, Shard
+from .shard import PAGE
 from .trust import Broken
 
 LARGE = 8 * PAGE  # bytes from which on a value in a row asks for room before it is written
@@ -66,7 +67,7 @@ class Row(NamedTuple):
         return type(self.mode) is int and bool(self.mode & PINNED)
 
 
-class Store(Shard):
+class Store(Expiry):
     """The entries of a shard, by key."""
 
     def _put(self, sql: str, row: Sequence[Any], number: int, wait: Wait) -> bool | None:
@@ -204,10 +205,6 @@ class Store(Shard):
         if rows:
             self.count(-1)
             self.discard(filename for (filename,) in rows)
-
-    def due(self, expire: float | None) -> float | None:
-        """When something expires that does so in `expire` seconds: seconds since the epoch."""
-        return None if expire is None else self.clock() + expire
 
     def row(self, place: Place, stored: Stored, due: float | None, tag: Any) -> list[Any]:
         """The parameters of a statement that stores an entry.
@@ -467,11 +464,6 @@ class Store(Shard):
             pinned = row is not None and row.is_pinned()
             self._set(place, key, Pinned(new) if pinned else new, due, False, tag, wait)
             return new
-
-    def touch(self, place: Place, expire: float | None, wait: Wait) -> bool:
-        """Give a live entry a new expiry; whether there was one."""
-        values = (self.due(expire), *place[:2], self.clock())
-        return bool(self._change(schema.TOUCH, values, place[2], wait, changed_rows))
 
     def pop(self, place: Place, default: Any, wait: Wait) -> tuple[Any, float | None, Any]:
         """Remove an entry: (value, expire time, tag), or (default, None, None)."""

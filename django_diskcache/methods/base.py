@@ -8,6 +8,7 @@ the engine does is a method of its face first.
 from __future__ import annotations
 
 from collections.abc import Callable
+from random import random
 from typing import Any, TypeVar, cast
 
 from asgiref.sync import sync_to_async
@@ -40,6 +41,7 @@ class Methods(BaseCache):  # type: ignore[misc]
     """
 
     _cache: FanoutCache
+    _jitter = 0.0  # up to which fraction timeouts are shortened
     _impatient: FanoutCache  # the same for event loops: calls raise Timeout instead of waiting
 
     def make_and_validate_key(self, key: Any, version: int | None = None) -> Any:
@@ -55,9 +57,11 @@ class Methods(BaseCache):  # type: ignore[misc]
         return self.make_key(key, version)
 
     def get_backend_timeout(self, timeout: Any = DEFAULT_TIMEOUT) -> float | None:
-        """Seconds that an entry with this timeout lives; None is for ever."""
+        """Seconds that an entry with this timeout lives, after any jitter; None is for ever."""
         if timeout is DEFAULT_TIMEOUT:
             timeout = self.default_timeout
+        if self._jitter and timeout is not None and timeout > 0:
+            return timeout * (1 - self._jitter * random())  # type: ignore[no-any-return]
         # Expired by a whole second, so that a clock set back a little does not revive it.
         return -1 if timeout == 0 else cast("float | None", timeout)
 

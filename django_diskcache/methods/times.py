@@ -1,0 +1,96 @@
+"""How long entries live: `ttl` and the like.
+
+Names, arguments and results are those of django-redis, where it has the method.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any, cast
+
+from django.core.cache.backends.base import DEFAULT_TIMEOUT
+from django.utils import timezone
+
+from .base import Methods
+
+
+class Times(Methods):
+    """Methods of `DjangoCache` about how long a key lives, and their twins."""
+
+    def ttl(self, key: Any, version: int | None = None) -> int | None:
+        """Seconds that `key` has left to live, rounded up.
+
+        :return: None when it never expires, 0 when it is not there
+        """
+        return self._cache.ttl(self.make_and_validate_key(key, version))
+
+    def pttl(self, key: Any, version: int | None = None) -> int | None:
+        """Milliseconds that `key` has left to live, rounded up; otherwise like `ttl`."""
+        return self._cache.pttl(self.make_and_validate_key(key, version))
+
+    def expire_at(
+        self, key: Any, when: datetime | float, version: int | None = None, retry: bool = True
+    ) -> bool:
+        """Let `key` expire at a point in time; one that has passed removes it.
+
+        :param when: a datetime, which is in the site's TIME_ZONE if it has none, or seconds
+            since the epoch
+        :param retry: wait for a lock as long as it takes
+        :return: whether it was there
+        :raises TypeError: when it is neither
+        :raises ValueError: when it is no finite number
+        """
+        made = self.make_and_validate_key(key, version)
+        if isinstance(when, datetime) and timezone.is_naive(when):
+            when = timezone.make_aware(when, timezone.get_default_timezone())
+        return self._cache.expire_at(made, when, retry)
+
+    def expire_in(
+        self,
+        key: Any,
+        timeout: float | timedelta,
+        version: int | None = None,
+        retry: bool = True,
+    ) -> bool:
+        """Let `key` expire in so many seconds, not a jitter less; 0 or less removes it.
+
+        :param timeout: seconds, or a timedelta
+        :param retry: wait for a lock as long as it takes
+        :return: whether it was there
+        :raises TypeError: when it is neither
+        :raises ValueError: when it is no finite number
+        """
+        return self._cache.expire_in(self.make_and_validate_key(key, version), timeout, retry)
+
+    def persist(self, key: Any, version: int | None = None, retry: bool = True) -> bool:
+        """Let `key` never expire.
+
+        :param retry: wait for a lock as long as it takes
+        :return: whether it was there, and would have expired
+        """
+        return self._cache.persist(self.make_and_validate_key(key, version), retry)
+
+    def _sliding(self, touch: Any) -> Any:
+        """What the engine's `get` takes for this `touch`; jitter would renew it too often."""
+        if touch is True or touch is DEFAULT_TIMEOUT:
+            touch = self.default_timeout
+        return -1 if touch == 0 else touch
+
+    async def attl(self, key: Any, version: Any = None) -> int | None:
+        return cast("int | None", await self._run("ttl", key, version))
+
+    async def apttl(self, key: Any, version: Any = None) -> int | None:
+        return cast("int | None", await self._run("pttl", key, version))
+
+    async def aexpire_at(
+        self, key: Any, when: datetime | float, version: Any = None, **kwargs: Any
+    ) -> bool:
+        return bool(await self._run("expire_at", key, when, version, **kwargs))
+
+    async def aexpire_in(
+        self, key: Any, timeout: float | timedelta, version: Any = None, **kwargs: Any
+    ) -> bool:
+        return bool(await self._run("expire_in", key, timeout, version, **kwargs))
+
+    async def apersist(self, key: Any, version: Any = None, **kwargs: Any) -> bool:
+        return bool(await self._run("persist", key, version, **kwargs))
