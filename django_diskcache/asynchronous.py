@@ -107,9 +107,6 @@ class AsyncMethods(Methods):
 
     # Long by nature
 
-    async def aclear(self: Any) -> None:
-        await in_thread(self.clear)
-
     async def aexpire(self: Any) -> int:
         return int(await in_thread(self.expire))
 

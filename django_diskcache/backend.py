@@ -8,7 +8,7 @@ the directory was removed or replaced.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from hashlib import blake2b
 from typing import Any
 
@@ -24,13 +24,12 @@ from .engine.disk import pickle_key
 from .engine.memoize import Decorator, Function, Results, refuse_bare, wrapper_of
 from .engine.statistics import Statistics
 from .methods.base import portable
+from .methods.keys import Keys
 from .methods.times import Times
 from .opened import Opened, opened, opened_unless_checked
 
-_SENTINEL = "\x00key\x00"
 
-
-class DjangoCache(AsyncMethods, Times):
+class DjangoCache(AsyncMethods, Times, Keys):
     """A persistent cache in a directory, shared by all processes of a machine.
 
     ``read``, ``tag``, ``expire_time`` and ``retry`` are what it adds to the arguments that
@@ -297,10 +296,6 @@ class DjangoCache(AsyncMethods, Times):
         """Path of the directory."""
         return self._cache.directory
 
-    def clear(self) -> None:
-        """Remove all entries, those of other versions and prefixes in the directory too."""
-        self._cache.clear()
-
     def expire(self) -> int:
         """Remove what has expired; how many entries."""
         return self._cache.expire()
@@ -370,20 +365,6 @@ class DjangoCache(AsyncMethods, Times):
 
     def __bool__(self) -> bool:
         return True  # an empty cache is a cache: `given or caches["default"]` relies on it
-
-    def __iter__(self) -> Iterator[str]:
-        """The keys of this cache's prefix and version, as the caller wrote them.
-
-        :raises NotImplementedError: when KEY_FUNCTION does not keep the key in what it makes
-        """
-        head, found, tail = self.make_key(_SENTINEL).partition(_SENTINEL)
-        if not found:
-            raise NotImplementedError(
-                "KEY_FUNCTION makes keys that the original is not part of"
-            )
-        for key in self._cache.live_text_keys(head):
-            if key.endswith(tail):
-                yield key[len(head) : len(key) - len(tail)]
 
     def close(self, **kwargs: Any) -> None:
         """The end of a request: notice that the directory was removed or replaced.

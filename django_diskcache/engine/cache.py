@@ -10,12 +10,13 @@ from .clock import Clock, wall_clock
 from .connection import Wait
 from .disk import Disk
 from .errors import Fault
+from .finding import FindingMethods
 from .guard import ErrorHandler
 from .keyed import PAGE, KeyedCache, shaped
 from .signing import Secret, Secrets, read_secrets, refuse_pickling
 
 
-class QueueMethods(KeyedCache):
+class QueueMethods(FindingMethods):
     """The methods of a cache that go by order instead of by key."""
 
     def push(

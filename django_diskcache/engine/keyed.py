@@ -495,12 +495,6 @@ class KeyedCache(LifetimeMethods):
         """Keys in the opposite order of iteration."""
         return self._from_each(lambda store: ordering.keys(store, PAGE, reverse=True), True)
 
-    def live_text_keys(self, head: str) -> Iterator[str]:
-        """Text keys that begin with `head` and have not expired, in their order by shard."""
-        return self._from_each(
-            lambda store: ordering.live_text_keys(store, head, 10 * PAGE), False
-        )
-
     def memoize(
         self,
         name: str | None = None,

@@ -57,19 +57,6 @@ def _known(store: Store, rows: Iterable[Sequence[Any]]) -> Iterator[Any]:
             yield known
 
 
-def live_text_keys(store: Store, head: str, page: int) -> Iterator[str]:
-    """Text keys that begin with `head` and have not expired, in their order."""
-    last = ""
-    while rows := store.database.run(
-        schema.LIVE_TEXT_KEYS, (head, after_prefix(head), last, store.clock(), page)
-    ):
-        sound = [key for (key,) in rows if type(key) is str]
-        yield from sound
-        if not sound:
-            return  # `keys` comes by here and removes them
-        last = sound[-1]
-
-
 def item(
     store: Store, last: bool, wait: Wait
 ) -> tuple[Any, tuple[Any, float | None, Any]] | None:

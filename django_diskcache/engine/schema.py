@@ -62,6 +62,9 @@ LOAD_IDENTITY = f"SELECT value FROM settings WHERE key = '{IDENTITY}'"
 LOAD_SETTINGS = f"SELECT key, value FROM settings WHERE key <> '{IDENTITY}'"
 SAVE_SETTING = "INSERT OR REPLACE INTO settings (key, value) VALUES (?, ?)"
 
+# Bytes of an entry. Bounded: a row that others wrote may hold anything, and a sum may overflow.
+BYTES = "MAX(0, MIN(CAST(size AS INTEGER), 1 << 40))"
+
 # One entry, by key. The order of the columns is that of `store.Row`.
 ROW = "id, expire, tag, mode, filename, value, size"
 SELECT = f"SELECT {ROW} FROM cache WHERE key = ? AND raw = ?"
@@ -172,12 +175,30 @@ COUNT_RUN = """
     )
 """
 
-# Live text keys that begin with a prefix (the range is computed by the caller), by key.
-LIVE_TEXT_KEYS = """
-    SELECT key FROM cache
-    WHERE raw = 1 AND key >= ? AND key < ? AND key > ? AND (expire IS NULL OR expire > ?)
-    ORDER BY key LIMIT ?
+# Text keys between two bounds, see `matching`: live ones in their order; the same in order of
+# insertion, where a tag is looked for; and all of them, from the index alone. The least key or
+# id of the next page is the cursor.
+_LIVE = "(expire IS NULL OR expire > ?)"
+LIVE_BY_KEY = f"""
+    SELECT key, store_time + 0.0 FROM cache
+    WHERE key >= ? AND key < ? AND {_LIVE} AND {{}} ORDER BY key LIMIT ?
 """
+LIVE_BY_ID = f"""
+    SELECT id, key, store_time + 0.0 FROM cache
+    WHERE id > ? AND +key >= ? AND +key < ? AND {_LIVE} AND {{}} ORDER BY id LIMIT ?
+"""
+FIND_BY_KEY = "SELECT key FROM cache WHERE key >= ? AND key < ? AND {} ORDER BY key LIMIT ?"
+
+
+@cache
+def delete_keys(count: int) -> str:
+    """Remove `count` text keys; of each also whether it was live, by the last parameter."""
+    marks = ", ".join("?" * count)
+    return (
+        f"DELETE FROM cache WHERE raw = 1 AND key IN ({marks}) "
+        f"RETURNING id, filename, {BYTES}, {_LIVE}"
+    )
+
 
 # Order of keys, a page at a time; the last (key, raw) is the cursor.
 SORTED_FIRST = f"SELECT {KEY} FROM cache ORDER BY key, raw LIMIT ?"
@@ -194,9 +215,6 @@ QUEUE_FRONT = """
 QUEUE_BACK = """
     SELECT key FROM cache WHERE raw = 1 AND key > ? AND key < ? ORDER BY key DESC LIMIT 1
 """
-
-# Bytes of an entry. Bounded: a row that others wrote may hold anything, and a sum may overflow.
-BYTES = "MAX(0, MIN(CAST(size AS INTEGER), 1 << 40))"
 
 # Removal in batches. Each returns (id, filename, size); the largest id is the next cursor.
 REMOVE_EXPIRED = f"""

@@ -14,7 +14,6 @@ from . import schema
 from .connection import Rows, Wait
 from .disk import INT64_MIN
 from .engine import Engine
-from .ordering import after_prefix
 from .segment import EXPIRED
 from .store import Store
 
@@ -43,16 +42,6 @@ def expired(now: float) -> Selection:
 def tagged(tag: Any) -> Selection:
     """The entries with this tag."""
     return Selection("tag = ?", "+tag = ?", (tag,))
-
-
-def beginning(head: str, tail: str = "") -> Selection:
-    """The entries whose keys are texts that begin and end with these."""
-    sql = "raw = 1 AND +key >= ? AND +key < ?"
-    parameters: tuple[Any, ...] = (head, after_prefix(head))
-    if tail:
-        sql += " AND substr(key, ?) = ?"
-        parameters += (-len(tail), tail)
-    return Selection(sql, sql, parameters)
 
 
 class Amount(NamedTuple):

@@ -148,10 +148,10 @@ def test_what_is_no_time_is_a_type_error(face: Face) -> None:
         if wrong is not None and wrong is not True:  # which `get` takes
             with pytest.raises(TypeError, match=r"touch=.*expected seconds, or None"):
                 face.get("key", touch=wrong)
-    for wrong in (math.nan, math.inf, -math.inf):
+    for endless in (math.nan, math.inf, -math.inf):
         for call in (face.expire_at, face.expire_in):
             with pytest.raises(ValueError, match="expected a finite number"):
-                call("key", wrong)
+                call("key", endless)
     assert face.ttl("key") is None
 
 

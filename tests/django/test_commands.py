@@ -358,6 +358,9 @@ def test_check_of_what_cannot_be_mended(site: Path, monkeypatch: pytest.MonkeyPa
 # cacheclear
 
 
+OF_VERSION_2 = {("page:1", 2), ("page:2", 2), ("other", 2)}
+
+
 @pytest.fixture
 def versions(site: Path) -> None:
     for alias in ("default", "second"):
@@ -382,6 +385,8 @@ def test_clear(site: Path) -> None:
             ["--prefix", "page:", "--version", "2"],
             {("page:1", 1), ("page:2", 1), ("other", 1), ("other", 2)},
         ),
+        (["--pattern", "p*:[^1]"], {("page:1", 1), ("other", 1)} | OF_VERSION_2),
+        (["--pattern", "*e*", "--prefix", "o"], {("page:1", 1), ("page:2", 1)} | OF_VERSION_2),
         (["--version", "2"], {("page:1", 1), ("page:2", 1), ("other", 1)}),
         (["--version", "3"], {(k, v) for k in ("page:1", "page:2", "other") for v in (1, 2)}),
     ],
@@ -412,8 +417,9 @@ def test_clear_where_keys_cannot_be_told(tmp_path: Path) -> None:
     }
     with override_settings(CACHES={"default": entry}):
         cache().set("key", 1)
-        with pytest.raises(CommandError, match="default: its KEY_FUNCTION makes keys"):
-            called("cacheclear", "--prefix", "k", "--no-input")
+        for some in ("--prefix", "--pattern"):
+            with pytest.raises(CommandError, match="default: its KEY_FUNCTION makes keys"):
+                called("cacheclear", some, "k", "--no-input")
         assert len(cache()) == 1
 
 
@@ -428,8 +434,9 @@ def test_clear_asks(
         call_command("cacheclear", "default", stdout=out)
     else:
         with pytest.raises(CommandError, match=r"^Nothing was removed$"):
-            call_command("cacheclear", "default", "--prefix", "k", "--version=1", stdout=out)
-        assert "all keys that begin with 'k' of version 1 of:" in out.getvalue()
+            some = ["--prefix", "k", "--pattern", "*y", "--version=1"]
+            call_command("cacheclear", "default", *some, stdout=out)
+        assert "all keys that begin with 'k' that match '*y' of version 1 of:" in out.getvalue()
     assert f"\n  default in {site / 'default'}\n" in out.getvalue()
     assert len(cache()) == (not cleared)
 

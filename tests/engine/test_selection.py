@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from django_diskcache.engine import Cache, FanoutCache, selection
+from django_diskcache.engine import Cache, FanoutCache, matching, selection
 from django_diskcache.engine.segment import EXPIRED, FREED
-from django_diskcache.engine.selection import BATCH, Amount, Selection, beginning, tagged
+from django_diskcache.engine.selection import BATCH, Amount, Selection, tagged
 from tests.conftest import FakeClock
 from tests.engine.soundness import assert_sound
 
@@ -89,10 +89,16 @@ def test_keys_that_begin_and_end_with_something(any_cache: Any) -> None:
     ]
     for key in keys:
         any_cache[key] = 1
-    assert removed(any_cache, beginning("ab:", "2"))[0] == 1
-    assert removed(any_cache, beginning("ab:"))[0] == 2
+
+    def selected(pattern: str, head: str = "", tail: str = "") -> Selection:
+        return matching.selected(matching.wanted(pattern, None, None, (head, tail)))
+
+    assert removed(any_cache, selected("*", "ab:", "2"))[0] == 1
+    assert removed(any_cache, selected("*", "ab", "b"))[0] == 0
+    assert removed(any_cache, selected("a?:?x"))[0] == 1
+    assert removed(any_cache, selected("ab:*"))[0] == 1
     assert set(any_cache) == set(keys) - {"ab:1", "ab:2", "ab:2x"}
-    assert removed(any_cache, beginning(""))[0] == 5
+    assert removed(any_cache, selected("*"))[0] == 5
     assert set(any_cache) == {7, ("ab:", 1), b"ab:"}
 
 
