@@ -19,14 +19,32 @@ from django.core.cache.backends.base import (
 )
 
 from .asynchronous import AsyncMethods
-from .engine import ENOVAL, UNKNOWN, Cache, Deque, Index
+from .engine import ENOVAL, UNKNOWN, Cache, Deque, FanoutCache, Index
 from .engine.disk import pickle_key
 from .engine.memoize import Decorator, Function, Results, refuse_bare, wrapper_of
+from .engine.nearcache import NearCache
 from .engine.statistics import Statistics
 from .methods.base import portable
 from .methods.keys import Keys
 from .methods.times import Times
 from .opened import Opened, opened, opened_unless_checked
+
+
+class _Opening:
+    """An attribute that opens the cache where that was left to the first use, see `opened`.
+
+    It is none any more when the instance has its own. A `__getattr__` would do the same, and
+    make each attribute of every call cost more.
+    """
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, cache: Any, owner: type) -> Any:
+        if cache is None:
+            return self
+        cache._use(opened(*cache._entry))
+        return vars(cache)[self._name]
 
 
 class DjangoCache(AsyncMethods, Times, Keys):
@@ -40,6 +58,10 @@ class DjangoCache(AsyncMethods, Times, Keys):
     :raises ImproperlyConfigured: for an option that is not known or has a wrong value, and a
         directory that cannot be made
     """
+
+    _cache: FanoutCache = _Opening()  # type: ignore[assignment]
+    _impatient: FanoutCache = _Opening()  # type: ignore[assignment]
+    _near: NearCache = _Opening()  # type: ignore[assignment]
 
     def __init__(self, directory: Any, params: dict[str, Any]) -> None:
         self._entry = directory, params
@@ -60,13 +82,6 @@ class DjangoCache(AsyncMethods, Times, Keys):
             self._cache, self._impatient = entry.cache, entry.impatient
             self._near = entry.cache.engine.near
             self._jitter = entry.jitter
-
-    def __getattr__(self, name: str) -> Any:
-        # What is not there was not opened when this object was made, see `opened`.
-        if name in ("_cache", "_impatient", "_near"):
-            self._use(opened(*self._entry))
-            return self.__dict__[name]
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     # One key
 
