@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import islice
 from statistics import median
 
@@ -66,7 +67,7 @@ def measure(directory: str, entries: int) -> dict[str, tuple[float, int]]:
     found['keys(tag="some"), tag_index'] = indexed
     for count in (10, 10_000):
         name = f'delete_prefix("gone:"), {count:,} keys'
-        found[name] = _timed(lambda: cache.delete_prefix("gone:"), lambda n=count: store(n))
+        found[name] = _timed(lambda: cache.delete_prefix("gone:"), partial(store, count))
     pattern = 'delete_pattern("g*:x"), 10,000 keys'
     found[pattern] = _timed(lambda: cache.delete_pattern("g*:x"), lambda: store(10_000))
     cache.shutdown()
