@@ -51,7 +51,7 @@ def error_handler(value: Any) -> Callable[[Exception], object] | None:
 def fraction(value: Any) -> float:
     """A number from 0 to 1, also as a text."""
     try:
-        number = float(value)
+        number = -1.0 if isinstance(value, bool) else float(value)
     except (TypeError, ValueError):
         number = -1.0
     if not 0 <= number <= 1:

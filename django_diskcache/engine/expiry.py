@@ -20,7 +20,7 @@ RENEWED_AFTER = 0.1  # of its time
 
 
 class Expiry(Shard):
-    """What is a base of `Store` about when entries expire."""
+    """The part of `Store` that knows when entries expire."""
 
     def due(self, expire: float | None) -> float | None:
         """When something expires that does so in `expire` seconds: seconds since the epoch."""
@@ -64,5 +64,5 @@ class Expiry(Shard):
         else:
             fresh = due is not None and new - RENEWED_AFTER * expire < due <= new
         if not fresh:
-            values = (new, *place[:2], due)
+            values = (new, *place[:2], self.clock(), due)
             self._change(schema.RENEW, values, place[2], wait, changed_rows)

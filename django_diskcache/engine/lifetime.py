@@ -80,6 +80,8 @@ class LifetimeMethods(Guarded):
         if due is None:
             return None
         left: float = (due - self._engine.clock()) * 1000
+        if not isfinite(left):
+            return None
         return max(0, ceil(round(left, 2)))  # what is left of a sum of two floats is no time
 
     def expire_at(self, key: Any, when: datetime | float, retry: bool = False) -> bool:

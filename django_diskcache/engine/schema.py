@@ -123,7 +123,7 @@ TOUCH = """
     WHERE key = ? AND raw = ? AND (expire IS NULL OR expire > ?)
 """
 PERSIST = "UPDATE cache SET expire = NULL WHERE key = ? AND raw = ? AND expire > ?"
-RENEW = "UPDATE cache SET expire = ? WHERE key = ? AND raw = ? AND expire IS ?"
+RENEW = f"{TOUCH} AND expire IS ?"
 MOVE_LAST = """
     UPDATE cache SET id = (SELECT MAX(id) + 1 FROM cache) WHERE key = ? AND raw = ?
     RETURNING id

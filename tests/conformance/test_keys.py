@@ -214,6 +214,19 @@ def test_many_are_removed_in_batches(face: Face) -> None:
     assert face.keys() == ["other"]
 
 
+def test_only_after_many_the_disk_gets_space_back(
+    typed_face: Face, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[int] = []
+    monkeypatch.setattr(typed_face.engine.limits, "give_back", lambda: given.append(1))
+    typed_face.set_many({f"key:{number}": 1 for number in range(1100)})
+    assert typed_face.delete_prefix("key:10") == 111
+    assert given == []
+    typed_face.set_many({f"key:{number}": 1 for number in range(1100)})
+    assert typed_face.delete_prefix("key:") == 1100
+    assert given == [1]
+
+
 def test_a_transaction_takes_removals_back(face: Face) -> None:
     cache = getattr(face.cache, "_cache", face.cache)
     face.set("key", 1)

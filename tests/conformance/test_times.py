@@ -83,6 +83,12 @@ def test_ttl_of_keys_that_are_no_texts(typed_face: Face) -> None:
         assert typed_face.ttl(key) is None
 
 
+def test_a_time_without_an_end(face: Face) -> None:
+    for endless in (math.inf, 1e308):
+        face.set("key", 1, expire=endless)
+        assert (face.ttl("key"), face.pttl("key")) == (None, None)
+
+
 def test_a_damaged_time_is_no_time(face: Face) -> None:
     face.set("key", 1, expire=5)
     for store in face.engine.stores:

@@ -142,7 +142,7 @@ def test_jitter_is_known_where_a_cache_opens_at_its_first_use(
     assert min(left(cache, 20)) < 90_000
 
 
-@pytest.mark.parametrize("wrong", [-0.1, 1.1, "much", None, float("nan")])
+@pytest.mark.parametrize("wrong", [-0.1, 1.1, "much", None, True, float("nan")])
 def test_a_jitter_that_is_none(make_cache: MakeCache, wrong: Any) -> None:
     with pytest.raises(ImproperlyConfigured, match=r"timeout_jitter=.*a number from 0 to 1"):
         make_cache(OPTIONS={"timeout_jitter": wrong})
