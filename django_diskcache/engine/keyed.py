@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from . import batches, maintenance, ordering, schema, statistics
+from . import attributes, batches, maintenance, ordering, schema, statistics
 from .clock import Clock, wall_clock
 from .connection import Wait
 from .disk import Disk, Place
@@ -73,6 +73,7 @@ class KeyedCache(LifetimeMethods):
         self._engine = open_engine(
             directory, shards, sharded, disk, settings, clock, stored, secrets
         )
+        attributes.show(self._engine.settings, KeyedCache)
 
     # What it is
 
@@ -96,13 +97,10 @@ class KeyedCache(LifetimeMethods):
         """How keys and values are serialised: that of the first shard."""
         return self._engine.disks[0]
 
-    def __getattr__(self, name: str) -> Any:
-        # Settings are attributes too: cache.size_limit
-        if not name.startswith("_"):
-            settings = self._engine.settings
-            if name in settings:
-                return settings[name]
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """A setting, see `attributes`."""
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(directory={self.directory!r})"
