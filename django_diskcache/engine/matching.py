@@ -5,7 +5,8 @@ last key of a page is where the next begins. So others may write meanwhile: no k
 and none is left out that was there all the time.
 
 A pattern's literal head is a range of the index on keys; ``GLOB`` decides about what is in the
-range, but for keys with a NUL character, where it stops: about these Python does. A tag is
+range, but for keys with a NUL character, where it stops: about these Python does, and about all
+where a pattern is none for ``GLOB``. A tag is
 looked for in order of insertion, which the index on tags has as well; only where there is none
 and the keys have a head is it looked for among those.
 """
@@ -26,6 +27,7 @@ from .store import TAGS, Store
 
 PAGE = 1000  # keys found at a time
 MOST = 100_000  # of them
+LONGEST = 10_000  # characters of a GLOB; SQLite takes 50,000 bytes
 Around = tuple[str, str]  # the texts before and after each key, which are none of it
 
 
@@ -60,7 +62,11 @@ class Wanted(NamedTuple):
     @property
     def globs(self) -> list[str]:
         """What GLOB is to look at: what can be given to it."""
-        return [each for each in self._globs if is_text(each) and "\0" not in each]
+        return [
+            each
+            for each in self._globs
+            if is_text(each) and "\0" not in each and len(each) <= LONGEST
+        ]
 
     def condition(self, key: str, tag: str) -> str:
         """The SQL of all that, but for the range.
