@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from . import schema
+from . import hints, schema, tagging
 from .connection import Wait
 from .disk import Place, Stored
 from .errors import ENOVAL
@@ -85,6 +85,8 @@ def _upsert(store: Store, rows: list[list[Any]], places: list[Place], wait: Wait
         if store.settings["max_entries"] is None:
             stored = store.database.run_many(schema.SET, rows)
             if stored == len(rows):  # else some had their value in a file
+                if rows and tagging.several(rows[0][4]):  # all have the same
+                    hints.note(store, rows)
                 return 0
         pairs = zip(rows, places, strict=True)
         return sum(store.replace(row, place[2], wait) for row, place in pairs)

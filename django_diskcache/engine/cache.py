@@ -12,10 +12,11 @@ from .disk import Disk
 from .errors import Fault
 from .guard import ErrorHandler
 from .keyed import PAGE, KeyedCache, shaped
+from .labels import TagMethods
 from .signing import Secret, Secrets, read_secrets, refuse_pickling
 
 
-class QueueMethods(KeyedCache):
+class QueueMethods(TagMethods):
     """The methods of a cache that go by order instead of by key."""
 
     def push(

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import IO, Any, NamedTuple
 
-from . import files, schema
+from . import files, hints, schema, tagging, tagsql
 from .budget import on_disk
 from .connection import Wait, all_rows, changed_rows
 from .copies import UNCHANGEABLE
@@ -42,8 +42,6 @@ from .trust import Broken
 LARGE = 8 * PAGE  # bytes from which on a value in a row asks for room before it is written
 READ_ATTEMPTS = 3  # of a row whose file vanishes between the two looks: it was overwritten
 
-TAGS = (str, bytes, int, float)  # what a tag may be, beside None
-
 
 class Row(NamedTuple):
     """An entry as it lies in the table."""
@@ -58,8 +56,10 @@ class Row(NamedTuple):
 
     def is_sound(self) -> bool:
         """Whether the small columns hold what we put there."""
-        due = type(self.expire)
-        return (due is float or self.expire is None) and type(self.tag) is not Broken
+        due, tag = type(self.expire), type(self.tag)
+        if tag is Broken or (tag is bytes and not tagging.is_sound(self.tag)):
+            return False
+        return due is float or self.expire is None
 
     def is_pinned(self) -> bool:
         """Whether it is one that is not evicted."""
@@ -74,6 +74,15 @@ class Store(Shard):
 
         Where entries are not counted, nobody asks whether one is new.
         """
+        if tagging.several(row[4]):
+            with self.transact(wait):
+                new = self._put_row(sql, row, number, wait)
+                if new is not None:
+                    hints.note(self, (row,))
+            return new
+        return self._put_row(sql, row, number, wait)
+
+    def _put_row(self, sql: str, row: Sequence[Any], number: int, wait: Wait) -> bool | None:
         if self.settings["max_entries"] is None:
             stored = self._change(sql, row, number, wait, changed_rows)
             return False if stored else None
@@ -212,13 +221,13 @@ class Store(Shard):
     def row(self, place: Place, stored: Stored, due: float | None, tag: Any) -> list[Any]:
         """The parameters of a statement that stores an entry.
 
-        :raises TypeError: for a tag of a type that SQLite does not compare
+        :raises TypeError: for a tag of a type that is none
         """
         size, mode, filename, value = stored
         if filename is None and (type(value) is bytes or type(value) is str):
             size = len(value)
-        if tag is not None and not isinstance(tag, TAGS):
-            raise TypeError(f"tag={tag!r}: expected a str, bytes, int, float or None")
+        if tag is not None and type(tag) is not str:
+            tag = tagging.stored(tag)
         signature = self.trust.sign_key(place[0], place[1])
         now = self.clock()
         return [place[0], place[1], due, now, tag, mode, size, filename, signature, value]
@@ -303,7 +312,7 @@ class Store(Shard):
             except Foreign as why:
                 self._refuse(place, row, wait, why)
                 return None
-            return value, row.expire, row.tag
+            return value, row.expire, tagging.given(row.tag)
         with suppress(*FAULTS):
             self._remove_lost(place, wait)
         return None
@@ -325,6 +334,16 @@ class Store(Shard):
             return bool(rows) and (rows[0][0] is None or rows[0][0] > self.clock())
         except TypeError:  # it is no time
             return self._live(place, wait) is not None
+
+    def tags(self, place: Place, wait: Wait) -> tuple[Any, ...]:
+        """The tags of a live entry, in the order in which they were given."""
+        rows = self.database.run(tagsql.SELECT_TAG, place[:2], wait)
+        try:
+            ((due, tag),) = rows or ((None, None),)
+            return tagging.all_of(tag) if due is None or due > self.clock() else ()
+        except (TypeError, ValueError):  # it is none of ours: it goes
+            self._live(place, wait)
+            return ()
 
     def set(
         self,
@@ -487,7 +506,7 @@ class Store(Shard):
             return default, None, None
         finally:
             self.discard([row.filename])
-        return value, row.expire, row.tag
+        return value, row.expire, tagging.given(row.tag)
 
     def delete(self, place: Place, wait: Wait) -> bool:
         """Remove an entry; whether it was live."""

@@ -1,0 +1,102 @@
+"""Where the entries with several tags are: hints, which may be stale, and never miss one.
+
+A row's own column says which tags it has. For rows with several there is a hint for each tag,
+(mark of the tag, id of the row), written in the transaction that stores the row. Nothing that
+changes or removes rows takes hints away: whoever follows one looks at the row. What points to a
+row that is gone, or that has other tags by now, is stale; a step of the expiry sweep looks at a
+few hints and removes such. So what has one tag or none has nothing to do with all this.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from . import tagging, tagsql
+from .connection import Rows
+from .disk import INT64_MIN
+from .errors import Timeout
+from .segment import HINTS
+from .shard import Shard
+
+LEAST = 16  # hints that a step of the sweep looks at
+PACE = 2  # and for each that was written since the last one: what is stale is half of all then
+ID_BITS = 63 - tagging.MARK_BITS  # of a place among the hints, which is one integer
+PAGE = 1000  # rows looked at in one go by `check`
+
+
+def note(shard: Shard, rows: Iterable[Sequence[Any]]) -> None:
+    """Add the hints of rows, as `Store.row` makes them, that are stored in this transaction."""
+    hints = [(mark, row[0], row[1]) for row in rows for mark in tagging.marks(row[4])]
+    shard.database.run_many(tagsql.ADD_HINT, hints)
+    shard.hinted += len(hints)
+
+
+def note_id(shard: Shard, number: int, column: bytes) -> None:
+    """Add those of a row that has this id from now on."""
+    hints = [(mark, number) for mark in tagging.marks(column)]
+    shard.database.run_many(tagsql.ADD_HINT_OF_ID, hints)
+    shard.hinted += len(hints)
+
+
+def sweep(shard: Shard) -> int:
+    """Look at the next few hints, and remove those that are stale; how many."""
+    cells, cell = shard.segment.cells, shard.segment.cell(HINTS, shard.number)
+    count = LEAST + PACE * shard.hinted
+    shard.hinted = 0
+    start = cells[cell]
+    window = _window(shard, start, count)
+    cells[cell] = _place(window[-1]) if len(window) == count else 0
+    if not any(map(_is_stale, window)):
+        return 0
+    try:
+        with shard.database.transact(0):
+            # Once more: a row may have got its tags back meanwhile.
+            stale = [row[:2] for row in _window(shard, start, count) if _is_stale(row)]
+            return shard.database.run_many(tagsql.REMOVE_HINT, stale)
+    except Timeout:
+        cells[cell] = start  # somebody is writing: the next call looks again
+        return 0
+
+
+def _window(shard: Shard, start: int, count: int) -> Rows:
+    after = divmod(start, 1 << ID_BITS) if start > 0 else (-1, 0)
+    return shard.database.run(tagsql.HINT_WINDOW, (*after, count))
+
+
+def _place(row: Sequence[Any]) -> int:
+    mark, number, _ = row
+    return int(mark) << ID_BITS | min(max(number, 0), (1 << ID_BITS) - 1)
+
+
+def _is_stale(row: Sequence[Any]) -> bool:
+    mark, _, column = row
+    try:
+        return not tagging.several(column) or mark not in tagging.marks(column)
+    except ValueError:  # a damaged row, which goes when it is read
+        return True
+
+
+def check(shard: Shard, fix: bool) -> None:
+    """Warn of rows with several tags that would not be found by them, and mend it if `fix`.
+
+    The caller is in a transaction.
+    """
+    last = INT64_MIN
+    while rows := shard.database.run(tagsql.TAGGED_ROWS, (last, PAGE)):
+        for number, column in rows:
+            last = number
+            if not tagging.is_sound(column):
+                continue
+            missing = [
+                mark
+                for mark in tagging.marks(column)
+                if not shard.database.run(tagsql.HAS_HINT, (mark, number))
+            ]
+            if missing:
+                warnings.warn(
+                    f"{shard.path}: entry {number} is not found by its tags", stacklevel=5
+                )
+                if fix:
+                    note_id(shard, number, column)
