@@ -27,8 +27,8 @@ def tags(text: str) -> Iterator[Any]:
 
 class Command(CacheCommand):
     help = (
-        "Remove all entries that have one of these tags, or all of them. A tag that is a number stands for the "
-        "number and for the text."
+        "Remove all entries that have one of these tags, or with --all those that have all of "
+        "them. A tag that is a number stands for the number and for the text."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -126,7 +126,10 @@ class Command(CacheCommand):
             return
         would = "would be " if options["dry_run"] else ""
         for tag, each in result["tags"].items():
+            name = repr(tag)
+            if options["every"] and tag not in options["tags"]:
+                name = " and ".join(map(repr, dict.fromkeys(options["tags"])))
             self.stdout.write(
-                f"{alias}: {entries_text(each['removed'])} tagged {tag!r} {would}removed, "
+                f"{alias}: {entries_text(each['removed'])} tagged {name} {would}removed, "
                 f"{bytes_text(each['freed'])} {would}freed"
             )
