@@ -113,9 +113,6 @@ class AsyncMethods(Methods):
     async def aexpire(self: Any) -> int:
         return int(await in_thread(self.expire))
 
-    async def aevict(self: Any, tag: Any) -> int:
-        return int(await in_thread(self.evict, tag))
-
     async def acull(self: Any) -> int:
         return int(await in_thread(self.cull))
 

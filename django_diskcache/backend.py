@@ -24,12 +24,12 @@ from .engine.disk import pickle_key
 from .engine.memoize import Decorator, Function, Results, refuse_bare, wrapper_of
 from .engine.statistics import Statistics
 from .methods.base import portable
+from .methods.commits import Commits
+from .methods.tags import Tags
 from .opened import Opened, opened, opened_unless_checked
 
-_SENTINEL = "\x00key\x00"
 
-
-class DjangoCache(AsyncMethods):
+class DjangoCache(Tags, Commits, AsyncMethods):
     """A persistent cache in a directory, shared by all processes of a machine.
 
     ``read``, ``tag``, ``expire_time`` and ``retry`` are what it adds to the arguments that
@@ -101,7 +101,7 @@ class DjangoCache(AsyncMethods):
         :param read: return an open binary file, where the value is bytes
         :param expire_time: return it with the time it expires (seconds since the epoch, or
             None), in a tuple
-        :param tag: return it with its tag, in a tuple
+        :param tag: return it with its tag, or with a tuple of several, in a tuple
         :param retry: wait for a lock as long as it takes
         """
         if self.key_func is default_key_func:  # once more without a call: the hottest path
@@ -146,7 +146,8 @@ class DjangoCache(AsyncMethods):
 
         :param timeout: seconds; None is for ever, 0 or less is at once
         :param read: `value` is a binary file to copy, or bytes, and is kept in a file
-        :param tag: str, bytes, int, float or None, to find the entry by
+        :param tag: str, bytes, int or float, or several in a tuple, list or set, to find the
+            entry by
         :param retry: wait for a lock as long as it takes
         """
         key = self.make_and_validate_key(key, version=version)
@@ -297,10 +298,6 @@ class DjangoCache(AsyncMethods):
         """Remove what has expired; how many entries."""
         return self._cache.expire()
 
-    def evict(self, tag: Any) -> int:
-        """Remove the entries with this tag; how many."""
-        return self._cache.evict(tag)
-
     def cull(self) -> int:
         """Remove what has expired, then evict until the size limit holds; how many."""
         return self._cache.cull()
@@ -368,11 +365,7 @@ class DjangoCache(AsyncMethods):
 
         :raises NotImplementedError: when KEY_FUNCTION does not keep the key in what it makes
         """
-        head, found, tail = self.make_key(_SENTINEL).partition(_SENTINEL)
-        if not found:
-            raise NotImplementedError(
-                "KEY_FUNCTION makes keys that the original is not part of"
-            )
+        head, tail = self._around_keys(None)
         for key in self._cache.live_text_keys(head):
             if key.endswith(tail):
                 yield key[len(head) : len(key) - len(tail)]
@@ -423,7 +416,7 @@ class DjangoCache(AsyncMethods):
         :param name: stands for the function in keys; by default its module and qualified name
         :param timeout: seconds that a result is kept; None is for ever, 0 is not at all
         :param typed: keep f(3) and f(3.0) apart
-        :param tag: tag of the results
+        :param tag: tag of the results, or several
         :param ignore: positions and names of arguments that do not make a different call
         :raises TypeError: when used without parentheses, or on a generator function
         """

@@ -54,7 +54,7 @@ def sweep(shard: Shard) -> int:
         with shard.database.transact(0):
             # Once more: a row may have got its tags back meanwhile.
             stale = [row[:2] for row in _window(shard, start, count) if _is_stale(row)]
-            return shard.database.run_many(tagsql.REMOVE_HINT, stale)
+            return int(shard.database.run_many(tagsql.REMOVE_HINT, stale))
     except Timeout:
         cells[cell] = start  # somebody is writing: the next call looks again
         return 0
@@ -66,14 +66,13 @@ def _window(shard: Shard, start: int, count: int) -> Rows:
 
 
 def _place(row: Sequence[Any]) -> int:
-    mark, number, _ = row
-    return int(mark) << ID_BITS | min(max(number, 0), (1 << ID_BITS) - 1)
+    return int(row[0]) << ID_BITS | min(max(int(row[1]), 0), (1 << ID_BITS) - 1)
 
 
 def _is_stale(row: Sequence[Any]) -> bool:
     mark, _, column = row
     try:
-        return not tagging.several(column) or mark not in tagging.marks(column)
+        return not (tagging.several(column) and mark in tagging.marks(column))
     except ValueError:  # a damaged row, which goes when it is read
         return True
 

@@ -51,8 +51,8 @@ def remove_by(
     """Remove entries, a batch at a time; how many.
 
     :param remove_batch: is given a place, the first of which is INT64_MIN, and how many entries
-        to remove; returns what it has removed beyond that place, as (id, filename, size), and the
-        place to go on from, or None when there is nothing more
+        to remove; returns what it has removed beyond that place, as (id, filename, size), and
+        the place to go on from, or None when there is nothing more
     :param reason: the kind of counter for it, if it is one that is counted
     :raises Timeout: with the number removed so far
     """

@@ -1,8 +1,8 @@
 """What has certain tags: any of several, or all of them. To be removed, listed or counted.
 
-Entries with one tag are found by it, in the order of insertion: by the index on tags where there
-is one, else all rows are looked at. Entries with several are found by their hints, whether there
-is an index or not.
+Entries with one tag are found by it, in the order of insertion: by the index on tags where
+there is one, else all rows are looked at. Entries with several are found by their hints,
+whether there is an index or not.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Tags as they stand in a row: one as it is, several as one blob.
 
-The blob is `HEAD`, and then each tag as a letter for its type and its text, ended by a zero byte
-which occurs in no tag: zeros and ones in it are escaped. So SQL can ask whether a row has a tag,
-by `instr`, without error; and nothing has to be unpickled. Tags compare as they do in SQLite:
-1 and 1.0 are one tag, "1" and b"1" are others.
+The blob is `HEAD`, and then each tag as a letter for its type and its text, ended by a zero
+byte, which occurs in no tag: zeros and ones are escaped there. So SQL can ask whether a row has
+a tag, by `instr`, and is never wrong; and nothing has to be unpickled. Tags compare as they do
+in SQLite: 1 and 1.0 are one tag, "1" and b"1" are others.
 
 A single tag of bytes that begins like such a blob is kept as one, with itself as all there is.
 """

@@ -1,7 +1,7 @@
 """The SQL of tags: rows that have one are found by it, rows that have several by hints.
 
-What the table `tags` says is a hint: that a row with this id had a tag with this mark. The row's
-own column is the truth, and every statement that acts on a row asks it.
+What the table `tags` says is a hint: that a row with this id had a tag with this mark. The
+row's own column is the truth, and every statement that acts on a row asks it.
 """
 
 from __future__ import annotations

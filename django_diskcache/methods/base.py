@@ -21,6 +21,7 @@ from django.core.cache.backends.base import (
 from ..engine import FanoutCache, Timeout
 
 T = TypeVar("T")
+_SENTINEL = "\x00key\x00"
 
 
 def portable(key: str, longest: int = MEMCACHE_MAX_KEY_LENGTH) -> bool:
@@ -53,6 +54,18 @@ class Methods(BaseCache):  # type: ignore[misc]
         if self.key_func is default_key_func:  # what make_key does, without two calls
             return f"{self.key_prefix}:{self.version if version is None else version}:{key}"
         return self.make_key(key, version)
+
+    def _around_keys(self, version: int | None) -> tuple[str, str]:
+        """What is before and behind a key, as the caller wrote it, in the store.
+
+        :raises NotImplementedError: when KEY_FUNCTION does not keep the key in what it makes
+        """
+        head, found, tail = self.make_key(_SENTINEL, version).partition(_SENTINEL)
+        if not found:
+            raise NotImplementedError(
+                "KEY_FUNCTION makes keys that the original is not part of"
+            )
+        return head, tail
 
     def get_backend_timeout(self, timeout: Any = DEFAULT_TIMEOUT) -> float | None:
         """Seconds that an entry with this timeout lives; None is for ever."""
