@@ -75,6 +75,8 @@ class Store(Shard):
         Where entries are not counted, nobody asks whether one is new.
         """
         if tagging.several(row[4]):
+            if sql is schema.SET and self._put_again(row, number, wait):
+                return False
             with self.transact(wait):
                 new = self._put_row(sql, row, number, wait)
                 if new is not None:
@@ -88,6 +90,12 @@ class Store(Shard):
             return False if stored else None
         rows = self._change(schema.TELLING_NEW[sql], row, number, wait, all_rows)
         return bool(rows[0][0]) if rows else None
+
+    def _put_again(self, row: Sequence[Any], number: int, wait: Wait) -> bool:
+        """Overwrite a row that has the same several tags, if there is one."""
+        key, raw, due, now, tag, mode, size, _, signature, value = row
+        values = (due, now, mode, size, signature, value, key, raw, tag)
+        return bool(self._change(tagsql.SET_AGAIN, values, number, wait, changed_rows))
 
     def _live(self, place: Place, wait: Wait) -> Row | None:
         rows = self.database.run(schema.SELECT, place[:2], wait)

@@ -12,6 +12,12 @@ from .schema import BYTES, KEY
 from .tagging import HEAD
 
 SELECT_TAG = "SELECT expire, tag FROM cache WHERE key = ? AND raw = ?"
+# The commonest of sets with several tags: over a row that has the same. Its hints are there.
+SET_AGAIN = """
+    UPDATE cache SET expire = ?, store_time = ?, mode = ?, size = ?, updates = updates + 1,
+        signature = ?, value = ?
+    WHERE key = ? AND raw = ? AND tag = ? AND filename IS NULL
+"""
 CLEAR_HINTS = "DELETE FROM tags"
 
 SEVERAL = f"typeof(tag) = 'blob' AND substr(tag, 1, {len(HEAD)}) = x'{HEAD.hex()}'"
