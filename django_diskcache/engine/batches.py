@@ -63,12 +63,13 @@ def store_all(
     encoded: list[Stored] = []
     rows: list[list[Any]] = []
     due = store.due(expire)
+    column = tagging.stored(tag)
     try:
         for place, key, value in items:
             stored = store.encode(value, False, key, place)
             encoded.append(stored)
             places.append(place)
-            rows.append(store.row(place, stored, due, tag))
+            rows.append(store.row(place, stored, due, column))
         new = _upsert(store, rows, places, wait)
     except BaseException:
         for stored in encoded:

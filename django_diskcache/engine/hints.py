@@ -10,11 +10,11 @@ few hints and removes such. So what has one tag or none has nothing to do with a
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from . import tagging, tagsql
-from .connection import Rows
+from . import schema, tagging, tagsql
+from .connection import Rows, Wait, changed_rows
 from .disk import INT64_MIN
 from .errors import Timeout
 from .segment import HINTS
@@ -26,9 +26,44 @@ ID_BITS = 63 - tagging.MARK_BITS  # of a place among the hints, which is one int
 PAGE = 1000  # rows looked at in one go by `check`
 
 
-def note(shard: Shard, rows: Iterable[Sequence[Any]]) -> None:
-    """Add the hints of rows, as `Store.row` makes them, that are stored in this transaction."""
-    hints = [(mark, row[0], row[1]) for row in rows for mark in tagging.marks(row[4])]
+def put(
+    shard: Shard,
+    put_row: Callable[[str, Sequence[Any], int, Wait], bool | None],
+    sql: str,
+    row: Sequence[Any],
+    number: int,
+    wait: Wait,
+) -> bool | None:
+    """Store a row with several tags, and its hints; what `put_row(sql, ...)` returns."""
+    if sql is schema.SET and _put_again(shard, row, number, wait):
+        return False
+    with shard.transact(wait):
+        new = put_row(sql, row, number, wait)
+        if new is not None:
+            note(shard, (row,))
+    return new
+
+
+def _put_again(shard: Shard, row: Sequence[Any], number: int, wait: Wait) -> bool:
+    """Overwrite a row that has the same tags, and so its hints, if there is one.
+
+    A look comes first: where there is none, that is less than a statement that changes nothing.
+    """
+    key, raw, due, now, tag, mode, size, _, signature, value = row
+    rows = shard.database.run(tagsql.SELECT_TAG, (key, raw), wait)
+    if not rows or rows[0][1] != tag:
+        return False
+    values = (due, now, mode, size, signature, value, key, raw, tag)
+    return bool(shard._change(tagsql.SET_AGAIN, values, number, wait, changed_rows))
+
+
+def note(shard: Shard, rows: Sequence[Sequence[Any]]) -> None:
+    """Add the hints of rows, as `Store.row` makes them, that are stored in this transaction.
+
+    All rows have the same tags.
+    """
+    marks = tagging.marks(rows[0][4])
+    hints = [(mark, row[0], row[1]) for mark in marks for row in rows]
     shard.database.run_many(tagsql.ADD_HINT, hints)
     shard.hinted += len(hints)
 

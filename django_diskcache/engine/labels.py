@@ -21,7 +21,7 @@ class TagMethods(KeyedCache):
         :return: an empty tuple where there are none, or no such entry
         """
         store, place = self._engine.place(key)
-        return self._safely((), store.tags, place, self._wait(retry))
+        return self._safely((), tagged.tags_of, store, place, self._wait(retry))
 
     def keys_by_tag(self, tag: Any, match: Match = "any") -> list[Any]:
         """The keys of the entries that have this tag and have not expired.

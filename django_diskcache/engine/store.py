@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import IO, Any, NamedTuple
 
-from . import files, hints, schema, tagging, tagsql
+from . import files, hints, schema, tagging
 from .budget import on_disk
 from .connection import Wait, all_rows, changed_rows
 from .copies import UNCHANGEABLE
@@ -75,13 +75,7 @@ class Store(Shard):
         Where entries are not counted, nobody asks whether one is new.
         """
         if tagging.several(row[4]):
-            if sql is schema.SET and self._put_again(row, number, wait):
-                return False
-            with self.transact(wait):
-                new = self._put_row(sql, row, number, wait)
-                if new is not None:
-                    hints.note(self, (row,))
-            return new
+            return hints.put(self, self._put_row, sql, row, number, wait)
         return self._put_row(sql, row, number, wait)
 
     def _put_row(self, sql: str, row: Sequence[Any], number: int, wait: Wait) -> bool | None:
@@ -90,12 +84,6 @@ class Store(Shard):
             return False if stored else None
         rows = self._change(schema.TELLING_NEW[sql], row, number, wait, all_rows)
         return bool(rows[0][0]) if rows else None
-
-    def _put_again(self, row: Sequence[Any], number: int, wait: Wait) -> bool:
-        """Overwrite a row that has the same several tags, if there is one."""
-        key, raw, due, now, tag, mode, size, _, signature, value = row
-        values = (due, now, mode, size, signature, value, key, raw, tag)
-        return bool(self._change(tagsql.SET_AGAIN, values, number, wait, changed_rows))
 
     def _live(self, place: Place, wait: Wait) -> Row | None:
         rows = self.database.run(schema.SELECT, place[:2], wait)
@@ -229,13 +217,11 @@ class Store(Shard):
     def row(self, place: Place, stored: Stored, due: float | None, tag: Any) -> list[Any]:
         """The parameters of a statement that stores an entry.
 
-        :raises TypeError: for a tag of a type that is none
+        :param tag: as `tagging.stored` gives it
         """
         size, mode, filename, value = stored
         if filename is None and (type(value) is bytes or type(value) is str):
             size = len(value)
-        if tag is not None and type(tag) is not str:
-            tag = tagging.stored(tag)
         signature = self.trust.sign_key(place[0], place[1])
         now = self.clock()
         return [place[0], place[1], due, now, tag, mode, size, filename, signature, value]
@@ -343,16 +329,6 @@ class Store(Shard):
         except TypeError:  # it is no time
             return self._live(place, wait) is not None
 
-    def tags(self, place: Place, wait: Wait) -> tuple[Any, ...]:
-        """The tags of a live entry, in the order in which they were given."""
-        rows = self.database.run(tagsql.SELECT_TAG, place[:2], wait)
-        try:
-            ((due, tag),) = rows or ((None, None),)
-            return tagging.all_of(tag) if due is None or due > self.clock() else ()
-        except (TypeError, ValueError):  # it is none of ours: it goes
-            self._live(place, wait)
-            return ()
-
     def set(
         self,
         place: Place,
@@ -378,7 +354,7 @@ class Store(Shard):
     ) -> bool:
         stored = self.encode(value, read, key, place)
         try:
-            row = self.row(place, stored, due, tag)
+            row = self.row(place, stored, due, tagging.stored(tag))
             new = None
             if stored[2] is None:  # else it is like as not in place of another file
                 new = self._put(schema.SET, row, place[2], wait)
@@ -420,7 +396,7 @@ class Store(Shard):
         due = self.due(expire)
         stored = self.encode(value, read, key, place)
         try:
-            row = self.row(place, stored, due, tag)
+            row = self.row(place, stored, due, tagging.stored(tag))
             now = row[3]
             new = self._put(schema.ADD, [*row, now], place[2], wait)
             if new is None:

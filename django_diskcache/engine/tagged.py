@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 
 from . import maintenance, ordering, schema, tagging, tagsql
 from .connection import Rows, Wait
-from .disk import INT64_MIN
+from .disk import INT64_MIN, Place
 from .errors import Fault, Timeout
 from .store import Store
 
@@ -23,6 +23,17 @@ PAGE = 1000  # rows read at a time
 
 Match: TypeAlias = Literal["any", "all"]
 Batch: TypeAlias = Callable[[int, int], tuple[Rows, int | None]]
+
+
+def tags_of(store: Store, place: Place, wait: Wait) -> tuple[Any, ...]:
+    """The tags of a live entry, in the order in which they were given."""
+    rows = store.database.run(tagsql.SELECT_TAG, place[:2], wait)
+    try:
+        ((due, tag),) = rows or ((None, None),)
+        return tagging.all_of(tag) if due is None or due > store.clock() else ()
+    except (TypeError, ValueError):  # it is none of ours, and goes
+        store.found(place, False, wait)
+        return ()
 
 
 class Hinted(NamedTuple):

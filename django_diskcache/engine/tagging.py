@@ -28,7 +28,9 @@ def stored(tag: Any) -> Any:
 
     :raises TypeError: for what is no tag
     """
-    if tag is None or (isinstance(tag, ONE) and not _begins_like_several(tag)):
+    if tag is None or type(tag) is str:  # the common ones
+        return tag
+    if isinstance(tag, ONE) and not _begins_like_several(tag):
         return tag
     parts: dict[bytes, bytes] = {}
     for part in map(_part, distinct(tag)):
