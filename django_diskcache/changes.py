@@ -95,6 +95,8 @@ class _Watcher:
     ) -> None:
         if action.startswith("pre_") and not (reverse and action == "pre_clear"):
             return
+        if pk_set is not None and not pk_set:  # it was all there already
+            return
         if not reverse:
             self.evict([instance], using)
         elif pk_set is not None:

@@ -21,6 +21,7 @@ from .segment import HINTS
 from .shard import Shard
 
 LEAST = 16  # hints that a step of the sweep looks at
+MOST = 1000  # in one go
 PACE = 2  # and for each that was written since the last one: what is stale is half of all then
 ID_BITS = 63 - tagging.MARK_BITS  # of a place among the hints, which is one integer
 PAGE = 1000  # rows looked at in one go by `check`
@@ -77,9 +78,15 @@ def note_id(shard: Shard, number: int, column: bytes) -> None:
 
 def sweep(shard: Shard) -> int:
     """Look at the next few hints, and remove those that are stale; how many."""
+    left, shard.hinted = LEAST + PACE * shard.hinted, 0
+    removed = 0
+    for count in range(left, 0, -MOST):
+        removed += _sweep(shard, min(count, MOST))
+    return removed
+
+
+def _sweep(shard: Shard, count: int) -> int:
     cells, cell = shard.segment.cells, shard.segment.cell(HINTS, shard.number)
-    count = LEAST + PACE * shard.hinted
-    shard.hinted = 0
     start = cells[cell]
     window = _window(shard, start, count)
     cells[cell] = _place(window[-1]) if len(window) == count else 0

@@ -32,18 +32,17 @@ def stored(tag: Any) -> Any:
         return tag
     if isinstance(tag, ONE) and not _begins_like_several(tag):
         return tag
-    parts: dict[bytes, bytes] = {}
-    for part in map(_part, distinct(tag)):
-        parts.setdefault(_canonical(part), part)
-    if len(parts) > 1 or isinstance(tag, bytes):
-        return HEAD + b"".join(part + END for part in parts.values())
-    return stored(_whole(*parts.values())) if parts else None
+    tags = distinct(tag)
+    if len(tags) == 1 and not isinstance(tag, bytes):
+        return stored(_whole(_part(*tags)))
+    return HEAD + b"".join(_part(each) + END for each in tags) if tags else None
 
 
 def distinct(tag: Any) -> tuple[Any, ...]:
-    """The tags in what a caller gives for one or several, in order; those of a set are sorted.
+    """The tags in what a caller gives for one or several, each once.
 
-    Not a number is no tag, as SQLite has none.
+    They are in their order, and those of a set are sorted. Not a number is no tag, as SQLite
+    has none.
 
     :raises TypeError: for what is no tag
     """
@@ -58,8 +57,11 @@ def distinct(tag: Any) -> tuple[Any, ...]:
                 f"tag={tag!r}: expected a str, bytes, int, float or None, or several of them "
                 "in a tuple, list or set"
             )
-    found = [each for each in given if each == each]
-    return tuple(sorted(found, key=_part) if isinstance(tag, (set, frozenset)) else found)
+    found: dict[bytes, Any] = {}
+    for each in sorted(given, key=_part) if isinstance(tag, (set, frozenset)) else given:
+        if each == each:
+            found.setdefault(_canonical(_part(each)), each)
+    return tuple(found.values())
 
 
 def several(column: Any) -> bool:

@@ -43,7 +43,7 @@ class Eviction:
         return (
             self.match == other.match == "any"
             and self.depth == other.depth
-            and self.cache.directory == other.cache.directory
+            and self.cache is other.cache
         )
 
     def __call__(self) -> None:

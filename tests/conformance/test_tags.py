@@ -110,6 +110,7 @@ def test_evict_any_and_all(face: Face, indexed: bool) -> None:
         ("all", ("a", "c"), {"abc"}),
         ("all", ("b", "a"), {"abc", "ab"}),
         ("all", "a", {"abc", "ab", "a"}),
+        ("all", ["a", "a"], {"abc", "ab", "a"}),
         ("all", ("a", "d"), set()),
         ("all", (), set()),
     ]:

@@ -297,6 +297,8 @@ def test_many_to_many(cache: Any, watch: Callable[..., None]) -> None:
     evicted()
     users[0].groups.add(groups[0])
     assert evicted() == "a"
+    users[0].groups.add(groups[0])  # again
+    assert evicted() == ""
     groups[0].user_set.add(users[1], users[2])
     assert evicted() == "bc"
     groups[1].user_set.clear()

@@ -89,6 +89,14 @@ def test_stale_ones_stay_fewer_than_the_others(cache: Cache) -> None:
     assert_sound(cache)
 
 
+def test_many_at_once_are_swept_at_the_same_pace(cache: Cache) -> None:
+    for number in range(8):
+        tag = tuple(f"{number}-{letter}" for letter in "abc")
+        cache.set_many({f"key-{n}": 1 for n in range(1000)}, tag=tag)
+    assert 3000 <= hints_in(cache) < 12_000
+    assert_sound(cache)
+
+
 def test_the_sweep_waits_for_nobody(cache: Cache, tmp_path: Path) -> None:
     cache.set_many({f"key-{n}": 1 for n in range(50)}, tag=TAGS)
     cache.delete_many([f"key-{n}" for n in range(50)])
