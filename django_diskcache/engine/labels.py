@@ -6,7 +6,7 @@ from typing import Any
 
 from . import tagged, tagging
 from .keyed import KeyedCache
-from .tagged import Match
+from .tagging import Match
 
 
 class TagMethods(KeyedCache):
@@ -34,14 +34,13 @@ class TagMethods(KeyedCache):
         :raises TypeError: for what is no tag
         :raises ValueError: for another `match`
         """
-        every, tags = tagged.read_match(match), tagging.distinct(tag)
+        every, tags = tagging.read_match(match), tagging.distinct(tag)
         return list(self._from_each(lambda store: tagged.keys(store, tags, every), False))
 
     def evict(self, tag: Any, retry: bool = False, match: Match = "any") -> int:
         """Remove the entries with this tag; how many.
 
-        `create_tag_index` makes it fast for those that have one tag. Those that have several
-        are found at once.
+        Without an index on tags, see `create_tag_index`, all entries are looked at.
 
         :param tag: a tag, or a tuple, list or set of tags
         :param match: 'any' for the entries that have one of them, 'all' for those that have all
@@ -49,6 +48,6 @@ class TagMethods(KeyedCache):
         :raises ValueError: for another `match`
         :raises Timeout: with the number removed so far
         """
-        every, tags = tagged.read_match(match), tagging.distinct(tag)
+        every, tags = tagging.read_match(match), tagging.distinct(tag)
         wait = self._removal_wait(retry)
         return self._removed_from_each(lambda store: tagged.remove(store, tags, every, wait))

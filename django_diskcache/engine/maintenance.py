@@ -128,7 +128,6 @@ def sweep(store: Store) -> int:
     pace tied to the writes: what has expired stays a fraction of what is stored. The oldest are
     looked at each time.
     """
-    hints.sweep(store)
     cells = store.segment.cells
     hand = store.segment.cell(SWEEP, store.number)
     start = cells[hand]
@@ -138,6 +137,7 @@ def sweep(store: Store) -> int:
         mend_files(store)
     if INT64_MIN not in (start, last):
         removed += _sweep(store, INT64_MIN, FRONT)[1]
+    hints.sweep(store)
     return removed
 
 

@@ -28,7 +28,7 @@ def keys(store: Store, page: int, reverse: bool = False) -> Iterator[Any]:
     last = INT64_MAX if reverse else INT64_MIN
     ((end,),) = store.database.run(schema.FIRST_ID if reverse else schema.LAST_ID)
     while rows := store.database.run(sql, (last, end, page)):
-        yield from known(store, (row[1:] for row in rows))
+        yield from known_keys(store, (row[1:] for row in rows))
         last = rows[-1][0]
 
 
@@ -36,7 +36,7 @@ def sorted_keys(store: Store, page: int, reverse: bool = False) -> Iterator[Any]
     """Keys in the order of the key index, or against it."""
     rows = store.database.run(schema.SORTED_LAST if reverse else schema.SORTED_FIRST, (page,))
     while rows:
-        yield from known(store, rows)
+        yield from known_keys(store, rows)
         # What is broken has no place in the order that could be given back to SQLite.
         last = next((row[:2] for row in reversed(rows) if Broken not in map(type, row)), None)
         if last is None:
@@ -45,7 +45,7 @@ def sorted_keys(store: Store, page: int, reverse: bool = False) -> Iterator[Any]
         rows = store.database.run(sql, (*last, page))
 
 
-def known(store: Store, rows: Iterable[Sequence[Any]]) -> Iterator[Any]:
+def known_keys(store: Store, rows: Iterable[Sequence[Any]]) -> Iterator[Any]:
     """The keys in rows of `schema.KEY`, without those that nobody of ours has pickled."""
     for key, raw, signature in rows:
         try:

@@ -152,7 +152,8 @@ def _remove(
             rows = engine.removing(store, _batch, store, delete, parameters, wait, reason)
             removed += len(rows)
             done = (last - first + 1) / (end - first + 1)
-            yield Step(len(rows), sum(size for _, _, size in rows), min(1.0, done))
+            done = max(0.0, min(1.0, done))
+            yield Step(len(rows), sum(size for _, _, size in rows), done)
         if removed:
             store.segment.stamp_shard(store.number)
     except BaseException:  # a signal handler's may have come after the commit

@@ -8,7 +8,7 @@ whether there is an index or not.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from . import maintenance, ordering, schema, tagging, tagsql
 from .connection import Rows, Wait
@@ -16,12 +16,10 @@ from .disk import INT64_MIN, Place
 from .errors import Fault, Timeout
 from .store import Store
 
-MATCHES = ("any", "all")
 TOGETHER = 100  # tags looked for in one pass over all rows
 COUNTED = 10_000  # hints of a tag, to choose the rarest of several
 PAGE = 1000  # rows read at a time
 
-Match: TypeAlias = Literal["any", "all"]
 Batch: TypeAlias = Callable[[int, int], tuple[Rows, int | None]]
 
 
@@ -42,16 +40,6 @@ class Hinted(NamedTuple):
     mark: int
     has: str
     needles: tuple[bytes, ...]
-
-
-def read_match(match: Any) -> bool:
-    """Whether all tags are wanted, and not any.
-
-    :raises ValueError: when it is neither 'any' nor 'all'
-    """
-    if match not in MATCHES:
-        raise ValueError(f"match={match!r}: expected 'any' or 'all'")
-    return bool(match == "all")
 
 
 def hinted(
@@ -164,4 +152,4 @@ def keys(store: Store, tags: tuple[Any, ...], every: bool) -> Iterator[Any]:
                 rows = store.database.run(tagsql.keys_hinted(search.has), values)
                 found.update((row[0], row[1:]) for row in rows)
             last = hints[-1][0] if len(hints) == PAGE else None
-    return ordering.known(store, (found[number] for number in sorted(found)))
+    return ordering.known_keys(store, (found[number] for number in sorted(found)))

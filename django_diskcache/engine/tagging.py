@@ -11,7 +11,7 @@ A single tag of bytes that begins like such a blob is kept as one, with itself a
 from __future__ import annotations
 
 import zlib
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from .disk import INT64_MAX, INT64_MIN
 
@@ -21,6 +21,19 @@ MARK_BITS = 24  # of a mark: so narrow that a mark and an id go into one integer
 
 ONE = (str, bytes, int, float)  # what a tag may be
 SEVERAL = (tuple, list, set, frozenset)  # what holds several
+
+MATCHES = ("any", "all")
+Match: TypeAlias = Literal["any", "all"]
+
+
+def read_match(match: Any) -> bool:
+    """Whether all tags are wanted, and not any.
+
+    :raises ValueError: when it is neither 'any' nor 'all'
+    """
+    if match not in MATCHES:
+        raise ValueError(f"match={match!r}: expected 'any' or 'all'")
+    return bool(match == "all")
 
 
 def stored(tag: Any) -> Any:

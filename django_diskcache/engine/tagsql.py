@@ -76,7 +76,12 @@ def keys_hinted(has: str) -> str:
 @cache
 def count_hinted(has: str) -> str:
     """How many there are in all, counted up to a limit."""
-    return f"SELECT COUNT(*) FROM (SELECT 1 FROM cache WHERE {HINTED_ALL} AND {has} LIMIT ?)"
+    return f"""
+        SELECT COUNT(*) FROM (
+            SELECT 1 FROM tags CROSS JOIN cache ON cache.id = tags.id
+            WHERE mark = ? AND {has} LIMIT ?
+        )
+    """
 
 
 @cache

@@ -8,15 +8,14 @@ cache must not break what is committed already: Django logs it, and it goes no f
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
 from django.core.cache.backends.base import DEFAULT_TIMEOUT
-from django.db import transaction
 from django.utils.asyncio import async_unsafe
 
-from ..engine.tagged import Match, read_match
-from ..engine.tagging import distinct, stored
+from ..engine.tagging import Match, distinct, read_match, stored
 from .base import Methods
 
 
@@ -55,6 +54,12 @@ class Eviction:
             each = each.following
         if tags:
             self.cache.evict(tuple(tags), self.match)
+
+
+def _on_commit(action: Callable[[], object], using: str | None) -> None:
+    from django.db import transaction  # at start-up it would cost some milliseconds
+
+    transaction.on_commit(action, using=using, robust=True)
 
 
 class Commits(Methods):
@@ -100,7 +105,7 @@ class Commits(Methods):
         def action() -> None:
             cache.set(key, value, timeout, version, tag=tag)
 
-        transaction.on_commit(action, using=using, robust=True)
+        _on_commit(action, using)
 
     def delete_on_commit(
         self, key: Any, version: int | None = None, using: str | None = None
@@ -110,7 +115,7 @@ class Commits(Methods):
         :param using: alias of the database; None is the default one
         """
         self.make_and_validate_key(key, version)
-        transaction.on_commit(lambda: self.delete(key, version), using=using, robust=True)
+        _on_commit(lambda: self.delete(key, version), using)
 
     def evict_on_commit(self, tag: Any, match: Match = "any", using: str | None = None) -> None:
         """`evict`, when the transaction of a database has been committed.
@@ -119,12 +124,14 @@ class Commits(Methods):
         :raises TypeError: for what is no tag
         :raises ValueError: for another `match`
         """
+        from django.db import DEFAULT_DB_ALIAS, connections  # as in `_on_commit`
+
         read_match(match)
-        connection = transaction.get_connection(using)
+        connection = connections[DEFAULT_DB_ALIAS if using is None else using]
         depth = {each for each in connection.savepoint_ids if each is not None}
         eviction = Eviction(self, distinct(tag), match, depth)
         waiting = connection.run_on_commit
         last = waiting[-1][1] if waiting else None
-        transaction.on_commit(eviction, using=using, robust=True)
+        _on_commit(eviction, using)
         if isinstance(last, Eviction) and last.joins(eviction):
             last.following = eviction

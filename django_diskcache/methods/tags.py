@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..engine.tagged import Match
+from ..engine.tagging import Match
 from .base import Methods, in_thread
 
 

@@ -84,7 +84,8 @@ class Command(CacheCommand):
             selections = []
             for meaning in tags(tag):
                 selections += selection.tagged_at_all(meaning, before)
-                before += (meaning,)
+                if options["dry_run"]:  # else what has a tag before is gone
+                    before += (meaning,)
             by_tag[tag] = self.of_selections(target, selections, tag, options)
         return by_tag
 
