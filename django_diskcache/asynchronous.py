@@ -38,7 +38,7 @@ class AsyncMethods(Methods):
         found: dict[Any, Any] = await self._run("get_many", list(keys), version)
         return found
 
-    async def aset(
+    async def aset(  # type: ignore[override]
         self,
         key: Any,
         value: Any,
@@ -109,9 +109,6 @@ class AsyncMethods(Methods):
 
     async def aexpire(self: Any) -> int:
         return int(await in_thread(self.expire))
-
-    async def aevict(self: Any, tag: Any) -> int:
-        return int(await in_thread(self.evict, tag))
 
     async def acull(self: Any) -> int:
         return int(await in_thread(self.cull))

@@ -25,7 +25,9 @@ from .engine.memoize import Decorator, Function, Results, refuse_bare, wrapper_o
 from .engine.nearcache import NearCache
 from .engine.statistics import Statistics
 from .methods.base import portable
+from .methods.commits import Commits
 from .methods.keys import Keys
+from .methods.tags import Tags
 from .methods.times import Times
 from .opened import Opened, opened, opened_unless_checked
 
@@ -47,7 +49,7 @@ class _Opening:
         return vars(cache)[self._name]
 
 
-class DjangoCache(AsyncMethods, Times, Keys):
+class DjangoCache(AsyncMethods, Times, Keys, Tags, Commits):
     """A persistent cache in a directory, shared by all processes of a machine.
 
     ``read``, ``tag``, ``expire_time`` and ``retry`` are what it adds to the arguments that
@@ -118,7 +120,7 @@ class DjangoCache(AsyncMethods, Times, Keys):
         :param read: return an open binary file, where the value is bytes
         :param expire_time: return it with the time it expires (seconds since the epoch, or
             None), in a tuple
-        :param tag: return it with its tag, in a tuple
+        :param tag: return it with its tag, or with a tuple of several, in a tuple
         :param retry: wait for a lock as long as it takes
         :param touch: let it live so many seconds from now, for ever if None, for the default
             timeout if True: a sliding expiry, which ends after 0.9 to 1 times as many seconds
@@ -168,7 +170,8 @@ class DjangoCache(AsyncMethods, Times, Keys):
 
         :param timeout: seconds; None is for ever, 0 or less is at once
         :param read: `value` is a binary file to copy, or bytes, and is kept in a file
-        :param tag: str, bytes, int, float or None, to find the entry by
+        :param tag: str, bytes, int or float, or several in a tuple, list or set, to find the
+            entry by
         :param retry: wait for a lock as long as it takes
         """
         key = self.make_and_validate_key(key, version=version)
@@ -315,10 +318,6 @@ class DjangoCache(AsyncMethods, Times, Keys):
         """Remove what has expired; how many entries."""
         return self._cache.expire()
 
-    def evict(self, tag: Any) -> int:
-        """Remove the entries with this tag; how many."""
-        return self._cache.evict(tag)
-
     def cull(self) -> int:
         """Remove what has expired, then evict until the size limit holds; how many."""
         return self._cache.cull()
@@ -427,7 +426,7 @@ class DjangoCache(AsyncMethods, Times, Keys):
         :param name: stands for the function in keys; by default its module and qualified name
         :param timeout: seconds that a result is kept; None is for ever, 0 is not at all
         :param typed: keep f(3) and f(3.0) apart
-        :param tag: tag of the results
+        :param tag: tag of the results, or several
         :param ignore: positions and names of arguments that do not make a different call
         :raises TypeError: when used without parentheses, or on a generator function
         """

@@ -373,6 +373,6 @@ def entry_page(cache: Listed, query: QueryDict) -> dict[str, Any]:
             "access": inspection.access(store, entry),
             "path": inspection.path_of(store, entry),
             "quoted": quoted(str(key)),
-            "tag_fields": None if entry.tag is None else TagForm.fields_of(entry.tag),
+            "tags": [(tag, TagForm.fields_of(tag)) for tag in entry.tags],
         }
     return context

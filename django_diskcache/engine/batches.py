@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from . import schema
+from . import hints, schema, tagging
 from .connection import Wait
 from .disk import Place, Stored
 from .errors import ENOVAL
@@ -63,12 +63,13 @@ def store_all(
     encoded: list[Stored] = []
     rows: list[list[Any]] = []
     due = store.due(expire)
+    column = tagging.stored(tag)
     try:
         for place, key, value in items:
             stored = store.encode(value, False, key, place)
             encoded.append(stored)
             places.append(place)
-            rows.append(store.row(place, stored, due, tag))
+            rows.append(store.row(place, stored, due, column))
         new = _upsert(store, rows, places, wait)
     except BaseException:
         for stored in encoded:
@@ -85,6 +86,8 @@ def _upsert(store: Store, rows: list[list[Any]], places: list[Place], wait: Wait
         if store.settings["max_entries"] is None:
             stored = store.database.run_many(schema.SET, rows)
             if stored == len(rows):  # else some had their value in a file
+                if rows and tagging.several(rows[0][4]):  # all have the same
+                    hints.note(store, rows)
                 return 0
         pairs = zip(rows, places, strict=True)
         return sum(store.replace(row, place[2], wait) for row, place in pairs)

@@ -13,10 +13,11 @@ from .errors import Fault
 from .finding import FindingMethods
 from .guard import ErrorHandler
 from .keyed import PAGE, KeyedCache, shaped
+from .labels import TagMethods
 from .signing import Secret, Secrets, read_secrets, refuse_pickling
 
 
-class QueueMethods(FindingMethods):
+class QueueMethods(FindingMethods, TagMethods):
     """The methods of a cache that go by order instead of by key."""
 
     def push(

@@ -51,7 +51,7 @@ class FindingMethods(KeyedCache):
             and ``[a-c]`` are one of some; a backslash takes what is special from the next. What
             stands before the first of these makes it fast
         :param prefix: only keys that begin with this text
-        :param tag: only keys with this tag
+        :param tag: only keys with this tag, or with any of several in a tuple, list or set
         :param order: None is that of the keys, shard by shard; 'newest' and 'oldest' go by
             when they were stored last, and read all of them first
         :param itersize: how many keys to read at a time

@@ -19,7 +19,7 @@ from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
-from . import files, schema
+from . import files, schema, tagging, tagsql
 from .disk import (
     INT64_MIN,
     MODE_BINARY,
@@ -69,11 +69,19 @@ class Entry(NamedTuple):
     raw: int  # whether that is the key itself
     expire: float | None
     stored: float
-    tag: Any
+    tag: Any  # as it stands in the row
     mode: int
     updates: int  # how often it was overwritten
     filename: str | None  # of its value, relative to the directory of the shard
     size: int
+
+    @property
+    def tags(self) -> tuple[Any, ...]:
+        """Its tags; what is no tag of ours is one."""
+        try:
+            return tagging.all_of(self.tag)
+        except ValueError:
+            return (self.tag,)
 
     @property
     def pinned(self) -> bool:
@@ -361,8 +369,8 @@ def tags(looked_at: Sample, count: int) -> list[Tag]:
     """The tags with most entries; of a sample, about how many."""
     found: dict[tuple[type, Any], list[int]] = {}
     for entry in looked_at.entries:
-        if entry.tag is not None:
-            sums = found.setdefault((type(entry.tag), entry.tag), [0, 0])
+        for tag in entry.tags:
+            sums = found.setdefault((type(tag), tag), [0, 0])
             sums[0] += 1
             sums[1] += entry.size
     weight = looked_at.weight
@@ -375,9 +383,14 @@ def tags(looked_at: Sample, count: int) -> list[Tag]:
 
 def tagged(stores: Sequence[Store], tag: Any, most: int) -> int:
     """How many entries have this tag, counted up to `most`; by the index on tags."""
+    needles = tagging.needles(tag)
+    sql = tagsql.count_hinted(tagsql.has_tags((len(needles),)))
     number = 0
     for store in stores:
-        number += store.database.run(schema.TAGGED, (tag, most - number))[0][0]
+        if not tagging.several(tag):
+            number += store.database.run(schema.TAGGED, (tag, most - number))[0][0]
+        values = (tagging.mark(tag), *needles, most - number)
+        number += store.database.run(sql, values)[0][0]
         if number >= most:
             break
     return number

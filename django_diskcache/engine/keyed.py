@@ -156,7 +156,8 @@ class KeyedCache(LifetimeMethods):
 
         :param expire: seconds until it expires; None is never
         :param read: `value` is a binary file to copy, or bytes, and is kept in a file
-        :param tag: str, bytes, int, float or None, to find the entry by
+        :param tag: str, bytes, int or float, or several in a tuple, list or set, to find the
+            entry by
         :param retry: wait for a lock as long as it takes
         :return: whether it was stored; a value that cannot fit into the cache is not
         """
@@ -184,7 +185,7 @@ class KeyedCache(LifetimeMethods):
         :param read: return an open binary file, where the value is bytes
         :param expire_time: return it with the time it expires (seconds since the epoch, or
             None), in a tuple
-        :param tag: return it with its tag, in a tuple
+        :param tag: return it with its tag, or with a tuple of several, in a tuple
         :param retry: wait for a lock as long as it takes
         :param touch: let it live so many seconds from now, or for ever if None: a sliding
             expiry, which ends after 0.9 to 1 times as many seconds without a read
@@ -391,21 +392,10 @@ class KeyedCache(LifetimeMethods):
         return self._removed_from_each(lambda store: maintenance.clear(store, wait))
 
     def _expire(self, now: float | None, wait: Wait) -> int:
-        return self._remove(
-            schema.REMOVE_EXPIRED, self._engine.clock() if now is None else now, wait
-        )
-
-    def _remove(self, sql: str, value: Any, wait: Wait) -> int:
+        due = self._engine.clock() if now is None else now
         return self._removed_from_each(
-            lambda store: maintenance.remove(store, sql, value, wait)
+            lambda store: maintenance.remove(store, schema.REMOVE_EXPIRED, due, wait)
         )
-
-    def evict(self, tag: Any, retry: bool = False) -> int:
-        """Remove the entries with this tag; how many. `create_tag_index` makes it fast.
-
-        :raises Timeout: with the number removed so far
-        """
-        return self._remove(schema.REMOVE_TAGGED, tag, self._removal_wait(retry))
 
     def cull(self, retry: bool = False) -> int:
         """Remove what has expired, then evict until the size limit holds; how many.

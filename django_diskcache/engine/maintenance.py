@@ -10,12 +10,12 @@ import contextlib
 import os
 import time
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from . import files, schema
+from . import files, hints, schema, tagsql
 from .budget import BLOCK, NAME_BYTES
-from .connection import Wait, changed_rows
+from .connection import Rows, Wait, changed_rows
 from .disk import INT64_MAX, INT64_MIN
 from .errors import EmptyDirWarning, Fault, Timeout, UnknownFileWarning
 from .segment import COUNTED, ENTRIES, EXPIRED, FILES, SWEEP
@@ -34,9 +34,31 @@ def remove(store: Store, sql: str, value: Any, wait: Wait) -> int:
 
     :raises Timeout: with the number removed so far
     """
+
+    def batch(last: int, size: int) -> tuple[Rows, int | None]:
+        rows = store.database.run(sql, (last, value, size))
+        return rows, max(row[0] for row in rows) if rows else None
+
+    return remove_by(store, batch, wait, EXPIRED if sql is schema.REMOVE_EXPIRED else None)
+
+
+def remove_by(
+    store: Store,
+    remove_batch: Callable[[int, int], tuple[Rows, int | None]],
+    wait: Wait,
+    reason: int | None = None,
+) -> int:
+    """Remove entries, a batch at a time; how many.
+
+    :param remove_batch: is given a place, the first of which is INT64_MIN, and how many entries
+        to remove; returns what it has removed beyond that place, as (id, filename, size), and
+        the place to go on from, or None when there is nothing more
+    :param reason: the kind of counter for it, if it is one that is counted
+    :raises Timeout: with the number removed so far
+    """
     removed = 0
     last = INT64_MIN
-    batch = BATCH
+    size = BATCH
     transaction = store.database.current()
     if transaction is not None:
         transaction.changes.whole = True
@@ -44,18 +66,18 @@ def remove(store: Store, sql: str, value: Any, wait: Wait) -> int:
         while True:
             try:
                 with store.database.transact(wait):  # for the count, see Store.count
-                    rows = store.database.run(sql, (last, value, batch))
-                    store.removed(rows, EXPIRED if sql is schema.REMOVE_EXPIRED else None)
+                    rows, following = remove_batch(last, size)
+                    store.removed(rows, reason)
             except Fault as fault:
-                if fault.kind != "full" or batch == SMALL_BATCH or transaction is not None:
+                if fault.kind != "full" or size == SMALL_BATCH or transaction is not None:
                     raise
-                batch = SMALL_BATCH  # the log of a smaller one may find room
+                size = SMALL_BATCH  # the log of a smaller one may find room
                 checkpoint(store)
                 continue
-            if not rows:
-                break
-            last = max(row[0] for row in rows)
             removed += len(rows)
+            if following is None:
+                break
+            last = following
         if removed and transaction is None:
             store.segment.stamp_shard(store.number)
     except BaseException as error:  # a signal handler's may have come after a commit
@@ -92,6 +114,7 @@ def clear(store: Store, wait: Wait) -> int:
         transaction.changes.whole = True
         filenames = [name for (name,) in store.database.run(schema.FILENAMES)]
         removed = store.database.run(schema.CLEAR, (), wait, changed_rows)
+        store.database.run(tagsql.CLEAR_HINTS)
         store.discard(filenames)
         store.count(-removed)
         store.segment.cells[store.segment.cell(COUNTED, store.number)] = 0
@@ -114,6 +137,7 @@ def sweep(store: Store) -> int:
         mend_files(store)
     if INT64_MIN not in (start, last):
         removed += _sweep(store, INT64_MIN, FRONT)[1]
+    hints.sweep(store)
     return removed
 
 
@@ -215,6 +239,7 @@ def check(store: Store, fix: bool, wait: Wait) -> None:
         for (text,) in store.database.run(schema.INTEGRITY):
             if text != "ok":
                 warnings.warn(f"{store.path}: {text}", stacklevel=4)
+        hints.check(store, fix)
         rows = store.database.run(schema.FILE_ROWS)
         _check_rows(store, rows, fix)
         _check_files(store, {os.path.normpath(str(filename)) for _, filename, _ in rows}, fix)

@@ -16,14 +16,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from . import patterns, schema
+from . import patterns, schema, tagging, tagsql
 from .connection import Wait
 from .disk import INT64_MIN, is_text
 from .errors import Fault, Timeout
 from .ordering import after_prefix
 from .patterns import Pattern
-from .selection import BATCH, Selection, tagged
-from .store import TAGS, Store
+from .selection import BATCH, Selection
+from .store import Store
+from .tagged import hinted, needles_of
 
 PAGE = 1000  # keys found at a time
 MOST = 100_000  # of them
@@ -36,13 +37,13 @@ class Wanted(NamedTuple):
 
     :param around: what stands before and after them in the store
     :param asked: all patterns that they match, with that
-    :param tag: which tag they have, if that matters
+    :param tags: one of these they have, if any are given
     :param narrow: whether the keys that begin as they do are few, as far as one can tell
     """
 
     around: Around
     asked: tuple[Pattern, ...]
-    tag: Selection | None = None
+    tags: tuple[Any, ...] = ()
     narrow: bool = False
 
     @property
@@ -68,22 +69,28 @@ class Wanted(NamedTuple):
             if is_text(each) and "\0" not in each and len(each) <= LONGEST
         ]
 
-    def condition(self, key: str, tag: str) -> str:
-        """The SQL of all that, but for the range.
+    def condition(self, key: str) -> str:
+        """The SQL of all that, but for the range and the tags.
 
         :param key: how the column is named
-        :param tag: the form of the tag's condition, `finds` or `holds`
         """
-        parts = ["raw = 1"]
-        parts += [f"({key} GLOB ? OR instr({key}, char(0)))"] * len(self.globs)
-        if self.tag is not None:
-            parts.append(getattr(self.tag, tag))
-        return " AND ".join(parts)
+        glob = f"({key} GLOB ? OR instr({key}, char(0)))"
+        return " AND ".join(["raw = 1", *[glob] * len(self.globs)])
 
     @property
-    def parameters(self) -> tuple[Any, ...]:
-        """Those of the condition."""
-        return (*self.globs, *(() if self.tag is None else self.tag.parameters))
+    def tagged(self) -> tuple[str, tuple[Any, ...]]:
+        """The condition that a row has one of the tags, to go behind others; its parameters."""
+        if not self.tags:
+            return "", ()
+        alone, needles = self.alone, needles_of(self.tags)
+        marks = ", ".join("?" * len(alone))
+        sql = f" AND (+tag IN ({marks}) OR {tagsql.has_tags((len(needles),))})"
+        return sql, (*alone, *needles)
+
+    @property
+    def alone(self) -> list[Any]:
+        """Those of the tags that may stand alone in a row."""
+        return [tag for tag in self.tags if not tagging.several(tag)]
 
     def chosen(self, rows: Sequence[tuple[Any, ...]], place: int) -> list[tuple[Any, ...]]:
         """The rows whose keys, at this place in them, are wanted indeed."""
@@ -105,20 +112,18 @@ class Wanted(NamedTuple):
 
 
 def wanted(pattern: str, prefix: str | None, tag: Any, around: Around) -> Wanted:
-    """Which keys, by what a caller gave.
+    """Which keys, by what a caller gave; of several tags they have any.
 
     :raises TypeError: for a pattern or prefix that is no text, and a tag of a wrong type
     """
     asked = [patterns.read(pattern)]
     if prefix is not None:
         asked.append(patterns.beginning(prefix))
-    if tag is not None and not isinstance(tag, TAGS):
-        raise TypeError(f"tag={tag!r}: expected a str, bytes, int or float")
     head, tail = around
     return Wanted(
         around,
         tuple(patterns.within(head, each, tail) for each in asked),
-        None if tag is None else tagged(tag),
+        tagging.distinct(tag),
         any(each.head for each in asked),
     )
 
@@ -150,17 +155,18 @@ def dated(store: Store, wanted: Wanted, page: int) -> Iterator[tuple[float, str]
 
 def _live(store: Store, wanted: Wanted, page: int) -> Iterator[tuple[str, float]]:
     """Keys and when they were stored, in the order of the keys."""
-    if wanted.tag is None or (wanted.narrow and not store.settings["tag_index"]):
+    if not wanted.tags or (wanted.narrow and not store.settings["tag_index"]):
         return _by_key(store, wanted, page)
     # One that goes and comes again meanwhile has another place in that order.
     return iter(sorted(dict(_by_tag(store, wanted, page)).items()))
 
 
 def _by_key(store: Store, wanted: Wanted, page: int) -> Iterator[tuple[Any, ...]]:
-    sql = schema.LIVE_BY_KEY.format(wanted.condition("key", "holds"))
+    has, tags = wanted.tagged
+    sql = schema.LIVE_BY_KEY.format(wanted.condition("key") + has)
     first, end = wanted.range
     while rows := store.database.run(
-        sql, (first, end, store.clock(), *wanted.parameters, page)
+        sql, (first, end, store.clock(), *wanted.globs, *tags, page)
     ):
         yield from wanted.chosen(rows, 0)
         last = _last_text(rows)
@@ -170,13 +176,18 @@ def _by_key(store: Store, wanted: Wanted, page: int) -> Iterator[tuple[Any, ...]
 
 
 def _by_tag(store: Store, wanted: Wanted, page: int) -> Iterator[tuple[Any, ...]]:
-    sql = schema.LIVE_BY_ID.format(wanted.condition("+key", "finds"))
-    last = INT64_MIN
-    while rows := store.database.run(
-        sql, (last, *wanted.range, store.clock(), *wanted.parameters, page)
-    ):
-        yield from (row[1:] for row in wanted.chosen(rows, 1))
-        last = rows[-1][0]
+    searches: list[tuple[str, tuple[Any, ...]]] = [("tag = ?", (tag,)) for tag in wanted.alone]
+    for tag in wanted.tags:
+        found = hinted(tag)
+        searches.append((f"{tagsql.HINTED_ALL} AND {found.has}", (found.mark, *found.needles)))
+    for has, tags in searches:
+        sql = schema.LIVE_BY_ID.format(f"{wanted.condition('+key')} AND {has}")
+        last = INT64_MIN
+        while rows := store.database.run(
+            sql, (last, *wanted.range, store.clock(), *wanted.globs, *tags, page)
+        ):
+            yield from (row[1:] for row in wanted.chosen(rows, 1))
+            last = rows[-1][0]
 
 
 def _last_text(rows: Sequence[tuple[Any, ...]]) -> str | None:
@@ -188,10 +199,11 @@ def _last_text(rows: Sequence[tuple[Any, ...]]) -> str | None:
 
 def selected(wanted: Wanted) -> Selection:
     """The same for `selection.remove`, but for keys with NUL characters where GLOB decides."""
-    sql = f"{wanted.condition('+key', 'holds')} AND +key >= ? AND +key < ?"
+    has, tags = wanted.tagged
+    sql = f"{wanted.condition('+key')}{has} AND +key >= ? AND +key < ?"
     if wanted.globs:
         sql += " AND NOT instr(+key, char(0))"
-    return Selection(sql, sql, (*wanted.parameters, *wanted.range))
+    return Selection(sql, sql, (*wanted.globs, *tags, *wanted.range))
 
 
 def remove(store: Store, wanted: Wanted, page: int, wait: Wait) -> int:
@@ -199,11 +211,12 @@ def remove(store: Store, wanted: Wanted, page: int, wait: Wait) -> int:
 
     :raises Timeout: when the write lock is not free in time, with the number removed so far
     """
-    sql = schema.FIND_BY_KEY.format(wanted.condition("key", "holds"))
+    has, tags = wanted.tagged
+    sql = schema.FIND_BY_KEY.format(wanted.condition("key") + has)
     first, end = wanted.range
     removed = 0
     try:
-        while rows := store.database.run(sql, (first, end, *wanted.parameters, page), wait):
+        while rows := store.database.run(sql, (first, end, *wanted.globs, *tags, page), wait):
             found = [key for (key,) in wanted.chosen(rows, 0)]
             for start in range(0, len(found), BATCH):
                 removed += _remove(store, found[start : start + BATCH], wait)

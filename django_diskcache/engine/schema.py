@@ -17,7 +17,7 @@ from functools import cache
 from .disk import PINNED
 from .integrity import MODE_BITS, SUM
 
-VERSION = 1  # PRAGMA user_version of a shard; raise it when the layout changes
+VERSION = 2  # PRAGMA user_version of a shard; raise it when the layout changes
 APPLICATION_ID = 0x64646331  # PRAGMA application_id, "ddc1": whose database this is
 
 CREATE = (
@@ -46,6 +46,14 @@ CREATE = (
     "CREATE UNIQUE INDEX IF NOT EXISTS cache_key ON cache (key, raw)",
     """
     CREATE INDEX IF NOT EXISTS cache_file ON cache (filename, size) WHERE filename IS NOT NULL
+    """,
+    # Where to look for entries that have several tags, see `hints` and `tagsql`.
+    """
+    CREATE TABLE IF NOT EXISTS tags (
+        mark INTEGER NOT NULL,
+        id INTEGER NOT NULL,
+        PRIMARY KEY (mark, id)
+    ) WITHOUT ROWID
     """,
 )
 
@@ -126,11 +134,11 @@ PERSIST = "UPDATE cache SET expire = NULL WHERE key = ? AND raw = ? AND expire >
 RENEW = f"{TOUCH} AND expire IS ?"
 MOVE_LAST = """
     UPDATE cache SET id = (SELECT MAX(id) + 1 FROM cache) WHERE key = ? AND raw = ?
-    RETURNING id
+    RETURNING id, tag
 """
 MOVE_FIRST = """
     UPDATE cache SET id = (SELECT MIN(id) - 1 FROM cache) WHERE key = ? AND raw = ?
-    RETURNING id
+    RETURNING id, tag
 """
 # The common case, like SET: a live row without a file.
 DELETE_PLAIN = """
@@ -271,7 +279,7 @@ def _evict(count: int) -> str:
 
 # Removal in two steps: what a condition selects is found first, and removed if it still holds.
 AMOUNT = f"SELECT COUNT(*), TOTAL({BYTES}) FROM cache WHERE {{}}"
-FIND_SELECTED = "SELECT id FROM cache WHERE id > ? AND id <= ? AND {} ORDER BY id LIMIT ?"
+FIND_SELECTED = "SELECT id FROM {} WHERE id > ? AND id <= ? AND {} ORDER BY id LIMIT ?"
 
 
 def delete_selected(condition: str, count: int) -> str:

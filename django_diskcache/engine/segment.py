@@ -66,6 +66,7 @@ LOG: Final = 3  # bytes of the log, then
 COUNTED: Final = 4  # entries, when somebody counted last
 UNCOUNTED: Final = 5  # changes since then that call for another count
 POLICY: Final = 6  # a number for the policy that the access fields are written by
+HINTS: Final = 7  # the hint of a tag that the sweep has reached
 HANDS: Final = 8  # the first of those that are the policy's own
 CELLS: Final = 16
 

@@ -49,6 +49,7 @@ class Shard:
 
     limits: Limits  # told of every write; set by the limits themselves
     inode = 0  # of the file that was opened
+    hinted = 0  # hints of tags written by this process since the sweep looked at some
     policy: Policy  # in force; set by the engine
 
     def __init__(

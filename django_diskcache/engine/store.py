@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import IO, Any, NamedTuple
 
-from . import files, schema
+from . import files, hints, schema, tagging
 from .budget import on_disk
 from .connection import Wait, all_rows, changed_rows
 from .copies import UNCHANGEABLE
@@ -43,8 +43,6 @@ from .trust import Broken
 LARGE = 8 * PAGE  # bytes from which on a value in a row asks for room before it is written
 READ_ATTEMPTS = 3  # of a row whose file vanishes between the two looks: it was overwritten
 
-TAGS = (str, bytes, int, float)  # what a tag may be, beside None
-
 
 class Row(NamedTuple):
     """An entry as it lies in the table."""
@@ -59,8 +57,10 @@ class Row(NamedTuple):
 
     def is_sound(self) -> bool:
         """Whether the small columns hold what we put there."""
-        due = type(self.expire)
-        return (due is float or self.expire is None) and type(self.tag) is not Broken
+        due, tag = type(self.expire), type(self.tag)
+        if tag is Broken or (tag is bytes and not tagging.is_sound(self.tag)):
+            return False
+        return due is float or self.expire is None
 
     def is_pinned(self) -> bool:
         """Whether it is one that is not evicted."""
@@ -75,6 +75,11 @@ class Store(Expiry):
 
         Where entries are not counted, nobody asks whether one is new.
         """
+        if tagging.several(row[4]):
+            return hints.put(self, self._put_row, sql, row, number, wait)
+        return self._put_row(sql, row, number, wait)
+
+    def _put_row(self, sql: str, row: Sequence[Any], number: int, wait: Wait) -> bool | None:
         if self.settings["max_entries"] is None:
             stored = self._change(sql, row, number, wait, changed_rows)
             return False if stored else None
@@ -209,13 +214,11 @@ class Store(Expiry):
     def row(self, place: Place, stored: Stored, due: float | None, tag: Any) -> list[Any]:
         """The parameters of a statement that stores an entry.
 
-        :raises TypeError: for a tag of a type that SQLite does not compare
+        :param tag: as `tagging.stored` gives it
         """
         size, mode, filename, value = stored
         if filename is None and (type(value) is bytes or type(value) is str):
             size = len(value)
-        if tag is not None and not isinstance(tag, TAGS):
-            raise TypeError(f"tag={tag!r}: expected a str, bytes, int, float or None")
         signature = self.trust.sign_key(place[0], place[1])
         now = self.clock()
         return [place[0], place[1], due, now, tag, mode, size, filename, signature, value]
@@ -300,7 +303,7 @@ class Store(Expiry):
             except Foreign as why:
                 self._refuse(place, row, wait, why)
                 return None
-            return value, row.expire, row.tag
+            return value, row.expire, tagging.given(row.tag)
         with suppress(*FAULTS):
             self._remove_lost(place, wait)
         return None
@@ -348,7 +351,7 @@ class Store(Expiry):
     ) -> bool:
         stored = self.encode(value, read, key, place)
         try:
-            row = self.row(place, stored, due, tag)
+            row = self.row(place, stored, due, tagging.stored(tag))
             new = None
             if stored[2] is None:  # else it is like as not in place of another file
                 new = self._put(schema.SET, row, place[2], wait)
@@ -390,7 +393,7 @@ class Store(Expiry):
         due = self.due(expire)
         stored = self.encode(value, read, key, place)
         try:
-            row = self.row(place, stored, due, tag)
+            row = self.row(place, stored, due, tagging.stored(tag))
             now = row[3]
             new = self._put(schema.ADD, [*row, now], place[2], wait)
             if new is None:
@@ -479,7 +482,7 @@ class Store(Expiry):
             return default, None, None
         finally:
             self.discard([row.filename])
-        return value, row.expire, row.tag
+        return value, row.expire, tagging.given(row.tag)
 
     def delete(self, place: Place, wait: Wait) -> bool:
         """Remove an entry; whether it was live."""

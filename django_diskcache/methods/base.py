@@ -22,6 +22,7 @@ from django.core.cache.backends.base import (
 from ..engine import FanoutCache, Timeout
 
 T = TypeVar("T")
+_SENTINEL = "\x00key\x00"
 
 
 def portable(key: str, longest: int = MEMCACHE_MAX_KEY_LENGTH) -> bool:
@@ -34,7 +35,7 @@ async def in_thread(method: Callable[..., T], *args: Any, **kwargs: Any) -> T:
     return await sync_to_async(method, thread_sensitive=False)(*args, **kwargs)
 
 
-class Methods(BaseCache):  # type: ignore[misc]
+class Methods(BaseCache):
     """The base of each group of methods.
 
     :ivar _cache: the engine's face; its keys are those that `make_and_validate_key` returns
@@ -55,6 +56,18 @@ class Methods(BaseCache):  # type: ignore[misc]
         if self.key_func is default_key_func:  # what make_key does, without two calls
             return f"{self.key_prefix}:{self.version if version is None else version}:{key}"
         return self.make_key(key, version)
+
+    def _around_keys(self, version: int | None) -> tuple[str, str]:
+        """What is before and behind a key, as the caller wrote it, in the store.
+
+        :raises NotImplementedError: when KEY_FUNCTION does not keep the key in what it makes
+        """
+        made: Any = self.make_key(_SENTINEL, version)
+        if isinstance(made, str):
+            head, found, tail = made.partition(_SENTINEL)
+            if found:
+                return head, tail
+        raise NotImplementedError("KEY_FUNCTION makes keys that the original is not part of")
 
     def get_backend_timeout(self, timeout: Any = DEFAULT_TIMEOUT) -> float | None:
         """Seconds that an entry with this timeout lives, after any jitter; None is for ever."""

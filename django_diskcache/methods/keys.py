@@ -13,21 +13,11 @@ from typing import Any
 
 from .base import Methods, in_thread
 
-_SENTINEL = "\x00key\x00"
 PAGE = 1000  # keys that an event loop takes from a thread at a time
 
 
 class Keys(Methods):
     """Methods of `DjangoCache` that find keys, and their twins."""
-
-    def _around(self, version: int | None) -> tuple[str, str]:
-        """What stands before and after each key of a version in the store."""
-        made: Any = self.make_key(_SENTINEL, version)
-        if isinstance(made, str):
-            head, found, tail = made.partition(_SENTINEL)
-            if found:
-                return head, tail
-        raise NotImplementedError("KEY_FUNCTION makes keys that the original is not part of")
 
     def __iter__(self) -> Iterator[str]:
         """The keys of this cache's prefix and version, as the caller wrote them.
@@ -47,7 +37,7 @@ class Keys(Methods):
     ) -> list[str]:
         """The keys that match a pattern and have not expired; otherwise like `iter_keys`."""
         return self._cache.keys(
-            pattern, prefix=prefix, tag=tag, order=order, within=self._around(version)
+            pattern, prefix=prefix, tag=tag, order=order, within=self._around_keys(version)
         )
 
     def iter_keys(
@@ -69,7 +59,7 @@ class Keys(Methods):
             and ``[a-c]`` are one of some; a backslash takes what is special from the next. What
             stands before the first of these makes it fast
         :param prefix: only keys that begin with this text
-        :param tag: only keys with this tag
+        :param tag: only keys with this tag, or with any of several in a tuple, list or set
         :param order: None is that of the keys, shard by shard; 'newest' and 'oldest' go by
             when they were stored last, and read all of them first
         :param itersize: how many keys to read at a time
@@ -83,7 +73,7 @@ class Keys(Methods):
             tag=tag,
             order=order,
             itersize=itersize,
-            within=self._around(version),
+            within=self._around_keys(version),
         )
 
     def delete_pattern(
@@ -99,12 +89,12 @@ class Keys(Methods):
         arguments are those of `iter_keys`.
         """
         return self._cache.delete_pattern(
-            pattern, prefix=prefix, itersize=itersize, within=self._around(version)
+            pattern, prefix=prefix, itersize=itersize, within=self._around_keys(version)
         )
 
     def delete_prefix(self, prefix: str, version: int | None = None) -> int:
         """Remove the keys that begin with a text; otherwise like `delete_pattern`."""
-        return self._cache.delete_prefix(prefix, within=self._around(version))
+        return self._cache.delete_prefix(prefix, within=self._around_keys(version))
 
     def clear(self, version: int | None = None, prefix: str | None = None) -> None:
         """Remove all entries, those of other versions and KEY_PREFIXes in the directory too.

@@ -85,6 +85,12 @@ def test_keys_by_tag(full: Face, index: bool) -> None:
     assert full.keys(tag=7) == ["number"]
     assert full.keys(tag="missing") == []
 
+    full.set("page:4", 1, tag=("user", "more"))
+    assert sorted(full.keys("page:*", tag="user")) == ["page:3", "page:4"]
+    assert full.keys(tag="more") == ["page:4"]
+    assert sorted(full.keys(tag=("more", 7))) == ["number", "page:4"]
+    assert full.keys("*:4", tag={"more", "missing"}) == ["page:4"]
+
 
 def test_keys_by_age(full: Face) -> None:
     assert full.keys(order="oldest") == KEYS
@@ -151,7 +157,7 @@ WRONG: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"pattern": 7}, TypeError, r"pattern=7: expected a text, such as"),
     ({"pattern": None}, TypeError, r"pattern=None: expected a text"),
     ({"prefix": b"x"}, TypeError, r"prefix=b'x': expected a text"),
-    ({"tag": ["x"]}, TypeError, r"tag=\['x'\]: expected a str, bytes, int or float"),
+    ({"tag": {"x": 1}}, TypeError, r"tag=\{'x': 1\}: expected a str, bytes, int, float"),
     ({"order": "new"}, ValueError, r"order='new': expected None, 'newest' or 'oldest'"),
     ({"itersize": 0}, ValueError, r"itersize=0: expected a whole number of at least 1"),
     ({"itersize": "9"}, ValueError, r"itersize='9': expected a whole number"),

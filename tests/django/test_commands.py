@@ -309,6 +309,24 @@ def test_evict_dry(site: Path) -> None:
         assert really[alias] == {**dry[alias], "dry_run": False}
 
 
+def test_evict_of_several_tags(site: Path) -> None:
+    backend = cache("default")
+    backend.set_many({f"both-{n}": "x" * 50 for n in range(3)}, tag=("a", "7"))
+    backend.set_many({f"all-{n}": "x" * 50 for n in range(2)}, tag=("a", 7.0, "b"))
+    backend.set("only", "x" * 50, tag="a")
+    arguments = ("cacheevict", "a", "7", "--cache", "default")
+
+    dry = document(*arguments, "--dry-run")["default"]
+    assert {tag: each["removed"] for tag, each in dry["tags"].items()} == {"a": 6, "7": 0}
+    dry = document(*arguments, "--all", "--dry-run")["default"]
+    assert dry["tags"] == {"a, 7": {"removed": 5, "freed": 250}}
+    assert document("cacheevict", "a", "b", "no", "--all")["default"]["removed"] == 0
+    told_of = called(*arguments, "--all")
+    assert told_of == "default: 5 entries tagged 'a' and '7' removed, 250 bytes freed\n"
+    assert list(backend) == ["only"]
+    assert "1 entry tagged 'a' removed" in called("cacheevict", "a", "--all")
+
+
 @pytest.mark.usefixtures("tagged")
 def test_evict_by_call_command(site: Path) -> None:
     call_command("cacheevict", "a", aliases=["second"], verbosity=0)

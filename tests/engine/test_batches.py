@@ -75,11 +75,11 @@ def test_any_number_of_keys(tmp_path: Path, count: int, limit: int | None) -> No
 def test_a_tag_of_another_type_is_refused(tmp_path: Path, value: Any) -> None:
     cache = Cache(tmp_path, disk_min_file_size=10)
     for write in (
-        lambda: cache.set("key", value, tag=["a"]),
-        lambda: cache.add("key", value, tag=["a"]),
-        lambda: cache.set_many({"key": value}, tag=["a"]),
+        lambda: cache.set("key", value, tag=["a", None]),
+        lambda: cache.add("key", value, tag=["a", None]),
+        lambda: cache.set_many({"key": value}, tag=["a", None]),
     ):
-        with pytest.raises(TypeError, match=r"tag=\['a'\]: expected a str"):
+        with pytest.raises(TypeError, match=r"tag=\['a', None\]: expected a str"):
             write()
     assert len(cache) == 0
     assert not list(tmp_path.rglob("*.val"))

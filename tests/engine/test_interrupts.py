@@ -62,6 +62,7 @@ CALLS: dict[str, Callable[[Any, int], object]] = {
     "transact": transact,
     "clear": lambda cache, new: cache.clear(),
     "evict": lambda cache, new: cache.evict("tag"),
+    "set with tags": lambda cache, new: cache.set(KEYS[0], new, tag=("tag", "other")),
     "a lost segment": lose_segment,
 }
 

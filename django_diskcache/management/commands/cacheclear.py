@@ -101,7 +101,7 @@ def selected(target: Target, options: dict[str, Any]) -> Selection:
     :raises CommandError: when KEY_FUNCTION does not keep the key in what it makes
     """
     try:
-        around = opened(target.alias)._around(options["key_version"])
+        around = opened(target.alias)._around_keys(options["key_version"])
     except NotImplementedError as error:
         raise CommandError(f"{target.alias}: its {error}") from error
     pattern = "*" if options["pattern"] is None else options["pattern"]
