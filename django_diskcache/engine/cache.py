@@ -7,6 +7,7 @@ from typing import Any
 
 from . import ordering, queues
 from .clock import Clock, wall_clock
+from .computing import ComputingMethods
 from .connection import Wait
 from .disk import Disk
 from .errors import Fault
@@ -15,7 +16,7 @@ from .keyed import PAGE, KeyedCache, shaped
 from .signing import Secret, Secrets, read_secrets, refuse_pickling
 
 
-class QueueMethods(KeyedCache):
+class QueueMethods(ComputingMethods):
     """The methods of a cache that go by order instead of by key."""
 
     def push(

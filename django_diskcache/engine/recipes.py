@@ -19,19 +19,11 @@ from functools import wraps
 from secrets import token_hex
 from typing import Any
 
+from .calls import Function, args_to_key, full_name, hashable
 from .errors import ENOVAL, LockLost, Timeout
 from .guard import raising
 from .impatient import impatient, on_loop
-from .memoize import (
-    Decorator,
-    Function,
-    args_to_key,
-    full_name,
-    hashable,
-    is_coroutine_function,
-    refuse_bare,
-    refuse_generators,
-)
+from .memoize import Decorator, is_coroutine_function, refuse_bare, refuse_generators
 from .pinning import Pinning
 
 PAUSE = 0.001  # seconds between two attempts to get a lock
