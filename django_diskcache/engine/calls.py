@@ -78,19 +78,41 @@ def binder(
     if signature is None:
         return lambda args, kwargs: args_to_key(base, args, kwargs, typed, ignore)
     binding = _Binding(signature, base, typed, ignore)
-    if ignore or binding.named:
+    if ignore or any(binding.defaults[name] is EMPTY for name in binding.named):
         return binding.key
-    required, optional, slow = binding.required, binding.optional, binding.key
+    required, optional, defaults = binding.required, binding.optional, binding.defaults
+    positional, slow = binding.positional, binding.key
+    by_place_only = binding.only > 0
 
     def bind(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...] | None:
-        more = len(args) - required
-        if kwargs or not 0 <= more <= len(optional):
+        given = len(args)
+        more = given - required
+        if more > len(optional) or (more > 0 and any(map(_same, args[required:], optional))):
             return slow(args, kwargs)
-        if more and any(map(_same, args[required:], optional)):
+        if not kwargs:
+            if more < 0:
+                return None
+            return (*base, *args, None, *(map(type, args) if typed else ()))
+        if typed or by_place_only:
             return slow(args, kwargs)
-        if typed:
-            return (*base, *args, None, *map(type, args))
-        return (*base, *args, None)
+        places = list(args)
+        for name in positional[given:]:
+            if name not in kwargs or _same(kwargs[name], defaults[name]):
+                break
+            places.append(kwargs[name])
+        given = len(places)
+        if given < required:
+            return slow(args, kwargs)
+        key = (*base, *places, None)
+        if len(kwargs) > given - len(args):  # some are left, which stand by name
+            taken = positional[:given]
+            for name, value in sorted(kwargs.items()):
+                if name in taken[len(args) :]:
+                    continue
+                if name not in defaults or name in taken or _same(value, defaults[name]):
+                    return slow(args, kwargs)
+                key += (name, value)
+        return key
 
     return bind
 
@@ -106,9 +128,9 @@ class _Binding:
         ignore: Collection[int | str],
     ) -> None:
         self._base, self._typed, self._ignore = base, typed, ignore
-        self._defaults: dict[str, Any] = {}
-        self._positional: list[str] = []  # those that may be given by position, in order
-        self._only = 0  # how many of these may not be given by name
+        self.defaults: dict[str, Any] = {}
+        self.positional: list[str] = []  # those that may be given by position, in order
+        self.only = 0  # how many of these may not be given by name
         self.named: set[str] = set()  # those that may not be given by position
         self._rest = self._others = False  # whether there are *args, and **kwargs
         for parameter in signature.parameters.values():
@@ -117,25 +139,25 @@ class _Binding:
             elif parameter.kind is parameter.VAR_KEYWORD:
                 self._others = True
             else:
-                self._defaults[parameter.name] = parameter.default
+                self.defaults[parameter.name] = parameter.default
                 if parameter.kind is parameter.KEYWORD_ONLY:
                     self.named.add(parameter.name)
                 else:
-                    self._positional.append(parameter.name)
-                    self._only += parameter.kind is parameter.POSITIONAL_ONLY
-        positional = [self._defaults[name] for name in self._positional]
+                    self.positional.append(parameter.name)
+                    self.only += parameter.kind is parameter.POSITIONAL_ONLY
+        positional = [self.defaults[name] for name in self.positional]
         self.required = sum(default is EMPTY for default in positional)
         self.optional = positional[self.required :]  # the others' defaults
 
     def key(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...] | None:
         """The key of a call, or None for one that the function does not take."""
-        positional, defaults = self._positional, self._defaults
+        positional, defaults = self.positional, self.defaults
         rest = args[len(positional) :]
         if rest and not self._rest:
             return None
         given = dict(zip(positional, args, strict=False))
         others: dict[str, Any] = {}
-        by_name = {*positional[self._only :], *self.named}
+        by_name = {*positional[self.only :], *self.named}
         for name, value in kwargs.items():
             if name not in by_name:
                 if not self._others:
@@ -156,36 +178,34 @@ class _Binding:
         self, given: dict[str, Any], rest: tuple[Any, ...], others: dict[str, Any]
     ) -> tuple[Any, ...]:
         """The key, of the values of all parameters."""
-        ignore, defaults = self._ignore, self._defaults
+        ignore, defaults = self._ignore, self.defaults
         matters = [
             place not in ignore
             and name not in ignore
             and not _same(given[name], defaults[name])
-            for place, name in enumerate(self._positional)
+            for place, name in enumerate(self.positional)
         ]
         gaps = [
             place
-            for place, name in enumerate(self._positional)
+            for place, name in enumerate(self.positional)
             if not matters[place] and place not in ignore and name not in ignore
         ]
         # What cannot be given by name stands by position, and everything before *args does.
-        first = max((p + 1 for p in range(self._only) if matters[p]), default=0)
+        first = max((p + 1 for p in range(self.only) if matters[p]), default=0)
         end = next((gap for gap in gaps if gap >= first), len(matters))
         if rest:
             end = len(matters)
         by_place = [
             given[name]
-            for place, name in enumerate(self._positional)
+            for place, name in enumerate(self.positional)
             if place < end and place not in ignore and name not in ignore
         ]
         by_place += [
-            value
-            for place, value in enumerate(rest, len(matters))
-            if place not in ignore
+            value for place, value in enumerate(rest, len(matters)) if place not in ignore
         ]
         named = {
             name: given[name]
-            for place, name in enumerate(self._positional)
+            for place, name in enumerate(self.positional)
             if place >= end and matters[place]
         }
         for name in self.named:

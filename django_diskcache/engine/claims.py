@@ -110,7 +110,7 @@ def _open(path: str, place: int, token: object) -> tuple[_File, tuple[int, int]]
         except FileNotFoundError:
             identity = None
         if identity not in _files:
-            descriptor = files.create(path)
+            descriptor = _descriptor(path, identity is not None)
             identity = _identity(os.fstat(descriptor))
         assert identity is not None  # it has just been made
         file = _files.setdefault(identity, _File())
@@ -119,6 +119,13 @@ def _open(path: str, place: int, token: object) -> tuple[_File, tuple[int, int]]
         file.owners.setdefault(place, token)
         if _files.get(identity) is file:  # else a release in this thread came between
             return file, identity
+
+
+def _descriptor(path: str, exists: bool) -> int:
+    if exists:
+        with suppress(OSError):  # it is a link, perhaps
+            return os.open(path, os.O_RDWR | os.O_NOFOLLOW)
+    return files.create(path)
 
 
 def _identity(status: os.stat_result) -> tuple[int, int]:

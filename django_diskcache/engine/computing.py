@@ -1,4 +1,4 @@
-"""The methods of a cache that compute what is missing, once for all that miss it: see `once`."""
+"""The methods of a cache that compute what is missing, once for all who miss it; see `once`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .errors import ENOVAL, UNKNOWN
 from .impatient import on_loop
 from .keyed import KeyedCache
 from .memoize import is_coroutine_function, memoizer
-from .once import WAIT, Found, Results, aobtain, obtain
+from .once import WAIT, Found, Results, aobtain, missing, obtain
 from .store import near_name
 
 if TYPE_CHECKING:
@@ -189,8 +189,11 @@ class ComputingMethods(KeyedCache):
         :raises TypeError: for a coroutine function
         :raises ValueError: for `stale`, `early` or `wait` below 0
         """
+        asked = not (stale or early) and wait is WAIT  # the common case, without a detour
+        if asked and (value := self.get(key, ENOVAL, retry=True)) is not ENOVAL:
+            return value
         results = CacheResults(self, expire, tag, stale, early, wait, adds=True)
-        return obtain(results, key, computes(default))
+        return (missing if asked else obtain)(results, key, computes(default))
 
     async def aget_or_set(
         self,

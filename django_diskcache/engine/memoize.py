@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable, Collection, Coroutine
+from collections.abc import Callable, Collection
 from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from .calls import Bind, Function, binder, full_name, hashable, signature_of
+from .calls import Bind, Function, binder, full_name, signature_of
 from .errors import ENOVAL
 from .once import Results, amissing, aobtain, arenew, missing, obtain, renew
 
@@ -183,7 +183,7 @@ class MemoizedMethod(partial):  # type: ignore[type-arg]
 class BoundMethod(partial):  # type: ignore[type-arg]
     # A memoized method of an object; its documentation is the function's.
 
-    __doc__ = property(lambda self: self.func.__doc__)  # type: ignore[assignment]
+    __doc__ = property(lambda self: self.func.__doc__)
 
     def __getattr__(self, name: str) -> Any:
         if name == "__self__":

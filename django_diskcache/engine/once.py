@@ -12,8 +12,9 @@ again, and inside a transaction of this thread nothing is waited for.
 An entry may be stored for `stale` seconds beyond its time to live. One whose remaining life is
 shorter than that is stale: who sees it first and gets the claim computes it anew, and to
 everybody else it is as good as ever. With `early`, the seconds that a computation takes, that
-begins before the end, at a random moment: the nearer the end, the likelier. That is the rule of
-Vattani, Chierichetti and Lowenstein, Optimal Probabilistic Cache Stampede Prevention, VLDB 2015.
+begins before the end, at a random moment: the nearer the end, the likelier. That is the rule
+of Vattani, Chierichetti and Lowenstein, Optimal Probabilistic Cache Stampede Prevention, VLDB
+2015.
 
 Nothing here is computed in the background: a thread of ours would have its own connections to
 the site's database.

@@ -1,4 +1,4 @@
-"""`get_or_set` and `memoize` of the backend: what is missing is computed once by all processes."""
+"""`get_or_set` and `memoize` of the backend: what is missing is computed once."""
 
 from __future__ import annotations
 
@@ -7,20 +7,21 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 from django.core.cache.backends.base import DEFAULT_TIMEOUT
-from django.db.models import Model
 
 from ..engine import ENOVAL
 from ..engine.claims import Claim
 from ..engine.computing import acomputes, computes
 from ..engine.disk import pickle_key
 from ..engine.memoize import memoizer
-from ..engine.once import WAIT, Found, Results, aobtain, obtain
+from ..engine.once import WAIT, Found, Results, aobtain, missing, obtain
 from .base import Methods, portable
 
 if TYPE_CHECKING:
     from ..engine.memoized import Memoizer
 
-LONGEST = 150  # characters of a name and of what a `key` returns that stand in a key as they are
+LONGEST = (
+    150  # characters of a name and of what a `key` returns that stand in a key as they are
+)
 
 
 class BackendResults(Results):
@@ -151,8 +152,11 @@ class Memoizing(Methods):
         :raises TypeError: for a coroutine function
         :raises ValueError: for `stale`, `early` or `wait` below 0
         """
+        asked = not (stale or early) and wait is WAIT  # the common case, without a detour
+        if asked and (value := self.get(key, ENOVAL, version)) is not ENOVAL:
+            return value
         results = BackendResults(self, timeout, version, tag, stale, early, wait, adds=True)
-        return obtain(results, key, computes(default))
+        return (missing if asked else obtain)(results, key, computes(default))
 
     async def aget_or_set(
         self,
@@ -226,6 +230,10 @@ def _part_key(call: tuple[Any, ...]) -> str:
 
 def _identity(value: Any) -> Any:
     """What an object counts as whose method is memoized."""
+    if not hasattr(type(value), "_meta"):
+        return value
+    from django.db.models import Model  # loaded already, by whoever has an instance of one
+
     if isinstance(value, Model) and value.pk is not None and not value._state.adding:
         return value._meta.label, value.pk
     return value
