@@ -21,13 +21,14 @@ from .asynchronous import AsyncMethods
 from .engine import ENOVAL, UNKNOWN, Cache, Deque, Index
 from .engine.statistics import Statistics
 from .methods.base import portable
+from .methods.limiting import Limiting
 from .methods.memoizing import Memoizing
 from .opened import Opened, opened, opened_unless_checked
 
 _SENTINEL = "\x00key\x00"
 
 
-class DjangoCache(Memoizing, AsyncMethods):
+class DjangoCache(Memoizing, Limiting, AsyncMethods):
     """A persistent cache in a directory, shared by all processes of a machine.
 
     ``read``, ``tag``, ``expire_time`` and ``retry`` are what it adds to the arguments that

@@ -13,10 +13,12 @@ from .disk import Disk
 from .errors import Fault
 from .guard import ErrorHandler
 from .keyed import PAGE, KeyedCache, shaped
+from .locks import LockMethods
+from .rates import RateMethods
 from .signing import Secret, Secrets, read_secrets, refuse_pickling
 
 
-class QueueMethods(ComputingMethods):
+class QueueMethods(ComputingMethods, LockMethods, RateMethods):
     """The methods of a cache that go by order instead of by key."""
 
     def push(

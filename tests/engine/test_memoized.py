@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from django_diskcache.engine.memoized import Memoized, MemoizedCoroutine
 
@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
     from django_diskcache import Cache, DjangoCache
 
-    cache: Cache
-    backend: DjangoCache
+    cache = cast("Cache", None)
+    backend = cast("DjangoCache", None)
 
     @cache.memoize(expire=60)
     def double(x: int, *, loud: bool = False) -> str:
