@@ -37,7 +37,9 @@ class Limiting(Methods):
         :raises ValueError: for a `timeout` or `sleep` that is not above 0
         """
         made = self.make_and_validate_key(name, version)
-        return self._cache.lock(made, timeout, blocking_timeout, sleep, blocking)
+        lock = self._cache.lock(made, timeout, blocking_timeout, sleep, blocking)
+        lock.name = name  # as the caller wrote it
+        return lock
 
     def semaphore(
         self,
@@ -57,7 +59,9 @@ class Limiting(Methods):
         :raises ValueError: for a `value` below 1 as well
         """
         made = self.make_and_validate_key(name, version)
-        return self._cache.semaphore(made, value, timeout, blocking_timeout, sleep, blocking)
+        lock = self._cache.semaphore(made, value, timeout, blocking_timeout, sleep, blocking)
+        lock.name = name  # as the caller wrote it
+        return lock
 
     def alock(
         self,
@@ -70,7 +74,9 @@ class Limiting(Methods):
     ) -> AsyncCacheLock:
         """`lock` for event loops; it needs no ``await``, its methods do."""
         made = self.make_and_validate_key(name, version)
-        return self._cache.alock(made, timeout, blocking_timeout, sleep, blocking)
+        lock = self._cache.alock(made, timeout, blocking_timeout, sleep, blocking)
+        lock.name = name  # as the caller wrote it
+        return lock
 
     def asemaphore(
         self,
@@ -84,7 +90,9 @@ class Limiting(Methods):
     ) -> AsyncCacheLock:
         """`semaphore` for event loops; it needs no ``await``, its methods do."""
         made = self.make_and_validate_key(name, version)
-        return self._cache.asemaphore(made, value, timeout, blocking_timeout, sleep, blocking)
+        lock = self._cache.asemaphore(made, value, timeout, blocking_timeout, sleep, blocking)
+        lock.name = name  # as the caller wrote it
+        return lock
 
     def allow(
         self, name: Any, count: int, seconds: float, version: int | None = None
