@@ -13,7 +13,7 @@ from ..engine.claims import Claim
 from ..engine.computing import acomputes, computes
 from ..engine.disk import pickle_key
 from ..engine.memoize import memoizer
-from ..engine.once import WAIT, Found, Results, aobtain, missing, obtain
+from ..engine.once import WAIT, Found, Results, amissing, aobtain, missing, obtain
 from .base import Methods, portable
 
 if TYPE_CHECKING:
@@ -171,8 +171,11 @@ class Memoizing(Methods):
         wait: float | None = WAIT,
     ) -> Any:
         """`get_or_set`, whose `default` may be a coroutine function as well."""
+        asked = not (stale or early) and wait is WAIT
+        if asked and (value := await self.aget(key, ENOVAL, version)) is not ENOVAL:
+            return value
         results = BackendResults(self, timeout, version, tag, stale, early, wait, adds=True)
-        return await aobtain(results, key, acomputes(default))
+        return await (amissing if asked else aobtain)(results, key, acomputes(default))
 
     def memoize(
         self,
