@@ -16,6 +16,11 @@ from tests.conformance.conftest import Face
 
 MANY = 12
 
+# Signatures make no difference to any of this.
+pytestmark = pytest.mark.parametrize(
+    "face", ["Cache", "FanoutCache", "DjangoCache"], indirect=True
+)
+
 
 class Slow:
     """A computation that stays under way until it is let go; what it returns are its calls."""

@@ -13,6 +13,11 @@ import pytest
 from django_diskcache import LockError, LockLost
 from tests.conformance.conftest import Face
 
+# Signatures make no difference to any of this.
+pytestmark = pytest.mark.parametrize(
+    "face", ["Cache", "FanoutCache", "DjangoCache"], indirect=True
+)
+
 
 def test_a_lock_has_one_holder(face: Face) -> None:
     lock, other = face.lock("name"), face.lock("name", blocking=False)
