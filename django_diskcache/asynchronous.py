@@ -22,7 +22,7 @@ class AsyncMethods(Methods):
     async def aget(
         self: Any, key: Any, default: Any = None, version: Any = None, **kwargs: Any
     ) -> Any:
-        if not kwargs:  # the common case, without a twin
+        if not kwargs or kwargs.keys() == {"retry"}:  # the common case, without a twin
             value = self._known(key, version)
             if value is not UNKNOWN:
                 return default if value is ENOVAL else value

@@ -8,8 +8,7 @@ the directory was removed or replaced.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
-from hashlib import blake2b
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django.core.cache.backends.base import (
@@ -20,13 +19,13 @@ from django.core.cache.backends.base import (
 
 from .asynchronous import AsyncMethods
 from .engine import ENOVAL, UNKNOWN, Cache, Deque, FanoutCache, Index
-from .engine.disk import pickle_key
-from .engine.memoize import Decorator, Function, Results, refuse_bare, wrapper_of
 from .engine.nearcache import NearCache
 from .engine.statistics import Statistics
 from .methods.base import portable
 from .methods.commits import Commits
 from .methods.keys import Keys
+from .methods.limiting import Limiting
+from .methods.memoizing import Memoizing
 from .methods.tags import Tags
 from .methods.times import Times
 from .opened import Opened, opened, opened_unless_checked
@@ -49,7 +48,7 @@ class _Opening:
         return vars(cache)[self._name]
 
 
-class DjangoCache(AsyncMethods, Times, Keys, Tags, Commits):
+class DjangoCache(AsyncMethods, Times, Keys, Tags, Commits, Memoizing, Limiting):
     """A persistent cache in a directory, shared by all processes of a machine.
 
     ``read``, ``tag``, ``expire_time`` and ``retry`` are what it adds to the arguments that
@@ -405,48 +404,3 @@ class DjangoCache(AsyncMethods, Times, Keys, Tags, Commits):
     def index(self, name: str) -> Index:
         """The `Index` with this name in a subdirectory."""
         return self._cache.index(name)
-
-    # Memoizing
-
-    def memoize(
-        self,
-        name: str | None = None,
-        timeout: Any = DEFAULT_TIMEOUT,
-        version: int | None = None,
-        typed: bool = False,
-        tag: Any = None,
-        ignore: Collection[int | str] = (),
-    ) -> Decorator:
-        """A decorator that keeps a function's results, by its arguments.
-
-        A coroutine function stays one; what it returns when awaited is kept. The decorated
-        function has ``__wrapped__``, the function itself, and ``__cache_key__``, which takes
-        the function's arguments and returns the key of their result.
-
-        :param name: stands for the function in keys; by default its module and qualified name
-        :param timeout: seconds that a result is kept; None is for ever, 0 is not at all
-        :param typed: keep f(3) and f(3.0) apart
-        :param tag: tag of the results, or several
-        :param ignore: positions and names of arguments that do not make a different call
-        :raises TypeError: when used without parentheses, or on a generator function
-        """
-        refuse_bare(name)
-        kept = self.get_backend_timeout(timeout)
-
-        results = Results(
-            lambda key: self.get(key, ENOVAL, version, retry=True),
-            lambda key, result: self.set(key, result, timeout, version, tag=tag),
-            lambda key: self.aget(key, ENOVAL, version, retry=True),
-            lambda key, result: self.aset(key, result, timeout, version, tag=tag),
-            kept=kept is None or kept > 0,
-        )
-
-        def decorator(function: Function) -> Function:
-            return wrapper_of(function, name, typed, ignore, _call_key, results)
-
-        return decorator
-
-
-def _call_key(call: tuple[Any, ...]) -> str:
-    """The name of a function and a digest of its arguments: short and portable."""
-    return f"{call[0]}:{blake2b(pickle_key(call[1:], 5), digest_size=16).hexdigest()}"

@@ -7,6 +7,7 @@ from typing import Any
 
 from . import ordering, queues
 from .clock import Clock, wall_clock
+from .computing import ComputingMethods
 from .connection import Wait
 from .disk import Disk
 from .errors import Fault
@@ -14,10 +15,12 @@ from .finding import FindingMethods
 from .guard import ErrorHandler
 from .keyed import PAGE, KeyedCache, shaped
 from .labels import TagMethods
+from .locks import LockMethods
+from .rates import RateMethods
 from .signing import Secret, Secrets, read_secrets, refuse_pickling
 
 
-class QueueMethods(FindingMethods, TagMethods):
+class QueueMethods(FindingMethods, TagMethods, ComputingMethods, LockMethods, RateMethods):
     """The methods of a cache that go by order instead of by key."""
 
     def push(

@@ -31,6 +31,7 @@ QUARANTINE = "quarantine"  # the directory of damaged databases, see `healing`
 OWN = frozenset(
     {
         "lock",
+        "claims",
         "segment",
         "segment.new",
         "reserve",

@@ -6,7 +6,7 @@ a call waits for a lock, and in which faults reach the caller (see `guard`).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -19,7 +19,6 @@ from .engine import Engine, open_engine
 from .errors import ENOVAL, UNKNOWN, Timeout, TooLarge
 from .guard import RAISE, ErrorHandler
 from .lifetime import LifetimeMethods
-from .memoize import Decorator, memoizer
 from .signing import NO_SECRETS, Secrets
 from .store import Store, near_name
 
@@ -482,26 +481,3 @@ class KeyedCache(LifetimeMethods):
     def __reversed__(self) -> Iterator[Any]:
         """Keys in the opposite order of iteration."""
         return self._from_each(lambda store: ordering.keys(store, PAGE, reverse=True), True)
-
-    def memoize(
-        self,
-        name: str | None = None,
-        typed: bool = False,
-        expire: float | None = None,
-        tag: Any = None,
-        ignore: Collection[int | str] = (),
-    ) -> Decorator:
-        """A decorator that keeps a function's results in the cache, by its arguments.
-
-        A coroutine function stays one; what it returns when awaited is kept. The decorated
-        function has ``__wrapped__``, the function itself, and ``__cache_key__``, which takes
-        the function's arguments and returns the key of their result.
-
-        :param name: stands for the function in keys; by default its module and qualified name
-        :param typed: keep f(3) and f(3.0) apart
-        :param expire: seconds that a result is kept; None is for ever, 0 is not at all
-        :param tag: tag of the results
-        :param ignore: positions and names of arguments that do not make a different call
-        :raises TypeError: when used without parentheses, or on a generator function
-        """
-        return memoizer(self, name, typed, expire, tag, ignore)

@@ -61,7 +61,8 @@ OVERHEAD = 400  # bytes of an entry beside its key and value: list, dictionary s
 # from which a hit must look closer: then the entry ends, or the policy is to be told. Its end
 # itself is `END`, and `NOTED` the time before it was read: its age counts from then. `READ` is
 # for the second chance, `WARMTH` the number of closer looks. `COPY` makes what a caller gets of
-# the value; None if that is the value itself. `DUE` is when the entry in the store expires.
+# the value; None if that is the value itself. `DUE` is when the entry in the store expires,
+# however far that is, or None.
 SLOT, STAMP, UNTIL, COUNTER, VALUE, COPY, SIZE, READ, END, WARMTH, NOTED, DUE = range(12)
 
 

@@ -66,5 +66,7 @@ class Pinning:
             context: AbstractContextManager[Any] = self.cache.transact(retry=True)
             return context
         store, _ = self.cache.engine.place(self.key)
-        guarded: AbstractContextManager[Any] = self.cache.guarding(store.transact(None))
+        guarded: AbstractContextManager[Any] = self.cache.guarding(
+            store.transact(self.cache._wait(True))
+        )
         return guarded

@@ -1120,8 +1120,8 @@ def test_memoize(cache: DjangoCache, clock: FakeClock) -> None:
     assert total(1, b=2) == total(1, b=2) == 3
     assert total(0) is total(0) is None
     assert len(calls) == 3
-    assert total.__wrapped__(1, 2) == 3  # type: ignore[attr-defined]
-    key = total.__cache_key__(1, 2)  # type: ignore[attr-defined]
+    assert total.__wrapped__(1, 2) == 3
+    key = total.__cache_key__(1, 2)
     assert cache.get(key, expire_time=True, tag=True) == (3, clock.now + 10, "sums")
     assert warned(lambda: cache.get(key)) == []
     cache.evict("sums")

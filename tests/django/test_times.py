@@ -110,7 +110,7 @@ def test_jitter_shortens_each_timeout(make_cache: MakeCache) -> None:
 
     for number in range(200):
         double(number)
-    results = [cache.pttl(double.__cache_key__(n)) for n in range(200)]  # type: ignore[attr-defined]
+    results = [cache.pttl(double.__cache_key__(n)) for n in range(200)]
     spread(results)  # type: ignore[arg-type]
 
 

@@ -210,7 +210,7 @@ def test_backend(backend: Callable[..., DjangoCache]) -> None:
     value, due, tag = cache.get("a", version=2, expire_time=True, tag=True)
     assert (value, tag) == (1, "t")
     assert due > cache._cache.engine.clock() + 9000
-    assert isinstance(cache.memoize(name="f")(len).__cache_key__("x"), str)  # type: ignore[attr-defined]
+    assert isinstance(cache.memoize(name="f")(len).__cache_key__("x"), str)
     assert cache.set_many({"b": 1}, tag="t") == []
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -1,0 +1,336 @@
+"""Named locks and semaphores of a cache, with the interface of those of redis-py.
+
+A lock belongs to whoever has acquired it by this object: to a thread, as each thread has a
+token of its own. Its state is in `leases`.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from secrets import token_hex
+from types import TracebackType
+from typing import Any, TypeVar
+
+from . import leases
+from .errors import LockError, LockLost
+from .guard import raising
+from .impatient import on_loop
+from .keyed import KeyedCache
+
+Self = TypeVar("Self", bound="_Lease")
+SLEEP = 0.005  # seconds between two looks at what another holds
+
+
+class _Lease:
+    """What the locks have in common, sync and async."""
+
+    def __init__(
+        self,
+        cache: Any,
+        name: Any,
+        value: int = 1,
+        timeout: float | None = None,
+        blocking_timeout: float | None = None,
+        sleep: float = SLEEP,
+        blocking: bool = True,
+    ) -> None:
+        if type(value) is not int or value < 1:
+            raise ValueError(f"value={value!r}: expected a number of holders, 1 or more")
+        for what, seconds in (("timeout", timeout), ("sleep", sleep)):
+            if seconds is not None and not seconds > 0:
+                raise ValueError(f"{what}={seconds!r}: expected a number of seconds above 0")
+        self.name = name
+        self.value = value
+        self.timeout = timeout
+        self.blocking_timeout = blocking_timeout
+        self.sleep = sleep
+        self.blocking = blocking
+        self._cache = raising(cache)
+        self._key = f"lock:{name}"
+        self._local = threading.local()
+
+    @property
+    def fence(self) -> int | None:
+        """The number of this thread's acquisition: greater than all before; None without one.
+
+        Hand it along with what is written under the lock, and let the receiver refuse what
+        comes with a smaller one than he has seen.
+        """
+        return getattr(self._local, "fence", None)
+
+    @property
+    def token(self) -> str | None:
+        """What tells this thread's acquisition from all others; None without one."""
+        return getattr(self._local, "token", None)
+
+    def _keep(self, token: str | None, fence: int | None) -> None:
+        self._local.token, self._local.fence = token, fence
+
+    def _token(self, what: str) -> str:
+        token = self.token
+        if token is None:
+            raise LockError(f"cannot {what} {self.name!r}: this thread has not acquired it")
+        return token
+
+    @contextmanager
+    def _releasing(self) -> Iterator[str]:
+        """The token of this thread, which it has no more afterwards, unless a fault raises."""
+        token = self._token("release")
+        try:
+            yield token
+        except LockLost:
+            self._keep(None, None)
+            raise
+        self._keep(None, None)
+
+    def _pauses(self, blocking: bool | None, blocking_timeout: float | None) -> Iterator[float]:
+        """The seconds between attempts, and after the last that it is over."""
+        if blocking is None:
+            blocking = self.blocking
+        if blocking_timeout is None:
+            blocking_timeout = self.blocking_timeout
+        if not blocking:
+            return
+        left = math.inf if blocking_timeout is None else blocking_timeout
+        end = time.monotonic() + left
+        while (left := end - time.monotonic()) > 0:
+            yield min(self.sleep, left)
+
+    def _extension(self, additional_time: float) -> float:
+        if not additional_time > 0:
+            raise ValueError(
+                f"additional_time={additional_time!r}: expected a number of seconds above 0"
+            )
+        return additional_time
+
+    def _own_timeout(self) -> float:
+        if self.timeout is None:
+            raise LockError(f"{self.name!r} has no timeout, so there is nothing to renew")
+        return self.timeout
+
+    def _not_acquired(self) -> LockError:
+        return LockError(f"{self.name!r} was not free in time")
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name!r}, timeout={self.timeout!r})"
+
+
+class CacheLock(_Lease):
+    """A lock by its name, or a place of a semaphore, shared by all processes.
+
+    It is made by `lock` and `semaphore` of a cache. ``with`` acquires and releases it, and
+    raises `LockError` where it is not free in time.
+    """
+
+    def acquire(
+        self, blocking: bool | None = None, blocking_timeout: float | None = None
+    ) -> bool:
+        """Take it; whether it was free in time. The arguments stand for those it was made with.
+
+        :param blocking: False makes one attempt
+        :param blocking_timeout: seconds to wait; None is as long as it takes
+        """
+        token = token_hex(16)
+        pauses = self._pauses(blocking, blocking_timeout)
+        while True:
+            fence = leases.take(self._cache, self._key, token, self.value, self.timeout)
+            if fence is not None:
+                self._keep(token, fence)
+                return True
+            pause = next(pauses, None)
+            if pause is None:
+                return False
+            time.sleep(pause)
+
+    def release(self) -> None:
+        """Let others have it.
+
+        :raises LockError: when this thread has not acquired it
+        :raises LockLost: when it has lost it since; if another holds it by now, it stays his
+        """
+        with self._releasing() as token:
+            leases.give(self._cache, self._key, token)
+
+    def extend(self, additional_time: float, replace_ttl: bool = False) -> bool:
+        """Hold it for `additional_time` seconds more, or with `replace_ttl` from now on; True.
+
+        :raises LockError: when this thread has not acquired it, or it has no timeout
+        :raises LockLost: when it has lost it since
+        """
+        token, seconds = self._token("extend"), self._extension(additional_time)
+        leases.extend(self._cache, self._key, token, seconds, replace_ttl)
+        return True
+
+    def reacquire(self) -> bool:
+        """Hold it for its whole timeout from now on; True.
+
+        :raises LockError: when this thread has not acquired it, or it has no timeout
+        :raises LockLost: when it has lost it since
+        """
+        token = self._token("reacquire")
+        leases.extend(self._cache, self._key, token, self._own_timeout(), True)
+        return True
+
+    def owned(self) -> bool:
+        """Whether this thread holds it."""
+        return self.token is not None and leases.holds(self._cache, self._key, self.token)
+
+    def locked(self) -> bool:
+        """Whether nobody could acquire it now."""
+        return leases.taken(self._cache, self._key) >= self.value
+
+    def __enter__(self: Self) -> Self:
+        if not self.acquire():  # type: ignore[attr-defined]
+            raise self._not_acquired()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.release()
+
+
+class AsyncCacheLock(_Lease):
+    """`CacheLock` for event loops: all methods are awaited, and it is used by ``async with``.
+
+    It belongs to the object, so let each task make its own.
+    """
+
+    async def _on_loop(self, step: Callable[..., Any], *args: Any) -> Any:
+        return await on_loop(self._cache, step, self._key, *args)
+
+    async def acquire(
+        self, blocking: bool | None = None, blocking_timeout: float | None = None
+    ) -> bool:
+        """See `CacheLock.acquire`."""
+        import asyncio  # here it is loaded; at start-up it would cost 20 ms
+
+        token = token_hex(16)
+        pauses = self._pauses(blocking, blocking_timeout)
+        while True:
+            taking = self._on_loop(leases.take, token, self.value, self.timeout)
+            task = asyncio.ensure_future(taking)
+            try:
+                fence = await asyncio.shield(task)
+            except asyncio.CancelledError:
+                if await task is not None:  # a thread has just taken it
+                    await self._on_loop(leases.give, token)
+                raise
+            if fence is not None:
+                self._keep(token, fence)
+                return True
+            pause = next(pauses, None)
+            if pause is None:
+                return False
+            await asyncio.sleep(pause)
+
+    async def release(self) -> None:
+        """See `CacheLock.release`."""
+        with self._releasing() as token:
+            await self._on_loop(leases.give, token)
+
+    async def extend(self, additional_time: float, replace_ttl: bool = False) -> bool:
+        """See `CacheLock.extend`."""
+        token, seconds = self._token("extend"), self._extension(additional_time)
+        await self._on_loop(leases.extend, token, seconds, replace_ttl)
+        return True
+
+    async def reacquire(self) -> bool:
+        """See `CacheLock.reacquire`."""
+        token = self._token("reacquire")
+        await self._on_loop(leases.extend, token, self._own_timeout(), True)
+        return True
+
+    async def owned(self) -> bool:
+        """See `CacheLock.owned`."""
+        return self.token is not None and await self._on_loop(leases.holds, self.token)
+
+    async def locked(self) -> bool:
+        """See `CacheLock.locked`."""
+        return bool(await self._on_loop(leases.taken) >= self.value)
+
+    async def __aenter__(self: Self) -> Self:
+        if not await self.acquire():  # type: ignore[attr-defined]
+            raise self._not_acquired()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.release()
+
+
+class LockMethods(KeyedCache):
+    """The methods of a cache that make locks."""
+
+    def lock(
+        self,
+        name: Any,
+        timeout: float | None = None,
+        blocking_timeout: float | None = None,
+        sleep: float = SLEEP,
+        blocking: bool = True,
+    ) -> CacheLock:
+        """A lock that one thread of one process holds at a time; see `CacheLock`.
+
+        It is never evicted, and where the store has a fault its methods raise that.
+
+        :param timeout: seconds after which it is free again, should its holder have died;
+            None is never
+        :param blocking_timeout: seconds that `acquire` waits; None is as long as it takes
+        :param sleep: seconds between two looks whether it is free
+        :param blocking: whether `acquire` waits at all
+        :raises ValueError: for a `timeout` or `sleep` that is not above 0
+        """
+        return CacheLock(self, name, 1, timeout, blocking_timeout, sleep, blocking)
+
+    def semaphore(
+        self,
+        name: Any,
+        value: int,
+        timeout: float | None = None,
+        blocking_timeout: float | None = None,
+        sleep: float = SLEEP,
+        blocking: bool = True,
+    ) -> CacheLock:
+        """A lock that up to `value` threads of all processes hold at a time; see `CacheLock`.
+
+        The arguments are those of `lock`. Each holder has a `timeout` of his own: who dies
+        gives back his place and no other.
+
+        :raises ValueError: for a `value` below 1 as well
+        """
+        return CacheLock(self, name, value, timeout, blocking_timeout, sleep, blocking)
+
+    def alock(
+        self,
+        name: Any,
+        timeout: float | None = None,
+        blocking_timeout: float | None = None,
+        sleep: float = SLEEP,
+        blocking: bool = True,
+    ) -> AsyncCacheLock:
+        """`lock` for event loops; see `AsyncCacheLock`."""
+        return AsyncCacheLock(self, name, 1, timeout, blocking_timeout, sleep, blocking)
+
+    def asemaphore(
+        self,
+        name: Any,
+        value: int,
+        timeout: float | None = None,
+        blocking_timeout: float | None = None,
+        sleep: float = SLEEP,
+        blocking: bool = True,
+    ) -> AsyncCacheLock:
+        """`semaphore` for event loops; see `AsyncCacheLock`."""
+        return AsyncCacheLock(self, name, value, timeout, blocking_timeout, sleep, blocking)

@@ -1,0 +1,258 @@
+"""Computing what is missing once: one computes, and all others wait or have what is there.
+
+Of all threads, tasks and processes that miss an entry, the one that gets the *claim* on its key
+(see `claims`) computes it. The others look again after growing pauses, until it is there, or
+the claim is free because its holder died or failed: then the next one has it. Nobody waits for
+longer than `wait` seconds; after that he computes for himself. So what waits for each other
+comes to an end, and so does what waits for a computation that hangs.
+
+Nobody waits who would wait for himself: inside the computation of a key that key is computed
+again, and inside a transaction of this thread nothing is waited for.
+
+An entry may be stored for `stale` seconds beyond its time to live. One whose remaining life is
+shorter than that is stale: who sees it first and gets the claim computes it anew, and to
+everybody else it is as good as ever. With `early`, the seconds that a computation takes, that
+begins before the end, at a random moment: the nearer the end, the likelier. That is the rule
+of Vattani, Chierichetti and Lowenstein, Optimal Probabilistic Cache Stampede Prevention, VLDB
+2015.
+
+Nothing here is computed in the background: a thread of ours would have its own connections to
+the site's database.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
+from contextvars import ContextVar
+from typing import Any
+
+from .claims import Claim
+from .errors import ENOVAL
+
+WAIT = 10.0  # seconds that one waits for what another computes, unless told otherwise
+SHORTEST, LONGEST = 0.0005, 0.02  # seconds between two looks
+PART = 8  # of the time that was waited already, the next pause takes so much
+
+Found = tuple[Any, "float | None"]  # a value or ENOVAL, and when it expires
+
+# What this thread or task is computing: the scope and key of each.
+_computing: ContextVar[frozenset[Any]] = ContextVar("django_diskcache_computing")
+_NOTHING: frozenset[Any] = frozenset()
+
+
+class Results:
+    """Where results are, and how they are shared; a face of the cache fills in the methods.
+
+    :param stale: seconds beyond its time to live that a result is kept
+    :param early: seconds that a computation takes, about; 0 begins none before the end
+    :param wait: seconds that one waits for what another computes; None is as long as it takes
+    :param kept: whether results are kept at all; else each call computes
+    :raises ValueError: for one of them that is no number of seconds
+    """
+
+    def __init__(
+        self, stale: float, early: float, wait: float | None, kept: bool = True
+    ) -> None:
+        self.stale = _seconds("stale", stale)
+        self.early = _seconds("early", early)
+        self.wait = math.inf if wait is None else _seconds("wait", wait)
+        self.kept = kept
+        self.renews = bool(stale or early)
+        self.scope: Any = None  # of the keys
+
+    def clock(self) -> float:
+        """Seconds since the epoch."""
+        raise NotImplementedError
+
+    def claim(self, key: Any) -> Claim | None:
+        """The claim on the key, or None while another has it."""
+        raise NotImplementedError
+
+    def get(self, key: Any) -> Any:
+        """The value, or ENOVAL."""
+        raise NotImplementedError
+
+    def until(self, key: Any) -> Found:
+        """The value, and when it expires."""
+        raise NotImplementedError
+
+    def has(self, key: Any) -> bool:
+        """Whether there is a value; nothing is counted."""
+        raise NotImplementedError
+
+    def keep(self, key: Any, value: Any, anew: bool) -> Any:
+        """Store what was computed, `anew` where there was something; what callers get."""
+        raise NotImplementedError
+
+    def delete(self, key: Any) -> bool:
+        """Remove it; whether it was there."""
+        raise NotImplementedError
+
+    async def aget(self, key: Any) -> Any:
+        """`get` for event loops, and so are the following."""
+        raise NotImplementedError
+
+    async def auntil(self, key: Any) -> Found:
+        raise NotImplementedError
+
+    async def ahas(self, key: Any) -> bool:
+        raise NotImplementedError
+
+    async def akeep(self, key: Any, value: Any, anew: bool) -> Any:
+        raise NotImplementedError
+
+    async def adelete(self, key: Any) -> bool:
+        raise NotImplementedError
+
+    def is_time(self, due: float | None) -> bool:
+        """Whether an entry that expires then is to be computed anew."""
+        if due is None:
+            return False
+        ahead = -self.early * math.log(1.0 - random.random()) if self.early else 0.0
+        return self.clock() + ahead >= due - self.stale
+
+
+def _seconds(name: str, value: Any) -> float:
+    try:
+        if value >= 0:
+            return float(value)
+    except TypeError:
+        pass
+    raise ValueError(f"{name}={value!r}: expected a number of seconds, 0 or more")
+
+
+class _Turn:
+    """Whose turn it is to compute a key: iterate over the pauses, then use it by ``with``.
+
+    The iteration ends with the claim, or when the time to wait for it is over.
+    """
+
+    def __init__(self, results: Results, key: Any) -> None:
+        self._results = results
+        self._key = key
+        self._name = results.scope, key
+        self._claim: Claim | None = None
+
+    def __iter__(self) -> Iterator[float]:
+        if self._name in _computing.get(_NOTHING):
+            return
+        start = time.monotonic()
+        while not self.taken():
+            waited = time.monotonic() - start
+            left = self._results.wait - waited
+            if left <= 0:
+                return
+            yield min(max(waited / PART, SHORTEST), LONGEST, left)
+
+    def taken(self) -> bool:
+        """Take it if it is free, without waiting; whether it was."""
+        if self._name not in _computing.get(_NOTHING):
+            self._claim = self._results.claim(self._key)
+        return self._claim is not None
+
+    def __enter__(self) -> None:
+        self._before = _computing.set(_computing.get(_NOTHING) | {self._name})
+
+    def __exit__(self, *error: object) -> None:
+        if self._claim is not None:
+            self._claim.release()
+        with suppress(ValueError):  # a coroutine that is closed elsewhere than it ran
+            _computing.reset(self._before)
+
+
+def obtain(results: Results, key: Any, compute: Callable[[], Any]) -> Any:
+    """The value of `key`, which `compute` returns if it is missing or to be computed anew."""
+    if not results.renews:
+        value = results.get(key)
+        return missing(results, key, compute) if value is ENOVAL else value
+    value, due = results.until(key)
+    if value is ENOVAL:
+        return missing(results, key, compute)
+    if results.is_time(due):
+        turn = _Turn(results, key)
+        if turn.taken():
+            with turn:
+                value, due_now = results.until(key)
+                if value is ENOVAL or due_now == due:  # else another has renewed it meanwhile
+                    value = results.keep(key, compute(), True)
+    return value
+
+
+def missing(results: Results, key: Any, compute: Callable[[], Any]) -> Any:
+    """The value of a key that `results` has just been asked for in vain."""
+    if not results.kept:
+        return compute()
+    turn = _Turn(results, key)
+    for pause in turn:
+        time.sleep(pause)
+        if results.has(key) and (value := results.get(key)) is not ENOVAL:
+            return value
+    with turn:
+        # Between the look that found nothing and the claim, another may have been quicker.
+        if results.has(key) and (value := results.get(key)) is not ENOVAL:
+            return value
+        return results.keep(key, compute(), False)
+
+
+def renew(results: Results, key: Any, compute: Callable[[], Any]) -> Any:
+    """The value of `key`, computed anew whatever there is; who misses it meanwhile waits."""
+    if not results.kept:
+        return compute()
+    turn = _Turn(results, key)
+    turn.taken()
+    with turn:
+        return results.keep(key, compute(), True)
+
+
+# The same on an event loop, which nothing of it holds up.
+
+Computing = Callable[[], Awaitable[Any]]
+
+
+async def aobtain(results: Results, key: Any, compute: Computing) -> Any:
+    """`obtain` on an event loop."""
+    if not results.renews:
+        value = await results.aget(key)
+        return await amissing(results, key, compute) if value is ENOVAL else value
+    value, due = await results.auntil(key)
+    if value is ENOVAL:
+        return await amissing(results, key, compute)
+    if results.is_time(due):
+        turn = _Turn(results, key)
+        if turn.taken():
+            with turn:
+                value, due_now = await results.auntil(key)
+                if value is ENOVAL or due_now == due:
+                    value = await results.akeep(key, await compute(), True)
+    return value
+
+
+async def amissing(results: Results, key: Any, compute: Computing) -> Any:
+    """`missing` on an event loop."""
+    if not results.kept:
+        return await compute()
+    turn = _Turn(results, key)
+    for pause in turn:
+        import asyncio  # here it is loaded; at start-up it would cost 20 ms
+
+        await asyncio.sleep(pause)
+        if await results.ahas(key) and (value := await results.aget(key)) is not ENOVAL:
+            return value
+    with turn:
+        if await results.ahas(key) and (value := await results.aget(key)) is not ENOVAL:
+            return value
+        return await results.akeep(key, await compute(), False)
+
+
+async def arenew(results: Results, key: Any, compute: Computing) -> Any:
+    """`renew` on an event loop."""
+    if not results.kept:
+        return await compute()
+    turn = _Turn(results, key)
+    turn.taken()
+    with turn:
+        return await results.akeep(key, await compute(), True)

@@ -1,0 +1,146 @@
+"""What the backend's `memoize` and `get_or_set` have of their own: models, versions, keys."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Group, User
+
+from django_diskcache import DjangoCache
+from tests.django.conftest import FakeClock, MakeCache
+from tests.locking import beside, locked
+
+
+@pytest.fixture
+def cache(make_cache: MakeCache) -> DjangoCache:
+    return make_cache()
+
+
+def make_method(cache: DjangoCache, calls: list[Any]) -> Any:
+    class Mixin:
+        pk: Any
+
+        @cache.memoize(name="label", timeout=60)
+        def label(self, suffix: str = "") -> str:
+            calls.append(self.pk)
+            return f"{self.pk}{suffix}"
+
+    return Mixin
+
+
+def saved(model: Any, **fields: Any) -> Any:
+    instance = model(**fields)
+    instance._state.adding = False
+    return instance
+
+
+def test_a_model_instance_counts_as_its_model_and_key(cache: DjangoCache) -> None:
+    calls: list[Any] = []
+    label = make_method(cache, calls).label
+    first, same = saved(User, pk=1, username="ann"), saved(User, pk=1, username="bob")
+    assert label(first) == label(same) == label(first, suffix="") == "1"
+    assert label(saved(User, pk=2)) == "2"
+    assert label(saved(Group, pk=1)) == "1"
+    assert calls == [1, 2, 1]
+    label(User(pk=1, username="new"))  # not saved: it counts as what it holds
+    label(User(pk=1, username="other"))
+    assert calls == [1, 2, 1, 1, 1]
+    assert label.invalidate(same) is True
+
+
+def test_an_argument_counts_as_what_it_holds(cache: DjangoCache) -> None:
+    calls: list[Any] = []
+
+    @cache.memoize(timeout=60)
+    def name(user: User) -> str:
+        calls.append(user.username)
+        return user.username
+
+    assert name(saved(User, pk=1, username="ann")) == "ann"
+    assert name(saved(User, pk=1, username="bob")) == "bob"
+
+
+def test_a_key_that_is_a_short_text_can_be_read(cache: DjangoCache) -> None:
+    @cache.memoize(name="profile", timeout=60, key=lambda user, **more: user)
+    def profile(user: Any, theme: str = "") -> Any:
+        return user
+
+    decorated: Any = profile
+    assert decorated.key_for("ann", theme="dark") == "profile:ann"
+    assert profile("ann") == cache.get("profile:ann") == "ann"
+    for other in ("a b", "x" * 200, 7, ("a", 1), {"a": 1}):
+        key = decorated.key_for(other)
+        assert key.startswith("profile:")
+        assert len(key) == len("profile:") + 32
+        assert profile(other) == cache.get(key) == other
+
+
+def test_versions_are_apart(cache: DjangoCache, clock: FakeClock) -> None:
+    assert cache.get_or_set("key", "one", 10, 1, stale=5, tag="tag") == "one"
+    assert cache.get_or_set("key", "two", 10, version=2, stale=5) == "two"
+    assert cache.get_or_set("key", "other", 10, stale=5) == "one"
+    assert cache.get("key", expire_time=True, tag=True) == ("one", clock.now + 15, "tag")
+
+    @cache.memoize(name="f", timeout=10, version=2)
+    def function() -> int:
+        return 1
+
+    assert function() == 1
+    decorated: Any = function
+    key = decorated.key_for()
+    assert (cache.get(key), cache.get(key, version=2)) == (None, 1)
+    assert decorated.invalidate() is True
+
+
+def test_the_default_timeout_gets_longer_too(make_cache: MakeCache, clock: FakeClock) -> None:
+    cache = make_cache(TIMEOUT=20)
+    cache.get_or_set("key", 1, stale=5)
+    assert cache.get("key", expire_time=True)[1] == clock.now + 25
+
+
+def test_a_key_that_deserves_a_warning_gets_it_each_time(cache: DjangoCache) -> None:
+    for stale in (0, 5):
+        for _ in range(2):
+            with pytest.warns(Warning, match="characters"):
+                assert cache.get_or_set("a key", 1, 10, stale=stale) == 1
+    with pytest.warns(Warning, match="characters"):
+        assert cache.get("a key") == 1
+
+
+def test_a_subclass_is_asked_in_its_own_way(tmp_path: Any) -> None:
+    class Doubling(DjangoCache):
+        def get(self, key: Any, default: Any = None, *args: Any, **kwargs: Any) -> Any:
+            found = super().get(key, default, *args, **kwargs)
+            return found if found is default else found * 2
+
+    cache = Doubling(tmp_path / "cache", {})
+    assert cache.get_or_set("key", lambda: [1]) == [1, 1]
+    function = cache.memoize(name="f")(lambda: [3])
+    assert [function(), function()] == [[3], [3, 3]]
+
+
+def test_nothing_is_opened_by_a_decorator(tmp_path: Any, monkeypatch: Any) -> None:
+    cache = DjangoCache(tmp_path / "cache", {})
+    used: list[str] = []
+    monkeypatch.delattr(cache, "_cache")
+    monkeypatch.setattr(
+        DjangoCache, "__getattr__", lambda self, name: used.append(name), raising=True
+    )
+    cache.memoize(timeout=5, stale=5)(len)
+    cache.throttle(3, 1)(len)
+    assert used == []
+
+
+def test_a_stale_value_that_finds_a_lock_leaves_the_loop_free(
+    cache: DjangoCache, clock: FakeClock
+) -> None:
+    async def main() -> None:
+        await cache.aget_or_set("key", "old", 10, stale=5)
+        clock.advance(10)
+        with locked(cache._cache.engine) as release:
+            computing = cache.aget_or_set("key", lambda: "new", 10, stale=5)
+            assert await beside(computing, release) == "new"
+
+    asyncio.run(main())
