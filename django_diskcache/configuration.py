@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -104,6 +105,13 @@ FACE_OPTIONS = {
             "",
             "Raise them instead of counting them as misses; for tests and debugging.",
         ),
+        Option(
+            "signals",
+            False,
+            flag,
+            "",
+            "Send Django signals of hits, misses, sets, deletions, evictions and errors.",
+        ),
     )
 }
 
@@ -121,6 +129,7 @@ class Configuration(NamedTuple):
     secrets: Secrets
     error_handler: Callable[[Exception], object] | None
     strict: bool
+    signals: bool
     settings: dict[str, Any]
 
 
@@ -167,6 +176,14 @@ def read(location: Any, params: Mapping[str, Any], secrets: Secrets) -> Configur
         where = "" if mistake.kind == "location" else f"The cache at {str(location)!r}: "
         raise ImproperlyConfigured(where + mistake.text)
     return configuration
+
+
+def wants_signals(params: Mapping[str, Any]) -> bool:
+    """Whether an entry that is not yet read has the option `signals`."""
+    value = _given(params)[0].get("signals", False)
+    with suppress(Refused):
+        return bool(flag(value))
+    return False
 
 
 def examine(
@@ -221,6 +238,7 @@ def examine(
         secrets,
         face["error_handler"],
         bool(face["strict"]),
+        bool(face["signals"]),
         settings,
     )
     return configuration, mistakes

@@ -48,6 +48,7 @@ class Opened(NamedTuple):
     impatient: FanoutCache
     params: dict[str, Any]
     secrets: Secrets
+    signals: bool
 
 
 _opened: dict[str, list[Opened]] = {}  # by LOCATION
@@ -94,11 +95,12 @@ def opened_unless_checked(
                 return known
     if checked():
         return None
-    cache = _open(location, params, secrets)
+    read = configuration.read(location, params, secrets)
+    cache = _open(location, read)
     _in_use.add(cache.engine)
     # A copy: settings may be changed in place.
     entry = {n: dict(v) if isinstance(v, dict) else v for n, v in params.items()}
-    new = Opened(cache, impatient(cache), entry, secrets)
+    new = Opened(cache, impatient(cache), entry, secrets, read.signals)
     if fixed:
         _opened.setdefault(path, []).append(new)
     return new
@@ -127,18 +129,23 @@ def forget(engine: Engine) -> None:
         _opened[location] = [each for each in known if each.cache.engine is not engine]
 
 
-def _open(location: Any, params: Mapping[str, Any], site: Secrets) -> FanoutCache:
-    read = configuration.read(location, params, site)
+def _open(location: Any, read: configuration.Configuration) -> FanoutCache:
     name = read.directory
+    handler = read.error_handler
+    if read.signals:
+        from .observing import Handler, Teller  # for the few that ask for it
+
+        teller = Teller(location, name)
+        handler = Handler(teller, handler)
     try:
-        return FanoutCache(
+        cache = FanoutCache(
             name,
             read.shards,
             read.timeout,
             read.disk,
             stored=False,
             secret=read.secrets,
-            error_handler=read.error_handler,
+            error_handler=handler,
             strict=read.strict,
             **read.settings,
         )
@@ -149,3 +156,6 @@ def _open(location: Any, params: Mapping[str, Any], site: Secrets) -> FanoutCach
         ) from error
     except (TypeError, ValueError, RuntimeError) as error:
         raise ImproperlyConfigured(f"The cache at {name!r}: {error}") from error
+    if read.signals:
+        cache.on_removal(teller)
+    return cache

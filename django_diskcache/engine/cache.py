@@ -13,9 +13,10 @@ from .errors import Fault
 from .guard import ErrorHandler
 from .keyed import PAGE, KeyedCache, shaped
 from .signing import Secret, Secrets, read_secrets, refuse_pickling
+from .watching import WatchMethods
 
 
-class QueueMethods(KeyedCache):
+class QueueMethods(WatchMethods):
     """The methods of a cache that go by order instead of by key."""
 
     def push(

@@ -62,7 +62,12 @@ class Methods(BaseCache):  # type: ignore[misc]
         return -1 if timeout == 0 else cast("float | None", timeout)
 
     async def _run(self, name: str, *args: Any, **kwargs: Any) -> Any:
-        """What the method with this name returns: run here, or in a thread if it must wait."""
+        """What the method with this name returns: run here, or in a thread if it must wait.
+
+        A method that somebody has put on this object, as debuggers do, knows of no twin.
+        """
+        if name in self.__dict__:
+            return await in_thread(getattr(self, name), *args, **kwargs)
         try:
             return getattr(self._hasty(), name)(*args, **kwargs)
         except Timeout:
