@@ -95,7 +95,7 @@ def alias_of(location: Any, params: Mapping[str, Any] | None = None) -> str | No
 
 @dataclass(frozen=True)
 class Teller:
-    """Tells of what happens to the cache of an entry, whichever call meets it; equal for one."""
+    """Tells of what happens to the cache of an entry, whichever call meets it."""
 
     location: Any
     directory: str
