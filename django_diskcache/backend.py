@@ -25,7 +25,7 @@ from .engine.disk import pickle_key
 from .engine.memoize import Decorator, Function, Results, refuse_bare, wrapper_of
 from .engine.statistics import Statistics
 from .methods.base import portable
-from .opened import Opened, opened, opened_unless_checked
+from .opened import Opened, lasting, opened, opened_unless_checked
 
 _SENTINEL = "\x00key\x00"
 
@@ -428,6 +428,7 @@ class DjangoCache(AsyncMethods):
         :raises TypeError: when used without parentheses, or on a generator function
         """
         refuse_bare(name)
+        lasting.add(self)
         kept = self.get_backend_timeout(timeout)
 
         results = Results(

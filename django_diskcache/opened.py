@@ -24,6 +24,7 @@ anew. So:
 from __future__ import annotations
 
 import os
+import weakref
 from collections.abc import Callable, Mapping
 from traceback import walk_stack
 from typing import Any, NamedTuple
@@ -35,6 +36,7 @@ from django.core.signals import request_finished
 
 from . import configuration
 from .engine import FanoutCache
+from .engine.clock import Clock, wall_clock
 from .engine.engine import Engine
 from .engine.faults import FAULTS
 from .engine.impatient import impatient
@@ -50,6 +52,10 @@ class Opened(NamedTuple):
     secrets: Secrets
     signals: bool
 
+
+clock: Clock = wall_clock  # of what is opened from now on; tests put theirs here
+# Backend objects that memoized functions hold, mostly for as long as the process lives.
+lasting: weakref.WeakSet[Any] = weakref.WeakSet()
 
 _opened: dict[str, list[Opened]] = {}  # by LOCATION
 _in_use: set[Engine] = set()  # else an engine would go with the last backend object of a thread
@@ -147,6 +153,7 @@ def _open(location: Any, read: configuration.Configuration) -> FanoutCache:
             secret=read.secrets,
             error_handler=handler,
             strict=read.strict,
+            clock=clock,
             **read.settings,
         )
     except (OSError, *FAULTS) as error:

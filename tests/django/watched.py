@@ -1,7 +1,7 @@
-"""A site that debug-toolbar or Sentry watches: ``python -m tests.django.watched NAME DIRECTORY``.
+"""A site that debug-toolbar or Sentry watches, in a process of its own: they patch Django.
 
-It asks for a page, synchronous and asynchronous, and prints as JSON what was seen of the cache.
-In a process of its own, since both patch Django for good.
+``python -m tests.django.watched toolbar page DIRECTORY`` asks for the page, and prints as JSON
+what was seen of the cache.
 """
 
 from __future__ import annotations
@@ -76,9 +76,7 @@ def toolbar(name: str) -> Any:
 
     from debug_toolbar.toolbar import DebugToolbar, debug_toolbar_urls
 
-    from tests.django import watched  # by the name in ROOT_URLCONF
-
-    watched.urlpatterns += debug_toolbar_urls()
+    urlpatterns.extend(debug_toolbar_urls())
     made: list[Any] = []
 
     def keep(sender: Any, toolbar: Any, **more: Any) -> None:
@@ -143,7 +141,7 @@ def main(watcher: str, name: str, directory: str) -> None:
         INTERNAL_IPS=["127.0.0.1"],
         INSTALLED_APPS=installed,
         MIDDLEWARE=middleware,
-        ROOT_URLCONF="tests.django.watched",
+        ROOT_URLCONF="__main__",
         STATIC_URL="static/",
         TEMPLATES=[
             {"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}
