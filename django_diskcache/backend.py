@@ -49,7 +49,8 @@ class DjangoCache(AsyncMethods):
         if wants_signals(params) if entry is None else entry.signals:
             from .observing import observing  # for the few that ask for it
 
-            self.__class__ = observing(type(self))
+            kind: Any = type(self)
+            self.__class__ = observing(kind)
         options = params.get("OPTIONS")
         if not isinstance(options, Mapping):  # a mistake that waits for the first use
             options = {}

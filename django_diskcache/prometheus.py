@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
 
 from django.core.cache import caches
 from django.core.exceptions import ImproperlyConfigured
@@ -54,7 +55,8 @@ class CacheCollector(Collector):
         found = {}
         for alias in self._aliases or our_aliases():
             try:
-                found[alias] = caches[alias].figures()
+                cache: Any = caches[alias]
+                found[alias] = cache.figures()
             except ImproperlyConfigured:
                 logging.getLogger("django_diskcache").exception(
                     "the cache %r has no metrics", alias

@@ -186,8 +186,8 @@ def test_a_subclass_of_the_backend(tmp_path: Path, told: list[Told]) -> None:
         def get(self, key: Any, *args: Any, **kwargs: Any) -> Any:
             return super().get(key, *args, **kwargs)
 
-        def delete(self, key: Any, version: Any = None) -> bool:
-            return super().delete(key, version)
+        def delete(self, *args: Any, **kwargs: Any) -> bool:
+            return super().delete(*args, **kwargs)
 
     own = Own(tmp_path / "own", {"OPTIONS": {"signals": True}})
     own.set("key", 1)

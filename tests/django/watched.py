@@ -20,9 +20,14 @@ from django.urls import path
 BODY = "<html><body>page</body></html>"
 
 
-def page(request: HttpRequest) -> HttpResponse:
+def the_cache() -> Any:
     from django.core.cache import cache
 
+    return cache
+
+
+def page(request: HttpRequest) -> HttpResponse:
+    cache = the_cache()
     cache.set("key", "12345", 60, tag="tag")
     for _ in range(3):  # from the store, then from the near cache
         cache.get("key")
@@ -42,8 +47,7 @@ def page(request: HttpRequest) -> HttpResponse:
 
 
 async def apage(request: HttpRequest) -> HttpResponse:
-    from django.core.cache import cache
-
+    cache = the_cache()
     await cache.aset("key", "12345", 60, tag="tag")
     for _ in range(3):
         await cache.aget("key")
@@ -54,7 +58,7 @@ async def apage(request: HttpRequest) -> HttpResponse:
     return HttpResponse(BODY)
 
 
-urlpatterns = [path("page", page), path("apage", apage)]
+urlpatterns: list[Any] = [path("page", page), path("apage", apage)]
 
 
 def visit(name: str) -> None:

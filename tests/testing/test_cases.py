@@ -92,8 +92,9 @@ def test_attributes_and_failures(
         cache_options: ClassVar[dict[str, Any]] = {"max_entries": 7}
 
         def test_it(self) -> None:
-            self.assertEqual(caches["default"]._cache.max_entries, 7)
-            self.assertTrue(list(tmp_path.iterdir()))
+            default: Any = caches["default"]
+            assert default._cache.max_entries == 7
+            assert list(tmp_path.iterdir())
 
         def test_failing(self) -> None:
             cache.set("key", 1)

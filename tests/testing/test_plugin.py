@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -61,13 +62,13 @@ def test_a_fixture_that_is_not_used():
 """
 
 
-@pytest.mark.parametrize("processes", [0, 2])
+@pytest.mark.parametrize("processes", [0, pytest.param(2, marks=pytest.mark.long)])
 def test_the_fixtures(processes: int, tmp_path: Path) -> None:
-    options = ["-p", "no:django", "-p", "no:cacheprovider"]
+    options = ["-p", "no:cacheprovider"]
     if processes:
         if importlib.util.find_spec("xdist") is None:
             pytest.skip("needs pytest-xdist")
-        options += ["-n", str(processes)]
+        options += ["-p", "xdist.plugin", "-n", str(processes)]
     location = tmp_path / "site"
     (tmp_path / "conftest.py").write_text(CONFTEST.format(location=str(location)))
     (tmp_path / "test_it.py").write_text(TESTS)
@@ -77,6 +78,7 @@ def test_the_fixtures(processes: int, tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         cwd=tmp_path,
+        env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
     )
     assert run.returncode == 0, run.stdout + run.stderr
     assert "8 passed" in run.stdout
