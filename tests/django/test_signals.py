@@ -16,6 +16,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django_diskcache import DjangoCache, Timeout, signals
 from django_diskcache.observing import OBSERVED
 from tests.django.conftest import FakeClock, MakeCache
+from tests.locking import beside, locked
 
 NAMES = ("hit", "miss", "set", "deleted", "evicted", "error")
 # What needs no signal of its own: it reads no value and changes none, or it is made of others.
@@ -286,6 +287,12 @@ def test_asynchronous_methods(cache: DjangoCache, told: list[Told]) -> None:
         *(key, key, missing, key, missing, key),
         ("deleted", None),
     ]
+
+
+def test_a_call_that_goes_to_a_thread_sends_once(cache: DjangoCache, told: list[Told]) -> None:
+    with locked(cache._cache.engine) as release:
+        assert asyncio.run(beside(cache.aset("key", 1), release))
+    assert taken(told) == [("set", ["key"])]
 
 
 def test_what_a_receiver_raises_reaches_nobody(
