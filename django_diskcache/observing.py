@@ -204,6 +204,8 @@ OBSERVED: dict[str, Tell] = {
     "delete_many": deletes_many,
     "evict": removes,
     "clear": removes,
+    "delete_pattern": removes,
+    "delete_prefix": removes,
 }
 # What could not be told from a miss is asked for with another default.
 ASKING = (reads, pops)

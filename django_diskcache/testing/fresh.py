@@ -16,7 +16,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.cache import InvalidCacheBackendError
-from django.test.utils import override_settings
+from django.test.signals import setting_changed
 
 from .. import opened
 from ..configuration import FACE_OPTIONS
@@ -68,7 +68,7 @@ def fresh_caches(aliases: Iterable[str] | None = None, **options: Any) -> Iterat
         entries[alias] = {"BACKEND": BACKEND, **fresh_entry(entry, moved[old], options)}
     clock = CacheClock()
     try:
-        with override_settings(CACHES=entries), _going_by(clock), _lasting(moved, options):
+        with _going_by(clock), _lasting(moved, options), _instead(entries):
             yield clock
     finally:
         for engine in opened.engines():
@@ -97,6 +97,33 @@ def _options(given: Mapping[str, Any]) -> dict[str, Any]:
     with suppress(ValueError):  # else whoever opens it says what is wrong
         limit = min(ENOUGH, OPTIONS["size_limit"].read(limit))
     return {**options, **FAST, "size_limit": limit}
+
+
+@contextmanager
+def _instead(entries: Mapping[str, Any]) -> Iterator[None]:
+    """Have these for CACHES; Django hears of it, and lets go of the objects that it has.
+
+    Not by `override_settings`: if another one begins within and ends later, as that of
+    pytest-django's `settings` may, it would bring these back for good.
+    """
+    lazy: Any = settings
+    holder = lazy._wrapped.__dict__
+    before = holder.get("CACHES")
+    holder["CACHES"] = entries
+    _changed(enter=True)
+    try:
+        yield
+    finally:
+        if before is None:  # it had another one's
+            del holder["CACHES"]
+        else:
+            holder["CACHES"] = before
+        _changed(enter=False)
+
+
+def _changed(enter: bool) -> None:
+    settings.__dict__.pop("CACHES", None)  # where it is remembered
+    setting_changed.send(sender=None, setting="CACHES", value=settings.CACHES, enter=enter)
 
 
 @contextmanager

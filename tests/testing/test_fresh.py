@@ -12,6 +12,7 @@ from django.conf import settings as site
 from django.core.cache import InvalidCacheBackendError, cache, caches
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
+from django.test import override_settings
 
 from django_diskcache import DjangoCache, opened
 from django_diskcache.engine.clock import wall_clock
@@ -176,6 +177,26 @@ def test_they_are_there_for_other_threads_and_commands(
         call_command("cacheclear", "default", "--no-input")
         assert cache.get("key") is None
     assert not (tmp_path / "site").exists()
+
+
+def test_settings_that_are_changed_within_and_go_back_later() -> None:
+    before = site.CACHES
+    within = override_settings(DEBUG=True)
+    with fresh_caches():
+        within.enable()
+        cache.set("key", 1)
+    within.disable()
+    assert site.CACHES is before
+    assert made().get("key") is None
+
+
+def test_settings_that_are_changed_around() -> None:
+    before = site.CACHES
+    with override_settings(DEBUG=True):
+        with fresh_caches():
+            cache.set("key", 1)
+        assert site.CACHES is before
+        assert made().get("key") is None
 
 
 def test_one_inside_another() -> None:
