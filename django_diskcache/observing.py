@@ -42,15 +42,19 @@ class Observed(Methods):
     _entry: tuple[Any, dict[str, Any]]
     sends: type  # the class that was asked for: the sender
 
+    def _known_as(self) -> str | None:
+        """The alias; it is looked up once, for the settings have to be compared."""
+        if "_alias" not in self.__dict__:
+            self._alias = alias_of(*self._entry)
+        return self._alias
+
     def _send(
         self, signal: Any, method: str, keys: list[Any] | None, version: int, **more: Any
     ) -> None:
-        if "_alias" not in self.__dict__:
-            self._alias = alias_of(*self._entry)
         send(
             signal,
             self.sends,
-            alias=self._alias,
+            alias=self._known_as(),
             directory=self._cache.directory,
             keys=keys,
             version=version,
@@ -59,6 +63,7 @@ class Observed(Methods):
         )
 
     async def _run(self, name: str, *args: Any, **kwargs: Any) -> Any:
+        self._known_as()  # now: a twin's memory is lost
         with gathering() as told:
             try:
                 result = await super()._run(name, *args, **kwargs)
@@ -255,7 +260,9 @@ def parameters(backend: type, name: str) -> list[str]:
 
 def is_missing(result: Any) -> bool:
     """Whether a look has found nothing; with expire time or tag it returns a tuple."""
-    return result is ENOVAL or (type(result) is tuple and result[:1] == (ENOVAL,))
+    if type(result) is tuple and result:
+        result = result[0]
+    return result is ENOVAL
 
 
 def with_default(result: Any, default: Any) -> Any:

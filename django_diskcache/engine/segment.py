@@ -51,14 +51,15 @@ EVICTED_SIZE: Final = 4
 EVICTED_ENTRIES: Final = 5
 EXPIRED: Final = 6
 REFUSED: Final = 7
-# Why entries have gone, in words.
-WHY: Final = {EVICTED_SIZE: "size", EVICTED_ENTRIES: "entries", EXPIRED: "expired"}
 FREED: Final = 8  # bytes of all that
 GHOST_HITS: Final = 9  # sets of a key that was evicted lately
 FAULT_COUNTS: Final = 10  # the first of the kinds of faults, in the order of `faults.KINDS`
 GENERATION: Final = 20  # not a count: which file of the shard is in use, in stripe 0
 FILES: Final = 30  # not a count: bytes of value files, of those being written as well
 KINDS: Final = 32
+
+# Why entries have gone, in words.
+WHY: Final = {EVICTED_SIZE: "size", EVICTED_ENTRIES: "entries", EXPIRED: "expired"}
 
 # Cells.
 SWEEP: Final = 0  # the id that the expiry sweep has reached

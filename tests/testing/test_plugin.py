@@ -62,7 +62,8 @@ def test_a_fixture_that_is_not_used():
 """
 
 
-@pytest.mark.parametrize("processes", [0, pytest.param(2, marks=pytest.mark.long)])
+@pytest.mark.long  # `tests/docs/test_tests.py` is the short one
+@pytest.mark.parametrize("processes", [0, 2])
 def test_the_fixtures(processes: int, tmp_path: Path) -> None:
     options = ["-p", "no:cacheprovider"]
     if processes:
