@@ -24,8 +24,8 @@ from .engine import ENOVAL, UNKNOWN, Cache, Deque, Index
 from .engine.disk import pickle_key
 from .engine.memoize import Decorator, Function, Results, refuse_bare, wrapper_of
 from .engine.statistics import Statistics
-from .methods.base import portable
-from .opened import Opened, lasting, opened, opened_unless_checked
+from .methods.base import lasting, portable
+from .opened import Opened, opened, opened_unless_checked
 
 _SENTINEL = "\x00key\x00"
 

@@ -24,7 +24,6 @@ anew. So:
 from __future__ import annotations
 
 import os
-import weakref
 from collections.abc import Callable, Mapping
 from traceback import walk_stack
 from typing import Any, NamedTuple
@@ -54,8 +53,6 @@ class Opened(NamedTuple):
 
 
 clock: Clock = wall_clock  # of what is opened from now on; tests put theirs here
-# Backend objects that memoized functions hold, mostly for as long as the process lives.
-lasting: weakref.WeakSet[Any] = weakref.WeakSet()
 
 _opened: dict[str, list[Opened]] = {}  # by LOCATION
 _in_use: set[Engine] = set()  # else an engine would go with the last backend object of a thread

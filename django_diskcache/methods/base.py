@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
+from weakref import WeakSet
 
 from asgiref.sync import sync_to_async
 from django.core.cache.backends.base import (
@@ -21,6 +22,10 @@ from django.core.cache.backends.base import (
 from ..engine import FanoutCache, Timeout
 
 T = TypeVar("T")
+
+# Backend objects that memoized functions hold, mostly for as long as the process lives: fresh
+# caches in tests are for them too.
+lasting: WeakSet[Methods] = WeakSet()
 
 
 def portable(key: str, longest: int = MEMCACHE_MAX_KEY_LENGTH) -> bool:

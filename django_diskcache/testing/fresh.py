@@ -24,6 +24,7 @@ from ..engine.options import OPTIONS, did_you_mean
 from ..entries import aliases as our_aliases
 from ..entries import is_ours
 from ..filesystems import MEMORY, filesystem
+from ..methods.base import lasting
 from .clocks import CacheClock
 
 BACKEND = "django_diskcache.DjangoCache"
@@ -139,7 +140,7 @@ def _going_by(clock: CacheClock) -> Iterator[None]:
 def _lasting(moved: Mapping[str, str], options: Mapping[str, Any]) -> Iterator[None]:
     """Let cache objects that last longer than a test stand on fresh caches meanwhile."""
     before = []
-    for backend in list(opened.lasting):
+    for backend in list(lasting):
         state = backend.__dict__
         location, params = state["_entry"]
         if str(location) in moved:
