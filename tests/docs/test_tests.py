@@ -25,7 +25,10 @@ def test_the_tests_on_the_page_pass(tmp_path: Path) -> None:
     for name, code in files.items():
         (tmp_path / name).write_text(code.replace('"/var/', f'"{tmp_path}/'))
     run = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "--ds=settings", "-p", "no:cacheprovider"],
+        [
+            *(sys.executable, "-m", "pytest", "-q", "--ds=settings", "-p", "no:cacheprovider"),
+            *("--basetemp", str(tmp_path / "inner")),
+        ],
         check=False,
         capture_output=True,
         text=True,

@@ -65,7 +65,7 @@ def test_a_fixture_that_is_not_used():
 @pytest.mark.long  # `tests/docs/test_tests.py` is the short one
 @pytest.mark.parametrize("processes", [0, 2])
 def test_the_fixtures(processes: int, tmp_path: Path) -> None:
-    options = ["-p", "no:cacheprovider"]
+    options = ["-p", "no:cacheprovider", "--basetemp", str(tmp_path / "inner")]
     if processes:
         if importlib.util.find_spec("xdist") is None:
             pytest.skip("needs pytest-xdist")
