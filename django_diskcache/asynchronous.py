@@ -22,8 +22,11 @@ class AsyncMethods(Methods):
     async def aget(
         self: Any, key: Any, default: Any = None, version: Any = None, **kwargs: Any
     ) -> Any:
-        if not kwargs or kwargs.keys() == {"retry"}:  # the common case, without a twin
-            value = self._known(key, version)
+        # The common case, without a twin; nor is `get` one that a debugger has put here.
+        plain = not kwargs or kwargs.keys() == {"retry"}
+        if plain and "get" not in self.__dict__:
+            made = self._made(key, version)
+            value = self._near.get(made) if type(made) is str else UNKNOWN
             if value is not UNKNOWN:
                 return default if value is ENOVAL else value
         return await self._run("get", key, default, version, **kwargs)

@@ -18,6 +18,7 @@ from django.core.cache.backends.base import (
 )
 
 from .asynchronous import AsyncMethods
+from .configuration import wants_signals
 from .engine import ENOVAL, UNKNOWN, Cache, Deque, FanoutCache, Index
 from .engine.nearcache import NearCache
 from .engine.statistics import Statistics
@@ -68,6 +69,11 @@ class DjangoCache(AsyncMethods, Times, Keys, Tags, Commits, Memoizing, Limiting)
         self._entry = directory, params
         entry = opened_unless_checked(directory, params)
         self._use(entry)
+        if wants_signals(params) if entry is None else entry.signals:
+            from .observing import observing  # for the few that ask for it
+
+            kind: Any = type(self)
+            self.__class__ = observing(kind)
         options = params.get("OPTIONS")
         if not isinstance(options, Mapping):  # a mistake that waits for the first use
             options = {}
@@ -145,11 +151,6 @@ class DjangoCache(AsyncMethods, Times, Keys, Tags, Commits, Memoizing, Limiting)
         if plain:
             return self._cache.look(made, default, retry)
         return self._cache.get(made, default, read, expire_time, tag, retry, touch)
-
-    def _known(self, key: Any, version: int | None) -> Any:
-        """What the near cache has of `key`: the value, ENOVAL for a miss, or UNKNOWN."""
-        made = self._made(key, version)
-        return self._near.get(made) if type(made) is str else UNKNOWN
 
     def read(self, key: Any, version: int | None = None) -> Any:
         """An open binary file of the value of `key`, or None if it is missing."""

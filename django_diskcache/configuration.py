@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -122,6 +123,13 @@ FACE_OPTIONS = {
             "",
             "Up to which fraction each timeout is shortened at random.",
         ),
+        Option(
+            "signals",
+            False,
+            flag,
+            "",
+            "Send Django signals of hits, misses, sets, deletions, evictions and errors.",
+        ),
     )
 }
 
@@ -140,6 +148,7 @@ class Configuration(NamedTuple):
     error_handler: Callable[[Exception], object] | None
     strict: bool
     jitter: float
+    signals: bool
     settings: dict[str, Any]
 
 
@@ -186,6 +195,14 @@ def read(location: Any, params: Mapping[str, Any], secrets: Secrets) -> Configur
         where = "" if mistake.kind == "location" else f"The cache at {str(location)!r}: "
         raise ImproperlyConfigured(where + mistake.text)
     return configuration
+
+
+def wants_signals(params: Mapping[str, Any]) -> bool:
+    """Whether an entry that is not yet read has the option `signals`."""
+    value = _given(params)[0].get("signals", False)
+    with suppress(Refused):
+        return bool(flag(value))
+    return False
 
 
 def examine(
@@ -241,6 +258,7 @@ def examine(
         face["error_handler"],
         bool(face["strict"]),
         face["timeout_jitter"],
+        bool(face["signals"]),
         settings,
     )
     return configuration, mistakes

@@ -35,6 +35,7 @@ from django.core.signals import request_finished
 
 from . import configuration
 from .engine import FanoutCache
+from .engine.clock import Clock, wall_clock
 from .engine.engine import Engine
 from .engine.faults import FAULTS
 from .engine.impatient import impatient
@@ -52,7 +53,10 @@ class Opened(NamedTuple):
     params: dict[str, Any]
     secrets: Secrets
     jitter: float
+    signals: bool
 
+
+clock: Clock = wall_clock  # of what is opened from now on; tests put theirs here
 
 _opened: dict[str, list[Opened]] = {}  # by LOCATION
 _in_use: set[Engine] = set()  # else an engine would go with the last backend object of a thread
@@ -99,11 +103,11 @@ def opened_unless_checked(
     if checked():
         return None
     read = configuration.read(location, params, secrets)
-    cache = _open(read)
+    cache = _open(location, read)
     _in_use.add(cache.engine)
     # A copy: settings may be changed in place.
     entry = {n: dict(v) if isinstance(v, dict) else v for n, v in params.items()}
-    new = Opened(cache, impatient(cache), entry, secrets, read.jitter)
+    new = Opened(cache, impatient(cache), entry, secrets, read.jitter, read.signals)
     if fixed:
         _opened.setdefault(path, []).append(new)
     return new
@@ -132,18 +136,25 @@ def forget(engine: Engine) -> None:
         _opened[location] = [each for each in known if each.cache.engine is not engine]
 
 
-def _open(read: configuration.Configuration) -> FanoutCache:
+def _open(location: Any, read: configuration.Configuration) -> FanoutCache:
     name = read.directory
+    handler = read.error_handler
+    if read.signals:
+        from .observing import Handler, Teller  # for the few that ask for it
+
+        teller = Teller(location, name)
+        handler = Handler(teller, handler)
     try:
-        return FanoutCache(
+        cache = FanoutCache(
             name,
             read.shards,
             read.timeout,
             read.disk,
             stored=False,
             secret=read.secrets,
-            error_handler=read.error_handler,
+            error_handler=handler,
             strict=read.strict,
+            clock=clock,
             **read.settings,
         )
     except (OSError, *FAULTS) as error:
@@ -153,3 +164,6 @@ def _open(read: configuration.Configuration) -> FanoutCache:
         ) from error
     except (TypeError, ValueError, RuntimeError) as error:
         raise ImproperlyConfigured(f"The cache at {name!r}: {error}") from error
+    if read.signals:
+        cache.on_removal(teller)
+    return cache

@@ -177,7 +177,7 @@ def configuration(cache: Listed) -> list[dict[str, Any]]:
     engine = cache.engine
     backend = cache.cache
     face = backend._cache
-    handler = face.error_handler
+    handler = getattr(face.error_handler, "given", face.error_handler)  # with signals
     values = {
         "LOCATION": engine.directory,
         "TIMEOUT": backend.default_timeout,
@@ -190,6 +190,7 @@ def configuration(cache: Listed) -> list[dict[str, Any]]:
         "error_handler": None if handler is None else _path(handler),
         "strict": not face.absorbs,
         "timeout_jitter": backend._jitter,
+        "signals": hasattr(type(backend), "sends"),
         **engine.settings,
     }
     defaults = {name: each.default for name, each in (FACE_OPTIONS | OPTIONS).items()}

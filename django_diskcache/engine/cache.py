@@ -18,9 +18,12 @@ from .labels import TagMethods
 from .locks import LockMethods
 from .rates import RateMethods
 from .signing import Secret, Secrets, read_secrets, refuse_pickling
+from .watching import WatchMethods
 
 
-class QueueMethods(FindingMethods, TagMethods, ComputingMethods, LockMethods, RateMethods):
+class QueueMethods(
+    FindingMethods, TagMethods, ComputingMethods, LockMethods, RateMethods, WatchMethods
+):
     """The methods of a cache that go by order instead of by key."""
 
     def push(

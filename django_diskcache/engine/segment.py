@@ -58,6 +58,9 @@ GENERATION: Final = 20  # not a count: which file of the shard is in use, in str
 FILES: Final = 30  # not a count: bytes of value files, of those being written as well
 KINDS: Final = 32
 
+# Why entries have gone, in words.
+WHY: Final = {EVICTED_SIZE: "size", EVICTED_ENTRIES: "entries", EXPIRED: "expired"}
+
 # Cells.
 SWEEP: Final = 0  # the id that the expiry sweep has reached
 PAGES: Final = 1  # of the database, when somebody looked last

@@ -12,7 +12,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from . import files, schema
 from .budget import FRAME, Surplus, on_disk
@@ -24,7 +24,7 @@ from .faults import named
 from .logs import Log
 from .nearcache import NearCache
 from .policies import Policy
-from .segment import ENTRIES, FILES, FREED, UNCOUNTED, Segment
+from .segment import ENTRIES, FILES, FREED, UNCOUNTED, WHY, Segment
 from .signing import NO_SECRETS, Secrets
 from .sqlite import sqlite3
 from .trust import Trust, is_native, text
@@ -38,6 +38,7 @@ FEWEST_LOG_PAGES = 16
 MOST_LOG_PAGES = 4000
 
 T = TypeVar("T")
+RemovalHandler: TypeAlias = Callable[[str, int, int], object]  # reason, entries, bytes
 
 
 class Shard:
@@ -51,6 +52,7 @@ class Shard:
     inode = 0  # of the file that was opened
     hinted = 0  # hints of tags written by this process since the sweep looked at some
     policy: Policy  # in force; set by the engine
+    removal_handlers: tuple[RemovalHandler, ...] = ()  # see `watching`
 
     def __init__(
         self,
@@ -272,6 +274,15 @@ class Shard:
     def _add_removed(self, reason: int, count: int, size: int) -> None:
         self.segment.add(reason, self.number, count)
         self.segment.add(FREED, self.number, size)
+        for handler in self.removal_handlers:
+            try:
+                handler(WHY[reason], count, size)
+            except Exception:
+                import logging  # at start-up it would cost some milliseconds
+
+                logging.getLogger("django_diskcache").exception(
+                    "the removal handler %r failed", handler
+                )
 
     def _admit(self, size: int) -> None:
         admitting = self._admitting

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from random import random
 from typing import Any, TypeVar, cast
+from weakref import WeakSet
 
 from asgiref.sync import sync_to_async
 from django.core.cache.backends.base import (
@@ -20,9 +21,14 @@ from django.core.cache.backends.base import (
 )
 
 from ..engine import FanoutCache, Timeout
+from ..engine.nearcache import NearCache
 
 T = TypeVar("T")
 _SENTINEL = "\x00key\x00"
+
+# Backend objects that memoized functions hold, mostly for as long as the process lives: fresh
+# caches in tests are for them too.
+lasting: WeakSet[Methods] = WeakSet()
 
 
 def portable(key: str, longest: int = MEMCACHE_MAX_KEY_LENGTH) -> bool:
@@ -44,6 +50,7 @@ class Methods(BaseCache):
     _cache: FanoutCache
     _jitter = 0.0  # up to which fraction timeouts are shortened
     _impatient: FanoutCache  # the same for event loops: calls raise Timeout instead of waiting
+    _near: NearCache
 
     def make_and_validate_key(self, key: Any, version: int | None = None) -> Any:
         """The key in the store; warns of one that is not portable to memcached."""
@@ -79,7 +86,12 @@ class Methods(BaseCache):
         return -1 if timeout == 0 else cast("float | None", timeout)
 
     async def _run(self, name: str, *args: Any, **kwargs: Any) -> Any:
-        """What the method with this name returns: run here, or in a thread if it must wait."""
+        """What the method with this name returns: run here, or in a thread if it must wait.
+
+        A method that somebody has put on this object, as debuggers do, knows of no twin.
+        """
+        if name in self.__dict__:
+            return await in_thread(getattr(self, name), *args, **kwargs)
         try:
             return getattr(self._hasty(), name)(*args, **kwargs)
         except Timeout:

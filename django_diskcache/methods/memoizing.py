@@ -14,7 +14,7 @@ from ..engine.computing import acomputes, computes
 from ..engine.disk import pickle_key
 from ..engine.memoize import memoizer
 from ..engine.once import WAIT, Found, Results, amissing, aobtain, missing, obtain
-from .base import Methods, portable
+from .base import Methods, lasting, portable
 
 if TYPE_CHECKING:
     from ..engine.memoized import Memoizer
@@ -116,10 +116,9 @@ class Memoizing(Methods):
         made: Any = self._made(key, version)
         if type(made) is str and portable(made):
             return self._cache.until(made, retry=True)
-        # It deserves a warning at each call, and must not be remembered.
-        backend: Any = self
-        found: Found = backend.get(key, ENOVAL, version, expire_time=True, retry=True)
-        return found
+        self.validate_key(made)
+        with self._near.bypassed():  # the next time is to warn as well
+            return self._cache.until(made, retry=True)
 
     def get_or_set(
         self,
@@ -214,6 +213,7 @@ class Memoizing(Methods):
         :raises TypeError: when used without parentheses, or on a generator function
         :raises ValueError: for `stale`, `early` or `wait` below 0
         """
+        lasting.add(self)
         results = BackendResults(self, timeout, version, tag, stale, early, wait)
         return memoizer(results, _call_key, name, typed, ignore, key, _part_key, _identity)
 

@@ -629,3 +629,21 @@ def test_memoized_results_are_kept_and_read_inline(
             assert [await load(), await load()] == [threading.get_ident()] * 2
 
     run(main())
+
+
+def test_a_method_that_a_debugger_has_put_on_the_object_waits_in_a_thread(
+    make_cache: MakeCache,
+) -> None:
+    cache = make_cache(SHARDS=1)
+    original, calls = cache.set, []
+
+    def patched(*args: Any, **kwargs: Any) -> bool:
+        calls.append(threading.get_ident())
+        return original(*args, **kwargs)
+
+    cache.set = patched  # type: ignore[method-assign]
+    with locked(cache) as release:
+        assert run(beside(cache.aset("key", 1), release))
+    assert cache.get("key") == 1
+    assert len(calls) == 1
+    assert calls[0] != threading.get_ident()
