@@ -95,6 +95,11 @@ class _Lease:
             blocking_timeout = self.blocking_timeout
         if not blocking:
             return
+        if self._cache.engine.transacting():
+            raise LockError(
+                f"{self.name!r} is held by another, who cannot release it while this thread is "
+                "inside transact(): acquire the lock first"
+            )
         left = math.inf if blocking_timeout is None else blocking_timeout
         end = time.monotonic() + left
         while (left := end - time.monotonic()) > 0:
@@ -133,6 +138,7 @@ class CacheLock(_Lease):
 
         :param blocking: False makes one attempt
         :param blocking_timeout: seconds to wait; None is as long as it takes
+        :raises LockError: when it would have to wait inside a transaction of this thread
         """
         token = token_hex(16)
         pauses = self._pauses(blocking, blocking_timeout)

@@ -25,7 +25,7 @@ from __future__ import annotations
 import math
 import random
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from contextvars import ContextVar
 from typing import Any
@@ -92,6 +92,10 @@ class Results:
         """Remove it; whether it was there."""
         raise NotImplementedError
 
+    async def aclaim(self, key: Any) -> Claim | None:
+        """`claim` for event loops; here it waits for nothing and takes microseconds."""
+        return self.claim(key)
+
     async def aget(self, key: Any) -> Any:
         """`get` for event loops, and so are the following."""
         raise NotImplementedError
@@ -126,33 +130,35 @@ def _seconds(name: str, value: Any) -> float:
 
 
 class _Turn:
-    """Whose turn it is to compute a key: iterate over the pauses, then use it by ``with``.
-
-    The iteration ends with the claim, or when the time to wait for it is over.
-    """
+    """Whose turn it is to compute a key: take it or wait for it, then use it by ``with``."""
 
     def __init__(self, results: Results, key: Any) -> None:
         self._results = results
         self._key = key
         self._name = results.scope, key
         self._claim: Claim | None = None
-
-    def __iter__(self) -> Iterator[float]:
-        if self._name in _computing.get(_NOTHING):
-            return
-        start = time.monotonic()
-        while not self.taken():
-            waited = time.monotonic() - start
-            left = self._results.wait - waited
-            if left <= 0:
-                return
-            yield min(max(waited / PART, SHORTEST), LONGEST, left)
+        self._own = self._name in _computing.get(_NOTHING)  # it would wait for itself
+        self._start = time.monotonic()
 
     def taken(self) -> bool:
         """Take it if it is free, without waiting; whether it was."""
-        if self._name not in _computing.get(_NOTHING):
+        if not self._own:
             self._claim = self._results.claim(self._key)
         return self._claim is not None
+
+    async def ataken(self) -> bool:
+        """`taken` on an event loop."""
+        if not self._own:
+            self._claim = await self._results.aclaim(self._key)
+        return self._claim is not None
+
+    def pause(self) -> float | None:
+        """Seconds until the next look at what another computes; None when that is enough."""
+        waited = time.monotonic() - self._start
+        left = self._results.wait - waited
+        if self._own or left <= 0:
+            return None
+        return min(max(waited / PART, SHORTEST), LONGEST, left)
 
     def __enter__(self) -> None:
         self._before = _computing.set(_computing.get(_NOTHING) | {self._name})
@@ -187,7 +193,7 @@ def missing(results: Results, key: Any, compute: Callable[[], Any]) -> Any:
     if not results.kept:
         return compute()
     turn = _Turn(results, key)
-    for pause in turn:
+    while not turn.taken() and (pause := turn.pause()) is not None:
         time.sleep(pause)
         if results.has(key) and (value := results.get(key)) is not ENOVAL:
             return value
@@ -223,7 +229,7 @@ async def aobtain(results: Results, key: Any, compute: Computing) -> Any:
         return await amissing(results, key, compute)
     if results.is_time(due):
         turn = _Turn(results, key)
-        if turn.taken():
+        if await turn.ataken():
             with turn:
                 value, due_now = await results.auntil(key)
                 if value is ENOVAL or due_now == due:
@@ -236,7 +242,7 @@ async def amissing(results: Results, key: Any, compute: Computing) -> Any:
     if not results.kept:
         return await compute()
     turn = _Turn(results, key)
-    for pause in turn:
+    while not await turn.ataken() and (pause := turn.pause()) is not None:
         import asyncio  # here it is loaded; at start-up it would cost 20 ms
 
         await asyncio.sleep(pause)
@@ -253,6 +259,6 @@ async def arenew(results: Results, key: Any, compute: Computing) -> Any:
     if not results.kept:
         return await compute()
     turn = _Turn(results, key)
-    turn.taken()
+    await turn.ataken()
     with turn:
         return await results.akeep(key, await compute(), True)

@@ -82,6 +82,16 @@ def test_a_lock_belongs_to_the_thread(face: Face) -> None:
     assert lock.owned()
 
 
+def test_inside_a_transaction_nobody_can_wait(face: Face) -> None:
+    cache = face.cache._cache if hasattr(face.cache, "_cache") else face.cache
+    with face.lock("name"), cache.transact():
+        assert not face.lock("name").acquire(blocking=False)
+        with pytest.raises(LockError, match="acquire the lock first"):
+            face.lock("name").acquire()
+        with face.lock("other"):
+            pass
+
+
 def test_a_lock_that_is_not_held(face: Face) -> None:
     lock = face.lock("name", timeout=5)
     for call in (lock.release, lambda: lock.extend(5), lock.reacquire):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -82,8 +83,12 @@ def test_a_holder_that_is_killed_frees_it(tmp_path: Path) -> None:
 
 def test_a_child_has_no_claims_and_takes_none_away(tmp_path: Path) -> None:
     mine = taken(claim(str(tmp_path), 7))
+    (descriptor,) = next(iter(_files.values())).descriptors
     child = os.fork()
     if child == 0:
+        with suppress(OSError):
+            os.fstat(descriptor)  # the child has closed it
+            os._exit(2)
         first = claim(str(tmp_path), 7)
         mine.release()  # it is the parent's
         second = claim(str(tmp_path), 7)

@@ -170,6 +170,15 @@ def test_a_cache_without_memory_of_its_own(make_cache: Any) -> None:
     assert cache.until("missing")[1] is None
 
 
+def test_inside_a_transaction_what_it_has_stored_counts(cache: Cache) -> None:
+    now = cache.engine.clock()
+    cache.set("key", 1, expire=10)
+    assert cache.until("key") == cache.until("key") == (1, now + 10)
+    with cache.transact():
+        cache.set("key", 2, expire=50)
+        assert cache.until("key") == (2, now + 50)
+
+
 def test_a_key_of_any_kind(cache: Cache) -> None:
     for key in (1, 2.5, b"bytes", (1, "two"), None):
         assert cache.get_or_set(key, lambda: [key], 10, stale=5) == [key]  # noqa: B023
