@@ -170,7 +170,7 @@ class Store(Shard):
         try:
             form = self.trust.verified(place, row.mode, row.filename, row.value)
             value = self.disk.fetch(*form, read)
-            if read and self._native and row.filename is not None:
+            if read and self._native and form[1] is not None:
                 _check_size(value, row.size)
             return value
         except FileNotFoundError:
