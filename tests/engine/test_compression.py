@@ -1,4 +1,4 @@
-"""Compression: when it happens, what of it is refused, and that nothing expands without bounds."""
+"""Compression: when it happens, what of it is refused, and that nothing expands unbounded."""
 
 from __future__ import annotations
 
@@ -257,5 +257,6 @@ def test_previews_are_expanded(make_cache: MakeCache) -> None:
             assert preview.kind == kind
             assert preview.text.startswith(beginning)
             assert not preview.whole or kind == "pickle"
+        assert entry is not None
         store.database.run("UPDATE cache SET value = x'00', filename = NULL")
         assert inspection.preview(store, entry._replace(filename=None)).kind == "unknown"
