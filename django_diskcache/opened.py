@@ -23,6 +23,7 @@ anew. So:
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Mapping
 from traceback import walk_stack
@@ -37,6 +38,7 @@ from . import configuration
 from .engine import FanoutCache
 from .engine.engine import Engine
 from .engine.faults import FAULTS
+from .engine.files import has_predecessor
 from .engine.impatient import impatient
 from .engine.signing import Secrets
 
@@ -131,7 +133,7 @@ def _open(location: Any, params: Mapping[str, Any], site: Secrets) -> FanoutCach
     read = configuration.read(location, params, site)
     name = read.directory
     try:
-        return FanoutCache(
+        cache = FanoutCache(
             name,
             read.shards,
             read.timeout,
@@ -149,3 +151,10 @@ def _open(location: Any, params: Mapping[str, Any], site: Secrets) -> FanoutCach
         ) from error
     except (TypeError, ValueError, RuntimeError) as error:
         raise ImproperlyConfigured(f"The cache at {name!r}: {error}") from error
+    if has_predecessor(cache.directory):
+        logging.getLogger(__package__).warning(
+            "%s: python-diskcache has left its entries here. They are not read, and stay; "
+            "`manage.py cacheimport` takes them over",
+            cache.directory,
+        )
+    return cache

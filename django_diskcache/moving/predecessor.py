@@ -25,7 +25,7 @@ from ..engine.compression import MOST
 from ..engine.disk import GARBAGE
 from ..engine.sqlite import sqlite3
 
-DATABASE = "cache.db"
+DATABASE = files.PREDECESSOR
 SHARD = re.compile(r"[0-9]{3}")
 VALUE_DIRECTORY = re.compile(r"[0-9a-f]{2}")
 COLLECTIONS = ("cache", "deque", "index")
@@ -253,7 +253,10 @@ class Source:
             return data.decode(), False
         if row.mode == PICKLE:
             return self.loads(data), False
-        return (_unpacked(data) if self.json else data), False
+        if self.json:
+            with suppress(*GARBAGE):  # else it was stored as a file, and is no JSON
+                return _unpacked(data), False
+        return data, False
 
 
 def _unpacked(data: bytes) -> Any:

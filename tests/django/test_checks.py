@@ -488,3 +488,21 @@ def test_a_process_of_manage_py(tmp_path: Path) -> None:
     assert "HINT: It is not one of DjangoCache. Did you mean 'size_limit'?" in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "cache").exists()
+
+
+@pytest.mark.parametrize("where", [(), ("000",)])
+def test_a_location_with_a_predecessor(where: tuple[str, ...], tmp_path: Path) -> None:
+    path = tmp_path / "cache"
+    path.joinpath(*where).mkdir(parents=True)
+    path.joinpath(*where, "cache.db").touch()
+    assert found(default={"LOCATION": path}) == [
+        Warning(
+            "python-diskcache has left its entries in the LOCATION of your 'default' cache. "
+            "They are not read, and take space beside its size_limit.",
+            hint=(
+                f"Take them over: manage.py cacheimport {path} --alias default. Then remove "
+                "its files, each cache.db, and let cachecheck --fix remove the rest."
+            ),
+            id="django_diskcache.W008",
+        )
+    ]
