@@ -89,15 +89,15 @@ def old(site: Path) -> Path:
     second.put(":1:rows", [{"id": n} for n in range(100)], large=100)
     second.put(("not", "a text"), None)
     second.put(":1:own", Own())
-    for name, value in ((":1:broken", Pickled(b"garbage")), (":1:lost", "x" * 2000)):
-        second.put(name, value)
+    second.put(":1:broken", Pickled(b"garbage"))
+    second.put(":1:lost", "x" * 2000)
     (top / "001" / f"ab/cd/{second.files:028x}.val").unlink()
     deque = OldCache(top / "deque" / "a" / "b")
     for key, value in ((500, "second"), (501, [3]), (499, "first")):
         deque.put(key, value)
     index = OldCache(top / "index" / "i")
-    for key in ("z", (1, 2), "a"):
-        index.put(key, [key])
+    for name in ("z", (1, 2), "a"):
+        index.put(name, [name])
     OldCache(top / "cache" / "c").put("key", "value", tag=3)
     return top
 
@@ -398,7 +398,7 @@ def test_a_location_of_the_old_cache(
 def test_files_of_django(site: Path) -> None:
     from django.core.cache.backends.filebased import FileBasedCache
 
-    files = FileBasedCache(str(site / "files"), {})
+    files: Any = FileBasedCache(str(site / "files"), {})
     files.set("plain", {"a": 1}, 1000)
     files.set("made", [2], None)
     files.set("gone", 1, 1000)
@@ -433,7 +433,7 @@ def test_wrong_calls(site: Path) -> None:
     (site / "files" / "a.djcache").touch()
     (site / "empty").mkdir()
     cache().set("a", 1)
-    for arguments, text in (
+    calls: list[tuple[list[Any], str]] = [
         (["missing"], "is no directory"),
         (["empty"], "Nothing to take over"),
         (["new"], "Nothing to take over"),
@@ -444,7 +444,8 @@ def test_wrong_calls(site: Path) -> None:
         (["single", "--into", "index"], "expected one of cache:NAME, deque:NAME, index:NAME"),
         (["single", "--into", "set:a"], "expected one of"),
         (["single", "--alias", "no"], "'no' is not a cache"),
-    ):
+    ]
+    for arguments, text in calls:
         with pytest.raises(CommandError, match=text):
             told(site / arguments[0], *arguments[1:])
     with pytest.raises((CommandError, ValueError), match="no name for a"):
