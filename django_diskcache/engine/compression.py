@@ -13,7 +13,6 @@ zstd is in Python's standard library from 3.14 on; before that it takes a packag
 
 from __future__ import annotations
 
-import importlib.util
 import zlib
 from collections.abc import Callable, Mapping
 from functools import lru_cache
@@ -71,9 +70,9 @@ def _ended(data: bytes, expander: Any) -> bytes:
 
 
 def _zstd() -> Loaded:
-    if importlib.util.find_spec("compression") is not None:
+    try:
         from compression import zstd  # type: ignore[import-not-found, unused-ignore]
-    else:
+    except ImportError:
         from backports import zstd
 
     def compress(data: bytes, level: int) -> bytes:

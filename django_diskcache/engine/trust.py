@@ -114,8 +114,7 @@ class Trust:
         size, mode, filename, value = stored
         noted = vars(self._filed)  # taken in any case: the next file is none of these
         crc, pickled = noted.pop("crc", None), noted.pop("pickled", None)
-        form = mode & PLAIN if self.disk.compressor is not None else mode
-        if signer is None or form != MODE_PICKLE:
+        if signer is None or mode & PLAIN != MODE_PICKLE:
             if filename is not None:
                 seal = 0 if crc is None else seal_of_file(crc, place[2])
             else:  # a Disk of one's own may have anything that SQLite takes
@@ -142,11 +141,13 @@ class Trust:
         return self.signer.sign(key, False, MODE_KEY, b"")
 
     def verified(
-        self, place: Place, mode: Any, filename: Any, value: Any
+        self, place: Place, mode: Any, filename: Any, value: Any, packed: int = 0
     ) -> tuple[Any, Any, Any]:
         """A row's mode, filename and value as `Disk.fetch` takes them.
 
         Every read comes by here, and nothing else tells what may be unpickled.
+
+        :param packed: the bits of the codec, of a mode without them
 
         :raises Foreign: when it would be, and nobody who knows a secret has signed it; when
             its seal is not that of the value
@@ -162,12 +163,6 @@ class Trust:
                 return mode, filename, value
             if mode >= PACKED:
                 return self._expanded(place, mode, filename, value)
-        return self._verified(place, mode, filename, value)
-
-    def _verified(
-        self, place: Place, mode: Any, filename: Any, value: Any, packed: int = 0
-    ) -> tuple[Any, Any, Any]:
-        """`verified` of a pickle, or of what may be one; `packed` are the bits of its codec."""
         known = mode in (MODE_PICKLE, MODE_SIGNED)
         if known and not self.disk.pickles:
             raise Foreign
@@ -199,11 +194,11 @@ class Trust:
         form, packed = mode & PLAIN, mode & CODECS_MASK
         if packed != mode - form:
             raise Unreadable
+        crc = vars(self._filed).pop("expected", None)
         if form in (MODE_PICKLE, MODE_SIGNED):
-            form, filename, value = self._verified(place, form, filename, value, packed)
+            form, filename, value = self.verified(place, form, filename, value, packed)
         if filename is not None:
             value = files.read(self.directory, filename)
-            crc = vars(self._filed).pop("expected", None)
             if crc is not None and zlib.crc32(value) != crc:
                 raise Unreadable
         try:

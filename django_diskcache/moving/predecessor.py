@@ -24,6 +24,7 @@ from ..engine import files
 from ..engine.compression import MOST
 from ..engine.disk import GARBAGE
 from ..engine.sqlite import sqlite3
+from ..engine.trust import Broken, text
 
 DATABASE = files.PREDECESSOR
 SHARD = re.compile(r"[0-9]{3}")
@@ -51,10 +52,6 @@ class Damaged(Exception):
 
 class Lost(Exception):
     """The file of a value is gone."""
-
-
-class Broken(bytes):
-    """What a database has as a text and is none."""
 
 
 class Row(NamedTuple):
@@ -86,13 +83,6 @@ class Place(NamedTuple):
     name: str = ""
 
 
-def _text(data: bytes) -> str | Broken:
-    try:
-        return data.decode()
-    except UnicodeDecodeError:
-        return Broken(data)
-
-
 class Source:
     """One database with its value files.
 
@@ -113,7 +103,7 @@ class Source:
             timeout=60,
             isolation_level=None,
         )
-        self._connection.text_factory = _text
+        self._connection.text_factory = text
         try:
             found = self._run(HAS_TABLE)
         except sqlite3.Error as error:
@@ -196,7 +186,9 @@ class Source:
 
     def queue(self) -> Iterator[Row]:
         """The entries in the order of their keys, which are numbers."""
-        order = sorted((key, number) for number, key in self.rows(KEYS) if type(key) is int)
+        keys = list(self.rows(KEYS))
+        order = sorted((key, number) for number, key in keys if type(key) is int)
+        self.damaged += len(keys) - len(order)
         for _, number in order:
             try:
                 rows = self._run(ROW, number)
@@ -262,10 +254,10 @@ class Source:
 def _unpacked(data: bytes) -> Any:
     """JSON as `JSONDisk` packs it."""
     expander = zlib.decompressobj()
-    text = expander.decompress(data, MOST)
+    unpacked = expander.decompress(data, MOST)
     if not expander.eof:
         raise ValueError("too long, or not all there")
-    return json.loads(text)
+    return json.loads(unpacked)
 
 
 def _hashable(key: Any) -> Any:

@@ -98,8 +98,8 @@ class Command(CacheCommand):
 
     def result(self, alias: str, options: dict[str, Any]) -> dict[str, Any]:
         write = not options["dry_run"]
+        is_there(alias)  # else it says what is wrong with the entry
         # A dry run makes no cache, and needs none.
-        is_made(alias) or is_there(alias)  # the second says what is wrong with the entry
         cache = Cache(alias, opened(alias)) if write or is_made(alias) else None
         with held(location(alias)) if write else nullcontext(True) as free:
             if not free:
