@@ -40,7 +40,7 @@ COLUMNS = "rowid, key, raw, expire_time, tag, size, mode, filename, value"
 ROWS = f"SELECT {COLUMNS} FROM Cache WHERE rowid > ? ORDER BY rowid LIMIT ?"
 ROW = f"SELECT {COLUMNS} FROM Cache WHERE rowid = ?"
 KEYS = "SELECT rowid, key FROM Cache WHERE rowid > ? ORDER BY rowid LIMIT ?"
-HAS_TABLE = "SELECT 1 FROM sqlite_master WHERE name = 'Cache'"
+HAS_TABLE = "SELECT 1 FROM sqlite_master WHERE name = 'Cache' AND type = 'table'"
 LAST = "SELECT MAX(rowid) FROM Cache"
 
 Loads = Callable[[bytes], Any]
@@ -97,12 +97,11 @@ class Source:
         path = os.path.join(directory, DATABASE)
         beside = [path + suffix for suffix in ("-wal", "-journal")]
         unused = "" if any(map(os.path.exists, beside)) else "&immutable=1"
-        self._connection = sqlite3.connect(
-            f"file:{quote(os.path.abspath(path))}?mode=ro{unused}",
-            uri=True,
-            timeout=60,
-            isolation_level=None,
-        )
+        uri = f"file:{quote(os.path.abspath(path))}?mode=ro{unused}"
+        try:
+            self._connection = sqlite3.connect(uri, uri=True, timeout=60, isolation_level=None)
+        except sqlite3.Error as error:
+            raise Damaged(f"{path}: {error}") from error
         self._connection.text_factory = text
         try:
             found = self._run(HAS_TABLE)
