@@ -122,6 +122,8 @@ MAKERS: dict[str, Callable[..., Any]] = {
     "fractions.Fraction": _fraction,
     "pathlib.PosixPath": pathlib.PosixPath,
     "pathlib.PurePosixPath": pathlib.PurePosixPath,
+    "pathlib._local.PosixPath": pathlib.PosixPath,  # so Python 3.13 calls them
+    "pathlib._local.PurePosixPath": pathlib.PurePosixPath,
     "uuid.UUID": _uuid,
 }
 
