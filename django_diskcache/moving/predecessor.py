@@ -95,9 +95,11 @@ class Source:
         self.loads = loads
         self.damaged = 0  # places at which rows could not be read
         path = os.path.join(directory, DATABASE)
-        beside = [path + suffix for suffix in ("-wal", "-journal")]
-        unused = "" if any(map(os.path.exists, beside)) else "&immutable=1"
-        uri = f"file:{quote(os.path.abspath(path))}?mode=ro{unused}"
+        self._logs = [path + suffix for suffix in ("-wal", "-journal")]
+        self._fixed = not any(map(os.path.exists, self._logs))
+        uri = f"file:{quote(os.path.abspath(path))}?mode=ro"
+        if self._fixed:
+            uri += "&immutable=1"
         try:
             self._connection = sqlite3.connect(uri, uri=True, timeout=60, isolation_level=None)
         except sqlite3.Error as error:
@@ -122,6 +124,10 @@ class Source:
     def close(self) -> None:
         """Close the database."""
         self._connection.close()
+
+    def changed(self) -> bool:
+        """Whether somebody began to write to what was opened as a file that does not change."""
+        return self._fixed and any(map(os.path.exists, self._logs))
 
     def _is_json(self) -> bool:
         """Whether `JSONDisk` wrote it: its keys are bytes, and compressed JSON."""

@@ -158,6 +158,8 @@ class Takeover:
             if source.damaged:
                 places = "a place" if source.damaged == 1 else f"{source.damaged} places"
                 self.tally.problems.append(f"{directory} is damaged at {places}")
+            if source.changed():
+                self.tally.problems.append(f"{directory} has been written to: run it once more")
 
     def _entries(self, source: Source, target: Target, queue: bool = False) -> Iterator[float]:
         for number, row in enumerate(source.queue() if queue else source.entries()):

@@ -366,6 +366,21 @@ def test_files_outside_are_not_read(site: Path) -> None:
     assert taken(site / "old")["left"] == {"without their file": 1}
 
 
+def test_a_writer_that_comes_meanwhile_is_told(
+    site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    OldCache(site / "old" / "000").put(":1:key", [1])
+
+    def write(data: bytes) -> Any:
+        (site / "old" / "000" / "cache.db-wal").touch()
+        return pickle.loads(data)
+
+    monkeypatch.setattr("django_diskcache.moving.harmless.loads", write)
+    found = taken(site / "old")
+    assert found["problems"] == [f"{site}/old/000 has been written to: run it once more"]
+    assert taken(site / "old")["problems"] == []
+
+
 # In place
 
 
