@@ -19,7 +19,17 @@ from django.utils.encoding import force_bytes
 from django.utils.module_loading import import_string
 
 from .engine import Disk
-from .engine.options import OPTIONS, Option, Refused, did_you_mean, flag, integer, seconds
+from .engine.compression import compressor_of
+from .engine.options import (
+    DEFAULT_SETTINGS,
+    OPTIONS,
+    Option,
+    Refused,
+    did_you_mean,
+    flag,
+    integer,
+    seconds,
+)
 from .engine.signing import NO_SECRETS, Secrets
 
 
@@ -298,6 +308,11 @@ def _of_disk(
             f"has options that its Disk refuses: {error}",
             f"Those that begin with disk_ are arguments of {disk.__name__}.",
         )
+    try:
+        compressor_of({**DEFAULT_SETTINGS, **settings}, disk)
+    except ValueError as error:
+        fault = f"cannot compress: {error}"
+        yield Mistake("value", str(error), fault, "Change one of the two, or leave it out.")
 
 
 def _of_secrets(secrets: Secrets) -> Iterator[Mistake]:

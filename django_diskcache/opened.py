@@ -23,6 +23,7 @@ anew. So:
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Mapping
 from traceback import walk_stack
@@ -38,6 +39,7 @@ from .engine import FanoutCache
 from .engine.clock import Clock, wall_clock
 from .engine.engine import Engine
 from .engine.faults import FAULTS
+from .engine.files import has_predecessor
 from .engine.impatient import impatient
 from .engine.signing import Secrets
 
@@ -166,4 +168,10 @@ def _open(location: Any, read: configuration.Configuration) -> FanoutCache:
         raise ImproperlyConfigured(f"The cache at {name!r}: {error}") from error
     if read.signals:
         cache.on_removal(teller)
+    if has_predecessor(cache.directory):
+        logging.getLogger(__package__).warning(
+            "%s: python-diskcache has left its entries here. They are not read, and stay; "
+            "`manage.py cacheimport` takes them over",
+            cache.directory,
+        )
     return cache

@@ -195,7 +195,11 @@ def part_of(
 ) -> Cache:
     """A cache in another directory, or a temporary one, that is otherwise set up like this."""
     engine = cache.engine
-    settings.setdefault("serializer", engine.settings["serializer"])
+    names = ["serializer"]
+    if disk is engine.disk_type:  # another may not have its values compressed
+        names += ["compression", "compression_level", "compression_min_size"]
+    for name in names:
+        settings.setdefault(name, engine.settings[name])
     return Cache(
         directory,
         timeout,

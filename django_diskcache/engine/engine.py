@@ -22,6 +22,7 @@ from zlib import crc32
 
 from . import files, maintenance, schema
 from .clock import Clock
+from .compression import compressor_of
 from .connection import Wait
 from .disk import Disk, Place, portable_hash
 from .errors import ENOVAL, Fault
@@ -208,6 +209,7 @@ class Engine:
     def configure(self, settings: Mapping[str, Any], save: bool = True) -> None:
         """Put parsed settings in force, and keep them for the next who opens the directory."""
         before = dict(self.settings)
+        compressor_of({**before, **settings}, self.disk_type)  # it may raise: before any change
         if any(name not in before for name in settings):
             # An argument of a Disk that was made without: it is asked whether it takes it.
             self._make_disk(self.directory, {**before, **settings})
@@ -248,8 +250,10 @@ class Engine:
             if name.startswith("disk_"):
                 for disk in self.disks:
                     setattr(disk, name[len("disk_") :], value)
+        compressor = compressor_of(self.settings, self.disk_type)
         for disk in self.disks:
             disk.serializer = self.settings["serializer"]
+            disk.compressor = compressor
 
     def _load(self) -> dict[str, Any]:
         known = {}
@@ -264,6 +268,10 @@ class Engine:
             except (TypeError, ValueError):
                 continue  # of another version, or damaged: the default serves
             known.update(parsed)
+        try:
+            compressor_of({**DEFAULT_SETTINGS, **known}, self.disk_type)
+        except ValueError:  # by the Disk that the directory was used with before, say
+            known.pop("compression")
         return known
 
     def _save(self, settings: Mapping[str, Any]) -> None:

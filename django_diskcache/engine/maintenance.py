@@ -275,10 +275,13 @@ def _check_rows(store: Store, rows: Sequence[tuple[Any, ...]], fix: bool) -> Non
 
 
 def _check_files(store: Store, known: set[str], fix: bool) -> None:
+    predecessor = os.path.exists(os.path.join(store.directory, files.PREDECESSOR))
     for top, names in reversed(_own_directories(store.directory)):
         for name in names:
             path = os.path.join(top, name)
             relative = os.path.relpath(path, store.directory)
+            if predecessor and files.PREDECESSORS.fullmatch(relative):
+                continue  # it may hold what is still to be taken over
             if relative in known or relative in files.OWN or _in_progress(relative, path):
                 continue
             warnings.warn(f"unknown file: {path}", UnknownFileWarning, stacklevel=5)

@@ -23,6 +23,7 @@ from .disk import (
     INT64_MAX,
     INT64_MIN,
     LOADS,
+    MODE_BINARY,
     MODE_PICKLE,
     MODE_RAW,
     PINNED,
@@ -176,7 +177,7 @@ class Store(Expiry):
         try:
             form = self.trust.verified(place, row.mode, row.filename, row.value)
             value = self.disk.fetch(*form, read)
-            if read and self._native and row.filename is not None:
+            if read and self._native and form[1] is not None and form[0] == MODE_BINARY:
                 _check_size(value, row.size)
             return value
         except FileNotFoundError:

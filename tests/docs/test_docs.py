@@ -24,6 +24,9 @@ from typing import Any, NamedTuple
 import pytest
 from django.core.cache import caches
 from django.core.cache.backends.base import BaseCache
+from django.db.models import signals as model_signals
+from django.dispatch import Signal
+from django.test.utils import isolate_apps
 
 import django_diskcache
 from django_diskcache import DjangoCache
@@ -78,9 +81,15 @@ def run(block: Block, page: str, namespace: dict[str, Any], move: Callable[[str]
 
 
 @pytest.fixture
-def own_caches() -> Iterator[None]:
-    """Close what a page opened."""
-    yield
+def nothing_left() -> Iterator[None]:
+    """Close the caches that a page opens, forget its models, disconnect its receivers."""
+    signals = [each for each in vars(model_signals).values() if isinstance(each, Signal)]
+    receivers = [list(each.receivers) for each in signals]
+    with isolate_apps("django.contrib.auth", "django.contrib.contenttypes"):
+        yield
+    for signal, before in zip(signals, receivers, strict=True):
+        signal.receivers[:] = before
+        signal.sender_receivers_cache.clear()
     for cache in caches.all(initialized_only=True):
         if isinstance(cache, DjangoCache):
             cache.shutdown()
@@ -89,7 +98,7 @@ def own_caches() -> Iterator[None]:
 @pytest.mark.django_db  # closing a response ends a request, which looks at the connections
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)])
 def test_the_examples_of_a_page_run(
-    page: str, tmp_path: Path, settings: Any, own_caches: None, monkeypatch: Any
+    page: str, tmp_path: Path, settings: Any, nothing_left: None, monkeypatch: Any
 ) -> None:
     def move(code: str) -> str:
         return code.replace('"/var/', f'"{tmp_path}/')

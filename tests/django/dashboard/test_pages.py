@@ -425,3 +425,11 @@ def test_another_admin_site_keeps_to_itself(manager: Client, cache: DjangoCache)
     response = manager.post(f"{own}default/clear/", {"confirmed": "yes"})
     assert response["Location"] == f"{own}default/change/"
     assert len(cache) == 0
+
+
+def test_a_compressed_entry(viewer: Client, cache: DjangoCache) -> None:
+    cache._cache.engine.configure({"compression": "zlib"})
+    cache.set("page", "<li>an entry</li>" * 1000)
+    text = told(page(viewer, f"{BASE}default/key/?key=page"))
+    assert "compressed by zlib" in text
+    assert "<li>an entry</li><li>" in text
