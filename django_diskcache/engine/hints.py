@@ -29,17 +29,17 @@ PAGE = 1000  # rows looked at in one go by `check`
 
 def put(
     shard: Shard,
-    put_row: Callable[[str, Sequence[Any], int, Wait], bool | None],
+    put_row: Callable[[str, Sequence[Any], int, Wait, bool], bool | None],
     sql: str,
     row: Sequence[Any],
     number: int,
     wait: Wait,
 ) -> bool | None:
-    """Store a row with several tags, and its hints; what `put_row(sql, ...)` returns."""
+    """Store a row with several tags, and its hints; what `put_row` returns."""
     if sql is schema.SET and _put_again(shard, row, number, wait):
         return False
     with shard.transact(wait):
-        new = put_row(sql, row, number, wait)
+        new = put_row(sql, row, number, wait, True)
         if new is not None:
             note(shard, (row,))
     return new

@@ -71,16 +71,17 @@ class Row(NamedTuple):
 class Store(Expiry):
     """The entries of a shard, by key."""
 
-    def _put(self, sql: str, row: Sequence[Any], number: int, wait: Wait) -> bool | None:
+    def _put(
+        self, sql: str, row: Sequence[Any], number: int, wait: Wait, noted: bool = False
+    ) -> bool | None:
         """Store a row; whether its key is new, or None when `sql` left another row alone.
 
         Where entries are not counted, nobody asks whether one is new.
-        """
-        if tagging.several(row[4]):
-            return hints.put(self, self._put_row, sql, row, number, wait)
-        return self._put_row(sql, row, number, wait)
 
-    def _put_row(self, sql: str, row: Sequence[Any], number: int, wait: Wait) -> bool | None:
+        :param noted: whether the caller sees to the hints of several tags
+        """
+        if type(row[4]) is bytes and not noted and tagging.several(row[4]):
+            return hints.put(self, self._put, sql, row, number, wait)
         if self.settings["max_entries"] is None:
             stored = self._change(sql, row, number, wait, changed_rows)
             return False if stored else None
@@ -352,7 +353,8 @@ class Store(Expiry):
     ) -> bool:
         stored = self.encode(value, read, key, place)
         try:
-            row = self.row(place, stored, due, tagging.stored(tag))
+            column = None if tag is None else tagging.stored(tag)
+            row = self.row(place, stored, due, column)
             new = None
             if stored[2] is None:  # else it is like as not in place of another file
                 new = self._put(schema.SET, row, place[2], wait)
@@ -394,7 +396,8 @@ class Store(Expiry):
         due = self.due(expire)
         stored = self.encode(value, read, key, place)
         try:
-            row = self.row(place, stored, due, tagging.stored(tag))
+            column = None if tag is None else tagging.stored(tag)
+            row = self.row(place, stored, due, column)
             now = row[3]
             new = self._put(schema.ADD, [*row, now], place[2], wait)
             if new is None:

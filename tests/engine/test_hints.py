@@ -280,3 +280,16 @@ def test_a_directory_without_the_table_is_of_another_version(tmp_path: Path) -> 
         assert cache.get("key") is None
         cache.set("key", 1, tag=TAGS)
         assert cache.evict("b") == 1
+
+
+def test_where_entries_are_counted(make_cache: Callable[..., Cache]) -> None:
+    cache = make_cache(max_entries=50, cull_frequency=10)
+    for number in range(200):
+        cache.set(f"key-{number % 80}", number, tag=TAGS)
+    cache.set_many({f"many-{n}": b"x" * 70_000 for n in range(3)}, tag=TAGS)
+    cache.set_many({f"many-{n}": 1 for n in range(3)}, tag=("b", "c"))
+    assert cache.engine.limits.entries() == len(cache) <= 50
+    assert len(cache.keys_by_tag("b")) == len(cache)
+    assert_sound(cache)
+    assert cache.evict("b") > 3
+    assert cache.engine.limits.entries() == len(cache) == 0
