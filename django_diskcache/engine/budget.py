@@ -35,7 +35,7 @@ DIRECTORIES = 64  # and at most for the directories of value files
 MOST_DIRECTORIES = 256  # in a shard
 ON_ITS_WAY = 60.0  # seconds for which a value file may count before its row is there
 LOOKS = 8  # at the count of value files in that time, to say that it is too high
-STEPS = 2048  # looks of all shards while the limit is written once
+STEPS = 512  # looks of all shards while the limit is written once
 SHORTEST_STEP, LONGEST_STEP = 2**12, 2**14
 
 

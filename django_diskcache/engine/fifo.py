@@ -163,30 +163,25 @@ class _Walk:
 
     def small(self) -> Victim | None:
         """The next that the small hand evicts, if there is one."""
-        access, following, pairs = self._access, self._following, self._pairs
+        access, ghost, following, pairs = self._access, self._ghost, self._following, self._pairs
         while (pair := following(pairs)) is not None:
             entry = pair.next_small()
             if entry is None:
                 continue
-            slot = entry.slot
-            field = access[slot]
+            _, _, size, slot, number = entry
+            field, gap, mean = access[slot], pair.gap, self._mean
+            self._mean = mean + (size * WHOLE - mean) // WINDOW if mean else size * WHOLE
             marked = field & MARKED
-            gap = pair.gap
             if gap > 1 or marked or self.share != WHOLE:
                 part = 0 if marked else WHOLE // gap
                 self.share += (part - self.share) * min(gap, WINDOW) // WINDOW
-            size = entry.size * WHOLE
-            mean = self._mean
-            self._mean = mean + (size - mean) // WINDOW if mean else size
             if marked:
                 access[slot] = field & MOST_HITS
             elif field and self._stays(field, entry):
                 self._set_back(slot)
             else:
-                number = entry.number
-                self._ghost[slot] = (
-                    _fingerprint(number) << 16 | self._clock // self._unit & 0xFFFF
-                )
+                # The fingerprint, and when it was made.
+                ghost[slot] = _fingerprint(number) << 16 | self._clock // self._unit & 0xFFFF
                 self._clock += 1
                 return pair.queue, entry
         return None

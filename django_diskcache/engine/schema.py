@@ -226,10 +226,17 @@ ID_BOUNDS = "SELECT (SELECT MIN(id) FROM cache), (SELECT MAX(id) FROM cache)"
 EVICTABLE = (
     f"NOT (mode & {PINNED} = {PINNED} AND mode BETWEEN 0 AND {(1 << MODE_BITS + 32) - 1})"
 )
-WINDOW = f"""
-    SELECT id, {KEY}, store_time + 0.0, expire + 0.0, {BYTES}, filename IS NOT NULL FROM cache
-    WHERE id > ? AND {EVICTABLE} ORDER BY id LIMIT ?
+# Few columns, for each costs Python as much as SQLite. The last one is 0 for most; it has
+# HAS_FILE_FLAG and EXPIRED_FLAG. A `Disk` of one's own may need the whole key for its hash.
+HAS_FILE_FLAG, EXPIRED_FLAG = 1, 2
+_WINDOW = f"""
+    SELECT id, store_time + 0.0, {BYTES} + ?, key,
+        (filename IS NOT NULL) * {HAS_FILE_FLAG} + IFNULL(expire + 0.0 <= ?, 0) * {EXPIRED_FLAG}
+        {{}}
+    FROM cache WHERE id > ? AND {EVICTABLE} ORDER BY id LIMIT ?
 """
+WINDOW = _WINDOW.format("")
+WINDOW_OF_KEYS = _WINDOW.format(", raw, signature")
 
 
 @cache
