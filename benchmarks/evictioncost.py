@@ -1,26 +1,26 @@
-"""What eviction adds to a set: CPU time of sets of new keys, with room and without.
+"""What eviction adds to a set: CPU time of sets of new keys in caches that are full.
 
     python -m benchmarks.evictioncost --directory /dev/shm/cost
 
-Every cache takes turns of the same number of sets with new keys, in one process, so that what
-disturbs the machine disturbs all of them. Counted is the CPU time of the thread, of which the
-median and the least of all turns are printed: what other processes use is not in it. Limited
-caches are filled until they evict before anything is measured. Keys are spread over the key
-index as hashes are, which is the worst case for the pages that a removal changes.
+A full cache stands beside one with the same entries that does not evict: what it holds too many
+is removed between its turns, which is not timed. All take turns in one process, so that what
+disturbs the machine disturbs all of them, and counted is the thread's own CPU time, of which
+the median over the turns is printed. Keys come as hashes do, spread over the key index, which
+is the worst case for the pages that a removal writes; with `--ordered` they come in its order.
 """
 
 from __future__ import annotations
 
 import argparse
 import gc
-import shutil
 import statistics
 import sys
 import tempfile
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -29,15 +29,30 @@ from django.conf import settings
 
 from . import contenders
 from .latency import Latencies
+from .report import NOTHING
 from .trials import written
 
-KINDS: dict[str, dict[str, Any]] = {
-    "room for all": {"size_limit": 10**10},
-    "room for all, counted": {"size_limit": 10**10, "max_entries": 10**9},
-    "size_limit 64 MB": {"size_limit": 64_000_000},
-    "max_entries 20,000": {"max_entries": 20_000, "cull_frequency": 100},
+NONE = {"eviction_policy": "none"}
+SIZE: dict[str, Any] = {"size_limit": 64_000_000}
+ENTRIES: dict[str, Any] = {"max_entries": 20_000, "cull_frequency": 100}
+# By what is compared: the full one, and those that have the same entries and do not evict.
+GROUPS: dict[str, dict[str, dict[str, Any]]] = {
+    "size_limit 64 MB": {"evicts": SIZE, "does not": SIZE | NONE},
+    "max_entries 20,000": {
+        "evicts": ENTRIES,
+        "does not": NONE,
+        "does not, but counts": ENTRIES | NONE,
+    },
 }
-SPREAD = 0x9E3779B1  # odd: what it makes of 32 bits are other 32 bits, each once
+STEP = 5000  # sets between two looks whether it is full
+FEWEST_ROUNDS = 0.4  # of what it holds: so much is evicted before anything is measured
+SPREAD = 0x9E3779B1  # odd, so that it makes of each 32 bits others
+
+
+def keys(ordered: bool) -> Iterator[str]:
+    """New ones, for ever."""
+    for number in count():
+        yield f"{number if ordered else number * SPREAD & 0xFFFFFFFF:010d}"
 
 
 @dataclass
@@ -48,79 +63,93 @@ class Subject:
     cache: Any
     keys: Iterator[str]
     value: bytes
-    turns: list[float]  # microseconds of CPU for each set
-    slow: Latencies
-    bytes: int = 0
+    evicts: bool
+    turns: list[float] = field(default_factory=list)  # microseconds of CPU for each set
+    latencies: Latencies = field(default_factory=Latencies)
+    written: int = 0  # bytes
+    stored: deque[str] = field(default_factory=deque)  # where nothing evicts them
 
-    def sets(self, number: int) -> None:
-        store, keys, value = self.cache.set, self.keys, self.value
-        clock, record = time.perf_counter_ns, self.slow.record
+    def turn(self, number: int) -> None:
+        """Time so many sets."""
+        some = [next(self.keys) for _ in range(number)]
+        store, value = self.cache.set, self.value
+        clock, record = time.perf_counter_ns, self.latencies.record
         before = written() or 0
         began = time.thread_time_ns()
-        for _ in range(number):
+        for key in some:
             start = clock()
-            store(next(keys), value)
+            store(key, value)
             record(clock() - start)
-        taken = time.thread_time_ns() - began
-        self.bytes += (written() or 0) - before
-        self.turns.append(taken / number / 1000)
+        self.turns.append((time.thread_time_ns() - began) / number / 1000)
+        self.written += (written() or 0) - before
+        if not self.evicts:
+            self.stored += some
+            self.cache.delete_many([self.stored.popleft() for _ in some])
 
-    def fill(self, least: int, most: int = 2_000_000) -> None:
-        """Until it has evicted as much as two thirds of what it holds, or stored `least`."""
-        for stored in count(1):
-            self.cache.set(next(self.keys), self.value)
-            if stored >= least and stored % 5000 == 0:
+    def fill(self, entries: int | None) -> int:
+        """With so many, or until it has evicted for a while; how many it has."""
+        if entries is None:
+            for stored in count(STEP, STEP):
+                for _ in range(STEP):
+                    self.cache.set(next(self.keys), self.value)
                 gone = self.cache.evictions()
-                gone = gone["size"] + gone["entries"]
-                if "room" in self.name or gone * 3 > stored or stored > most:
-                    return
+                if (gone["size"] + gone["entries"]) > FEWEST_ROUNDS * stored:
+                    break
+            return len(self.cache._cache)
+        for _ in range(entries):
+            self.stored.append(key := next(self.keys))
+            self.cache.set(key, self.value)
+        return entries
 
 
-def keys(ordered: bool) -> Iterator[str]:
-    """New ones, for ever."""
-    for number in count():
-        yield f"{number if ordered else number * SPREAD & 0xFFFFFFFF:010d}"
-
-
-def run(wanted: argparse.Namespace) -> list[Subject]:
-    """Measure."""
-    found = []
-    with ExitStack() as stack:
-        root = Path(
-            stack.enter_context(tempfile.TemporaryDirectory(prefix="cost-", dir=wanted.directory))
-        )
-        for name, options in KINDS.items():
-            if wanted.only and not any(only in name for only in wanted.only):
-                continue
-            running = stack.enter_context(
-                contenders.running(contenders.OURS, root / name.replace(" ", "-"), keys=0, options=options)
-            )
-            subject = Subject(
-                name, running.cache, keys(wanted.ordered), bytes(wanted.value_size), [], Latencies()
-            )
-            subject.fill(wanted.entries)
-            subject.slow = Latencies()
-            found.append(subject)
-        gc.collect()
-        gc.freeze()
-        for _ in range(wanted.turns):
-            for subject in found:
-                subject.sets(wanted.sets)
+def run(wanted: argparse.Namespace) -> dict[str, list[Subject]]:
+    """Measure, group by group."""
+    found: dict[str, list[Subject]] = {}
+    for title, kinds in GROUPS.items():
+        if wanted.only and wanted.only not in title:
+            continue
+        with ExitStack() as stack:
+            directory = tempfile.TemporaryDirectory(prefix="cost-", dir=wanted.directory)
+            root = Path(stack.enter_context(directory))
+            subjects = found[title] = []
+            entries = None
+            for name, options in kinds.items():
+                running = contenders.running(
+                    contenders.OURS, root / str(len(subjects)), keys=0, options=options
+                )
+                cache = stack.enter_context(running).cache
+                value = bytes(wanted.value_size)
+                evicts = "eviction_policy" not in options
+                subject = Subject(name, cache, keys(wanted.ordered), value, evicts)
+                entries = subject.fill(entries)
+                subjects.append(subject)
+            gc.collect()
+            for _ in range(wanted.turns):
+                for subject in subjects:
+                    subject.turn(wanted.sets)
     return found
 
 
-def text(found: Sequence[Subject], sets: int) -> str:
-    """A table."""
-    first = found[0]
-    lines = ["µs CPU per set      median    least   over the first   p99.9 µs   bytes written"]
-    for subject in found:
-        middle, least = statistics.median(subject.turns), min(subject.turns)
-        over = middle / statistics.median(first.turns) - 1
-        lines.append(
-            f"{subject.name:24} {middle:6.2f} {least:8.2f} {over:10.1%}"
-            f" {(subject.slow.percentile(99.9) or 0) / 1000:12.0f}"
-            f" {subject.bytes / len(subject.turns) / sets:12.0f}"
-        )
+def text(found: dict[str, list[Subject]], sets: int) -> str:
+    """A table, in Markdown."""
+    lines = [
+        "| a set of a new key in a cache that | µs CPU | least | more than without | µs p99.9 |"
+        " bytes written |",
+        "|---|--:|--:|--:|--:|--:|",
+    ]
+    for title, subjects in found.items():
+        without = next((each for each in subjects if not each.evicts), None)
+        for subject in subjects:
+            middle = statistics.median(subject.turns)
+            more = NOTHING
+            if without is not None and subject is not without:
+                more = f"{middle / statistics.median(without.turns) - 1:.0%}"
+            slowest = (subject.latencies.percentile(99.9) or 0) / 1000
+            each = subject.written / len(subject.turns) / sets
+            lines.append(
+                f"| {subject.name}; {title} | {middle:.1f} | {min(subject.turns):.1f} | {more} |"
+                f" {slowest:,.0f} | {each:,.0f} |"
+            )
     return "\n".join(lines)
 
 
@@ -128,15 +157,14 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     arguments = argparse.ArgumentParser(
         prog="python -m benchmarks.evictioncost",
-        description="Set new keys in caches that are full and in one that is not.",
+        description="Set new keys in caches that are full and in others as large.",
     )
     add = arguments.add_argument
-    add("--turns", type=int, default=15)
-    add("--sets", type=int, default=4000, help="of a turn (default: 4000)")
-    add("--entries", type=int, default=100_000, help="stored before (default: 100000)")
+    add("--turns", type=int, default=25)
+    add("--sets", type=int, default=2000, help="of a turn (default: 2000)")
     add("--value-size", type=int, default=200, metavar="BYTES")
     add("--ordered", action="store_true", help="keys in the order of the key index")
-    add("--only", action="append", help="part of a name; may be repeated")
+    add("--only", metavar="TEXT", help="what has it in its title")
     add("--directory", type=Path, metavar="PATH", help="where caches are made, and removed")
     return arguments
 

@@ -48,6 +48,7 @@ SMALL, MAIN, GHOST_CLOCK, LIFETIME, SHARE, MEAN = range(6)
 WHOLE = 2**16
 WINDOW = 64  # ids, or entries, that they are the means of, about
 
+SPREAD = 0x9E3779B1  # of a hash over 32 bits, for its fingerprint
 GHOST_TICKS = 2**14  # of the ghost's clock, while as many entries go as it has room for
 NEVER = float("inf")
 
@@ -88,7 +89,8 @@ class S3FIFO(Policy):
 
     def stored(self, slot: int, number: int, now: float) -> bool:
         known = self._ghost[slot]
-        if not known or known >> 16 != _fingerprint(number):
+        # Most sets come no farther, so this is `_fingerprint`, a call less.
+        if not known or known >> 16 != ((number * SPREAD & 0xFFFFFFFF) >> 16 or 1):
             return False
         self._ghost[slot] = 0
         if (self._clock() - known) & 0xFFFF > self._shared[LIFETIME]:
@@ -116,17 +118,17 @@ class S3FIFO(Policy):
         following = _oldest if entries <= FEW else _most_above
         walk = _Walk(self, pairs, weigh, following)
         share = WEIGHED_SHARE if weigh and entries > FEW else SMALL_SHARE
+        access, small = self._access, walk.small()
         try:
             while entries > 0:
-                above = pairs[0].above if len(pairs) == 1 else sum(map(_above, pairs))
                 found = None
-                if above * walk.share * share > entries * WHOLE:
-                    found = walk.small()
-                found = found or walk.main() or walk.small()
+                if walk.above * walk.share * share > entries * WHOLE:
+                    found = next(small, None)
+                found = found or walk.main() or next(small, None)
                 if found is None:
                     return
                 entries -= 1
-                self._access[found[1].slot] = 0
+                access[found[1].slot] = 0
                 yield found
         finally:
             walk.end()
@@ -149,6 +151,7 @@ class _Walk:
         self._pairs = pairs
         self._weigh = weigh
         self._following = following
+        self.above = sum(map(_above, pairs))  # about: how many the small queues have
         self.share = self._shared[SHARE]
         self._mean = self._shared[MEAN]
         self._clock = self._began = self._shared[GHOST_CLOCK]
@@ -161,16 +164,24 @@ class _Walk:
         for pair in self._pairs:
             pair.end()
 
-    def small(self) -> Victim | None:
-        """The next that the small hand evicts, if there is one."""
-        access, ghost, following, pairs = self._access, self._ghost, self._following, self._pairs
+    def small(self) -> Iterator[Victim]:
+        """What the small hand evicts, one after the other.
+
+        Each victim comes by here, so it is written for speed.
+        """
+        access, ghost, unit = self._access, self._ghost, self._unit
+        following, pairs = self._following, self._pairs
         while (pair := following(pairs)) is not None:
-            entry = pair.next_small()
-            if entry is None:
+            entry = pair.ahead or next(pair.small, None) or pair.head()
+            if entry is None:  # what was above it has gone otherwise
+                self.above = sum(map(_above, pairs))
                 continue
-            _, _, size, slot, number = entry
-            field, gap, mean = access[slot], pair.gap, self._mean
-            self._mean = mean + (size * WHOLE - mean) // WINDOW if mean else size * WHOLE
+            place, _, size, slot, number = entry
+            before = pair.above
+            gap = pair.move(place)
+            self.above -= before - pair.above
+            field, mean, size = access[slot], self._mean, size * WHOLE
+            self._mean = mean + (size - mean) // WINDOW if mean else size
             marked = field & MARKED
             if gap > 1 or marked or self.share != WHOLE:
                 part = 0 if marked else WHOLE // gap
@@ -180,11 +191,11 @@ class _Walk:
             elif field and self._stays(field, entry):
                 self._set_back(slot)
             else:
-                # The fingerprint, and when it was made.
-                ghost[slot] = _fingerprint(number) << 16 | self._clock // self._unit & 0xFFFF
+                # The `_fingerprint`, a call less, and when it was made.
+                print_ = (number * SPREAD & 0xFFFFFFFF) >> 16 or 1
+                ghost[slot] = print_ << 16 | self._clock // unit & 0xFFFF
                 self._clock += 1
-                return pair.queue, entry
-        return None
+                yield pair.queue, entry
 
     def main(self) -> Victim | None:
         """The next that the main hand evicts, if there is one."""
@@ -209,7 +220,7 @@ class _Walk:
 
 def _fingerprint(number: int) -> int:
     """16 bits of a hash that are not those that chose the slot; never 0."""
-    return (number * 0x9E3779B1 & 0xFFFFFFFF) >> 16 or 1
+    return (number * SPREAD & 0xFFFFFFFF) >> 16 or 1
 
 
 class _Hands:
@@ -217,7 +228,6 @@ class _Hands:
 
     def __init__(self, queue: Queue, hands: Hands) -> None:
         self.queue = queue
-        self.gap = 1  # between the entry that the small hand came to last and that before
         self._hands = hands
         first, self._last = queue.bounds()
         # Ids begin anew when a table was emptied.
@@ -226,32 +236,31 @@ class _Hands:
         self._from = hands[SMALL], hands[MAIN]
         self.above = self._last - max(self._small_hand, first - 1)
         self.below = max(0, queue.entries - self.above)
-        self._head: Entry | None = None
-        self._small: Iterator[Entry] = iter(())
+        # What the small hand comes to next: an entry, if `head` has looked; then the others.
+        self.ahead: Entry | None = None
+        self.small: Iterator[Entry] = iter(())
         self._main: Iterator[Entry] = iter(())
 
     def head(self) -> Entry | None:
         """The entry that the small hand comes to next, if there is one."""
-        if self._head is None:
-            self._head = next(self._small, None)
-            if self._head is None and self.above:
-                self._small = iter(self.queue.after(self._small_hand, CHUNK))
-                self._head = next(self._small, None)
-                if self._head is None:
+        if self.ahead is None:
+            self.ahead = next(self.small, None)
+            if self.ahead is None and self.above:
+                self.small = iter(self.queue.after(self._small_hand, CHUNK))
+                self.ahead = next(self.small, None)
+                if self.ahead is None:
                     self.above = 0
-        return self._head
+        return self.ahead
 
-    def next_small(self) -> Entry | None:
-        """The same; and the hand is there now."""
-        entry = self._head or next(self._small, None) or self.head()
-        if entry is not None:
-            place = entry.id
-            self._head = None
-            self.gap = max(1, place - self._small_hand)
-            self._small_hand = place
-            self.above = max(0, self._last - place)
-            self.below += 1
-        return entry
+    def move(self, place: int) -> int:
+        """The small hand is at this id now; how far it has come."""
+        self.ahead = None
+        gap = place - self._small_hand
+        self._small_hand = place
+        above = self._last - place
+        self.above = above if above > 0 else 0
+        self.below += 1
+        return gap if gap > 1 else 1
 
     def next_main(self) -> Entry | None:
         """The entry that the main hand comes to, round and round."""

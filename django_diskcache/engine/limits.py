@@ -8,6 +8,7 @@ just written. Removal is in batches, so that no write pays for many.
 
 from __future__ import annotations
 
+import sys
 import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -52,6 +53,7 @@ class Limits:
         self._unseen = 0  # and since it looked at the sum of all shards
         self._unlooked = [0] * len(stores)  # bytes written by it since it looked at a shard
         self._writes = 0  # entries written by it since it evicted any for their size
+        self._again = sys.maxsize  # so many of them, and the next batch is due
         self._least: int | None = None  # entries that are to be left, once too many were there
         for store in stores:
             store.limits = weakref.proxy(self)  # not a cycle: an engine goes with its last user
@@ -172,7 +174,7 @@ class Limits:
         self._writes += len(slots)
         unlooked = self._unlooked
         unlooked[store.number] += size + ROW_OVERHEAD * len(slots)
-        if unlooked[store.number] >= self.budget.step:
+        if unlooked[store.number] >= self.budget.step or self._writes >= self._again:
             unlooked[store.number] = 0
             self.budget.look(store)
             if settings["cull_limit"] and self.policy.evicts:
@@ -216,18 +218,33 @@ class Limits:
         if excess > 0:
             self._believe()
             excess = budget.used() - budget.full
+        self._again = sys.maxsize
         if excess > 0:
-            self._expire_some()
-            most = max(1, self._settings["cull_limit"] * self._writes)
-            self._writes = 0
-            wanted = excess + budget.limit // BATCH
-            while self._evict(size=wanted, spare=(store, slots), most=most):
-                excess = budget.used() - budget.full
-                if excess <= budget.limit // BATCH // 2:
-                    break  # it fits; the next look goes on
-                wanted = excess
+            excess = self._make_room(excess, store, slots)
+            if excess > 0:
+                self._again = -(-eviction.MOST // self._settings["cull_limit"])
         if budget.taken() > budget.most:
             self._shrink()
+
+    def _make_room(self, excess: int, store: Store, slots: Sequence[int]) -> int:
+        """Remove a batch, or more if it must be; the bytes that are left to go.
+
+        A few entries at a time would cost a commit each. So, while there is room for them, they
+        wait until as many may go as are a batch.
+        """
+        budget = self.budget
+        room = budget.limit // BATCH
+        most = self._settings["cull_limit"] * self._writes
+        if most < eviction.MOST and excess <= room:
+            return excess
+        self._expire_some()
+        self._writes = 0
+        most = max(1, most)
+        while self._evict(size=excess + room, spare=(store, slots), most=most):
+            excess = budget.used() - budget.full
+            if excess <= room:
+                break
+        return excess
 
     def _expire_some(self) -> int:
         """Remove some of what has expired; how many."""

@@ -109,13 +109,14 @@ class Store(Shard):
         if new:
             self._add_to_count(new)
         segment = self.segment
-        slots = [segment.slot(place[2]) for place in places]
-        if self.near.note is not None:  # the policy tracks
-            now = self.clock()
-            stored = self.policy.stored
-            for slot, place in zip(slots, places, strict=True):
-                if stored(slot, place[2], now):
-                    segment.add(GHOST_HITS, self.number, 1)
+        now = self.clock()
+        tracks = self.near.note is not None
+        slots = []
+        for place in places:
+            slot = segment.slot(place[2])
+            slots.append(slot)
+            if tracks and self.policy.stored(slot, place[2], now):
+                segment.add(GHOST_HITS, self.number, 1)
         size = 0
         for in_file, _, _, value in encoded:
             size += in_file
@@ -125,7 +126,7 @@ class Store(Shard):
             self.limits.wrote(self, slots, size, new)
         except FAULTS as error:  # the write is done: its caller is not told
             self.limits.failed(error)
-        if abs(self.clock() - self.near.flushed) > CHORES_EVERY:
+        if abs(now - self.near.flushed) > CHORES_EVERY:
             self.near.chores()
 
     def encode(self, value: Any, read: bool, key: Any, place: Place) -> Stored:
