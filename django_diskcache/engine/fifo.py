@@ -38,6 +38,7 @@ SMALL_SHARE = 10  # the small queue has one in so many entries
 WEIGHED_SHARE = 20
 FEW = 512  # entries that go in their order over all shards
 CHUNK = 32  # entries read at a time
+MOST_AHEAD = 128  # and the first time as many as will go, if none of them stays
 PATIENCE = 256  # entries passed in the main queue for one that goes, however often read
 
 # Hands. All but two are those of the first shard, for all. `SHARE` is the part of the ids
@@ -113,7 +114,8 @@ class S3FIFO(Policy):
         # The clock is that of all shards, of which some take part.
         whole = entries * self.board.shards // len(queues)
         self._shared[LIFETIME] = min(max(1, whole // self.unit), 0xFFFF)
-        pairs = [_Hands(queue, self._hands[queue.number]) for queue in queues]
+        ahead = min(max(-(-count // len(queues)), 1), MOST_AHEAD)
+        pairs = [_Hands(queue, self._hands[queue.number], ahead) for queue in queues]
         # Of few entries, each one out of order counts. Of many, the shards take turns.
         following = _oldest if entries <= FEW else _most_above
         walk = _Walk(self, pairs, weigh, following)
@@ -226,9 +228,10 @@ def _fingerprint(number: int) -> int:
 class _Hands:
     """A shard's queue with its two hands, and the entries read ahead of each."""
 
-    def __init__(self, queue: Queue, hands: Hands) -> None:
+    def __init__(self, queue: Queue, hands: Hands, ahead: int) -> None:
         self.queue = queue
         self._hands = hands
+        self._ahead = ahead
         first, self._last = queue.bounds()
         # Ids begin anew when a table was emptied.
         self._small_hand = min(hands[SMALL], self._last)
@@ -246,7 +249,8 @@ class _Hands:
         if self.ahead is None:
             self.ahead = next(self.small, None)
             if self.ahead is None and self.above:
-                self.small = iter(self.queue.after(self._small_hand, CHUNK))
+                self.small = iter(self.queue.after(self._small_hand, self._ahead))
+                self._ahead = CHUNK
                 self.ahead = next(self.small, None)
                 if self.ahead is None:
                     self.above = 0
