@@ -337,14 +337,28 @@ class Limits:
         removed = maintenance.remove_everywhere(
             self._stores, schema.REMOVE_EXPIRED, self._clock(), wait
         )
-        self.budget.look_at_all()
+        budget = self.budget
+        budget.look_at_all()
+        least: int | None = None  # bytes in use, once as much has gone as was too much at first
         while self.policy.evicts and (excess := self._excess(target)) > 0:
-            gone = self._evict(size=excess, spare=None)
-            if not gone:
+            used = budget.used()
+            least = used - excess if least is None else least
+            if target is not None and self.logged():
+                excess = used - least  # what goes only makes the logs longer
+            if excess <= 0 or not (gone := self._evict(size=excess, spare=None)):
                 break
             removed += gone
         self._shrink()
         return removed
+
+    def freed(self, enough: int) -> bool:
+        """Whether no more than `enough` bytes are stored, and only logs keep it from showing."""
+        return self.logged() > 0 and self.budget.used() <= enough
+
+    def logged(self) -> int:
+        """Bytes of the logs, as of the last look. After a checkpoint it is 0, unless somebody
+        reads what was there before, or writes."""
+        return sum(self.budget.of(LOG, store) for store in self._stores)
 
     def _excess(self, target: int | None) -> int:
         """Bytes that are to go, until the limit holds or `target` is reached."""
