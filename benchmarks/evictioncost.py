@@ -147,8 +147,8 @@ def text(found: dict[str, list[Subject]], sets: int) -> str:
             slowest = (subject.latencies.percentile(99.9) or 0) / 1000
             each = subject.written / len(subject.turns) / sets
             lines.append(
-                f"| {subject.name}; {title} | {middle:.1f} | {min(subject.turns):.1f} | {more} |"
-                f" {slowest:,.0f} | {each:,.0f} |"
+                f"| {subject.name}; {title} | {middle:.1f} | {min(subject.turns):.1f}"
+                f" | {more} | {slowest:,.0f} | {each:,.0f} |"
             )
     return "\n".join(lines)
 

@@ -195,15 +195,14 @@ def _chosen(
 ) -> dict[int, dict[int, Entry]]:
     """By shard and id, the first so many of them, or as many as have so many bytes."""
     chosen: dict[int, dict[int, Entry]] = {}
-    found = freed = 0
+    freed = 0
     last: AnyQueue | None = None
     group: dict[int, Entry] = {}
-    for queue, entry in victims:
+    for found, (queue, entry) in enumerate(victims, start=1):
         if queue is not last:
             last, group = queue, chosen.setdefault(queue.number, {})
         place, _, bytes_, _, _ = entry
         group[place] = entry
-        found += 1
         freed += bytes_
         if found >= most or (freed >= size if size else found >= entries):
             break

@@ -19,7 +19,7 @@ from .clock import Clock
 from .connection import Wait
 from .errors import Timeout, TooLarge
 from .policies import Policy
-from .segment import ENTRIES, FILES, FREE, LOG, REFUSED
+from .segment import ENTRIES, FILES, FREE, LOG, REFUSED, WRITTEN
 from .shard import Shard
 from .store import Store
 
@@ -81,6 +81,7 @@ class Limits:
             transaction takes it all
         """
         taken = size if so_far else on_disk(size)
+        store.segment.add(WRITTEN, store.number, taken)
         if not self._bound():
             store.segment.add(FILES, store.number, taken)
             return taken
@@ -352,7 +353,7 @@ class Limits:
         return removed
 
     def freed(self, enough: int) -> bool:
-        """Whether no more than `enough` bytes are stored, and only logs keep it from showing."""
+        """Whether at most `enough` bytes are stored, and only logs keep it from showing."""
         return self.logged() > 0 and self.budget.used() <= enough
 
     def logged(self) -> int:

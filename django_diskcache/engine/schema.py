@@ -272,9 +272,14 @@ def delete_selected(condition: str, count: int) -> str:
 
 # Bytes.
 PAGES = ("PRAGMA page_count", "PRAGMA freelist_count")
-FILE_BYTES = f"""
-    SELECT CAST(TOTAL(({BYTES} + ? - 1) / ? * ? + ?) AS INTEGER) FROM cache
-    WHERE filename IS NOT NULL AND {BYTES} <= ?
+# What a file takes: whole blocks and its name, or nothing if its row says too much.
+_TAKEN = f"TOTAL(CASE WHEN {BYTES} <= ? THEN ({BYTES} + ? - 1) / ? * ? + ? END)"
+FILE_BYTES = f"SELECT {_TAKEN} FROM cache WHERE filename IS NOT NULL"
+FILE_WINDOW = f"""
+    SELECT COUNT(*), {_TAKEN}, MAX(filename) FROM (
+        SELECT filename, size FROM cache WHERE filename IS NOT NULL AND filename > ?
+        ORDER BY filename LIMIT ?
+    )
 """
 
 # Traffic over time, see `history`: what had been counted when a minute or an hour began.

@@ -140,8 +140,8 @@ def _batch(
 def cull(engine: Engine, target: int, wait: Wait = None) -> Iterator[Step]:
     """Remove the expired, then evict until the volume is `target` bytes or less.
 
-    While somebody reads what was there before, the logs do not get shorter. Then it ends when as
-    much has gone as was too much, and the volume follows when they have read it.
+    While somebody reads what was there before, the logs do not get shorter. Then it ends when
+    as much has gone as was too much, and the volume follows when they have read it.
 
     :raises Timeout: when a write lock is not free in time
     :raises Fault: when a shard cannot be read or written

@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import files, schema
-from .budget import FRAME, Surplus, on_disk
+from .budget import FRAME, on_disk
 from .clock import Clock
 from .connection import Changes, Database, Transaction, Wait
 from .disk import Disk, portable_hash
@@ -27,6 +27,7 @@ from .policies import Policy
 from .segment import ENTRIES, FILES, FREED, UNCOUNTED, Segment
 from .signing import NO_SECRETS, Secrets
 from .sqlite import sqlite3
+from .tally import Tally
 from .trust import Trust, is_native, text
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ class Shard:
             this._configure(connection)
 
         self.says = Log(clock)
-        self.surplus = Surplus()
+        self.tally = Tally()
         self.database = Database(self.path, configure)
         self._admitting = threading.local()  # key and bytes of the file that is being written
         self.page_size = PAGE

@@ -35,7 +35,7 @@ from .errors import ENOVAL, Foreign, Unreadable
 from .faults import FAULTS, fault
 from .integrity import MODES, WORD
 from .nearcache import CHORES_EVERY
-from .segment import FILES, GHOST_HITS
+from .segment import FILES, GHOST_HITS, WRITTEN
 from .shard import PAGE, Shard
 from .trust import Broken
 
@@ -156,7 +156,9 @@ class Store(Shard):
                 self.limits.admit(self, key, len(data))
             return stored
         # In parts, or by a Disk of one's own, it may be another number.
-        self.segment.add(FILES, self.number, on_disk(size) - admitting.taken)
+        more = on_disk(size) - admitting.taken
+        self.segment.add(WRITTEN, self.number, max(0, more))
+        self.segment.add(FILES, self.number, more)
         if (transaction := self.database.current()) is not None:
             transaction.on_rollback.append(lambda: self._remove_file(filename))
         return stored
