@@ -37,6 +37,7 @@ SMALL_SHARE = 10  # the small queue has one in so many entries
 # And where many are weighed: what stays is small, so that its entries have more of the bytes.
 WEIGHED_SHARE = 20
 FEW = 512  # entries that go in their order over all shards
+TURN = 8  # of more of them, so many go in the order of a shard until another has its turn
 CHUNK = 32  # entries read at a time
 MOST_AHEAD = 128  # and the first time as many as will go, if none of them stays
 PATIENCE = 256  # entries passed in the main queue for one that goes, however often read
@@ -116,7 +117,8 @@ class S3FIFO(Policy):
         self._shared[LIFETIME] = min(max(1, whole // self.unit), 0xFFFF)
         ahead = min(max(-(-count // len(queues)), 1), MOST_AHEAD)
         pairs = [_Hands(queue, self._hands[queue.number], ahead) for queue in queues]
-        # Of few entries, each one out of order counts. Of many, the shards take turns.
+        # Of few entries, each one out of order counts. Of many, the shards take turns, the one
+        # with the longest small queue first.
         following = _oldest if entries <= FEW else _most_above
         walk = _Walk(self, pairs, weigh, following)
         share = WEIGHED_SHARE if weigh and entries > FEW else SMALL_SHARE
@@ -173,10 +175,18 @@ class _Walk:
         """
         access, ghost, unit = self._access, self._ghost, self._unit
         following, pairs = self._following, self._pairs
-        while (pair := following(pairs)) is not None:
+        most = 1 if following is _oldest else TURN
+        pair, turn = pairs[0], 0
+        while True:
+            if not turn:
+                if (found := following(pairs)) is None:
+                    return
+                pair, turn = found, most
+            turn -= 1
             entry = pair.ahead or next(pair.small, None) or pair.head()
             if entry is None:  # what was above it has gone otherwise
                 self.above = sum(map(_above, pairs))
+                turn = 0
                 continue
             place, _, size, slot, number = entry
             before = pair.above

@@ -181,6 +181,10 @@ class Limits:
             if settings["cull_limit"] and self.policy.evicts:
                 self._keep_size(store, slots)
 
+    def doubt(self) -> None:
+        """The count of entries may be wrong: the next look at it counts anew."""
+        self._uncounted = self._settings["max_entries"] or 0
+
     def _keep_entries(self, store: Store, slots: Sequence[int]) -> None:
         most = self._settings["max_entries"]
         self._uncounted += len(slots)

@@ -20,7 +20,7 @@ from .clock import Clock
 from .connection import Changes, Database, Transaction, Wait
 from .disk import Disk, portable_hash
 from .errors import Fault, Foreign
-from .faults import named
+from .faults import FAULTS, named
 from .logs import Log
 from .nearcache import NearCache
 from .policies import Policy
@@ -202,8 +202,10 @@ class Shard:
             result = database.run(sql, parameters, wait, outcome)
             if result or not adding:
                 segment.stamp(slot)
-        except BaseException:
+        except BaseException as error:
             segment.stamp(slot)  # it may be committed all the same
+            if not isinstance(error, FAULTS):  # but a signal handler's: nobody counts it
+                self.limits.doubt()
             raise
         return result
 
