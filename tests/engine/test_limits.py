@@ -129,7 +129,9 @@ def test_the_limit_on_entries_is_passed_by_a_thousandth_at_most(tmp_path: Path) 
         assert len(cache) == cache.engine.limits.entries()
 
 
-def test_sets_that_are_interrupted_after_their_commit_count(tmp_path: Path) -> None:
+def test_sets_that_are_interrupted_after_their_commit_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with Cache(tmp_path, max_entries=500) as cache:
         (store,) = cache.engine.stores
         run, commit = store.database.run, True
@@ -140,7 +142,7 @@ def test_sets_that_are_interrupted_after_their_commit_count(tmp_path: Path) -> N
                 raise KeyboardInterrupt  # as a signal handler does when the statement is done
             return result
 
-        store.database.run = interrupted  # type: ignore[method-assign]
+        monkeypatch.setattr(store.database, "run", interrupted)
         for number in range(100):
             with pytest.raises(KeyboardInterrupt):
                 cache.set(number, number)
