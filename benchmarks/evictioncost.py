@@ -6,7 +6,7 @@ A full cache stands beside one with the same entries that does not evict: what i
 is removed between its turns, which is not timed. All take turns in one process, so that what
 disturbs the machine disturbs all of them, and counted is the thread's own CPU time, of which
 the median over the turns is printed. Keys come as hashes do, spread over the key index, which
-is the worst case for the pages that a removal writes; with `--ordered` they come in its order.
+is the worst for the pages that a removal writes; with `--ordered` they come in its order.
 
 With `--parts`, some more turns say what of it is spent where. A clock at each part makes them
 slower, by a microsecond for those that every set has.
@@ -24,6 +24,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -65,13 +66,13 @@ PARTS: dict[str, tuple[tuple[Any, str], ...]] = {
 }
 STEP = 5000  # sets between two looks whether it is full
 FEWEST_ROUNDS = 0.4  # of what it holds: so much is evicted before anything is measured
-SPREAD = 0x9E3779B1  # odd, so that it makes of each 32 bits others
 
 
 def keys(ordered: bool) -> Iterator[str]:
     """New ones, for ever."""
     for number in count():
-        yield f"{number if ordered else number * SPREAD & 0xFFFFFFFF:010d}"
+        key = f"{number:016d}"
+        yield key if ordered else blake2b(key.encode(), digest_size=8).hexdigest()
 
 
 @dataclass
