@@ -13,10 +13,9 @@ import warnings
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from . import files, hints, schema, tagsql
-from .budget import BLOCK, NAME_BYTES
+from . import files, hints, schema, tagsql, tally
 from .connection import Rows, Wait, changed_rows
-from .disk import INT64_MAX, INT64_MIN
+from .disk import INT64_MIN
 from .errors import EmptyDirWarning, Fault, Timeout, UnknownFileWarning
 from .segment import COUNTED, ENTRIES, EXPIRED, FILES, SWEEP
 from .store import Store
@@ -134,7 +133,8 @@ def sweep(store: Store) -> int:
     last, removed = _sweep(store, start, WINDOW)
     cells[hand] = last
     if last == INT64_MIN:  # it begins from the front again
-        mend_files(store)
+        store.tally.begin(store)
+    store.tally.go_on(store)
     if INT64_MIN not in (start, last):
         removed += _sweep(store, INT64_MIN, FRONT)[1]
     hints.sweep(store)
@@ -197,36 +197,7 @@ def recount(store: Store, wait: Wait = None) -> int:
 def recount_files(stores: Iterable[Store]) -> None:
     """Let the segment say what the value files of rows take."""
     for store in stores:
-        store.segment.rebase(FILES, store.number, _file_bytes(store))
-
-
-def _file_bytes(store: Store) -> int:
-    """What the value files of rows take.
-
-    A row that says of its file what no cache of this size takes is damaged, and not believed.
-    """
-    bound = store.settings["eviction_policy"] != "none"
-    most = store.settings["size_limit"] if bound else INT64_MAX
-    parameters = (BLOCK, BLOCK, BLOCK, NAME_BYTES, most)
-    ((size,),) = store.database.run(schema.FILE_BYTES, parameters)
-    return int(size)
-
-
-def mend_files(store: Store) -> None:
-    """Bring what the segment says of value files closer to what is in rows.
-
-    A file counts from before its row is there until after its row is gone. So the segment is
-    never to say less than the rows; and what it says too much for a minute is more than what
-    is on its way.
-    """
-    total, segment = store.segment.total, store.segment
-    before = total(FILES, store.number)
-    size = _file_bytes(store)
-    after = total(FILES, store.number)
-    missing = max(size - max(before, after), 0)
-    surplus = store.surplus.note(max(min(before, after) - size, 0), store.clock())
-    if missing or surplus:
-        segment.add(FILES, store.number, missing - surplus)
+        store.segment.rebase(FILES, store.number, tally.file_bytes(store))
 
 
 def check(store: Store, fix: bool, wait: Wait) -> None:

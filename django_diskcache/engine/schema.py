@@ -254,10 +254,17 @@ ID_BOUNDS = "SELECT (SELECT MIN(id) FROM cache), (SELECT MAX(id) FROM cache)"
 EVICTABLE = (
     f"NOT (mode & {PINNED} = {PINNED} AND mode BETWEEN 0 AND {(1 << MODE_BITS + 32) - 1})"
 )
-WINDOW = f"""
-    SELECT id, {KEY}, store_time + 0.0, expire + 0.0, {BYTES}, filename IS NOT NULL FROM cache
-    WHERE id > ? AND {EVICTABLE} ORDER BY id LIMIT ?
+# Few columns, for each costs Python as much as SQLite. The last one is 0 for most; it has
+# HAS_FILE_FLAG and EXPIRED_FLAG. A `Disk` of one's own may need the whole key for its hash.
+HAS_FILE_FLAG, EXPIRED_FLAG = 1, 2
+_WINDOW = f"""
+    SELECT id, store_time + 0.0, {BYTES} + ?, key,
+        (filename IS NOT NULL) * {HAS_FILE_FLAG} + IFNULL(expire + 0.0 <= ?, 0) * {EXPIRED_FLAG}
+        {{}}
+    FROM cache WHERE id > ? AND {EVICTABLE} ORDER BY id LIMIT ?
 """
+WINDOW = _WINDOW.format("")
+WINDOW_OF_KEYS = _WINDOW.format(", raw, signature")
 
 
 @cache
@@ -293,9 +300,14 @@ def delete_selected(condition: str, count: int) -> str:
 
 # Bytes.
 PAGES = ("PRAGMA page_count", "PRAGMA freelist_count")
-FILE_BYTES = f"""
-    SELECT CAST(TOTAL(({BYTES} + ? - 1) / ? * ? + ?) AS INTEGER) FROM cache
-    WHERE filename IS NOT NULL AND {BYTES} <= ?
+# What a file takes: whole blocks and its name, or nothing if its row says too much.
+_TAKEN = f"TOTAL(CASE WHEN {BYTES} <= ? THEN ({BYTES} + ? - 1) / ? * ? + ? END)"
+FILE_BYTES = f"SELECT {_TAKEN} FROM cache WHERE filename IS NOT NULL"
+FILE_WINDOW = f"""
+    SELECT COUNT(*), {_TAKEN}, MAX(filename) FROM (
+        SELECT filename, size FROM cache WHERE filename IS NOT NULL AND filename > ?
+        ORDER BY filename LIMIT ?
+    )
 """
 
 # Traffic over time, see `history`: what had been counted when a minute or an hour began.

@@ -56,6 +56,7 @@ GHOST_HITS: Final = 9  # sets of a key that was evicted lately
 FAULT_COUNTS: Final = 10  # the first of the kinds of faults, in the order of `faults.KINDS`
 GENERATION: Final = 20  # not a count: which file of the shard is in use, in stripe 0
 FILES: Final = 30  # not a count: bytes of value files, of those being written as well
+WRITTEN: Final = 31  # bytes of all value files ever
 KINDS: Final = 32
 
 # Why entries have gone, in words.

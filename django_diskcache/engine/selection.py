@@ -162,6 +162,9 @@ def _batch(
 def cull(engine: Engine, target: int, wait: Wait = None) -> Iterator[Step]:
     """Remove the expired, then evict until the volume is `target` bytes or less.
 
+    While somebody reads what was there before, the logs do not get shorter. Then it ends when
+    as much has gone as was too much, and the volume follows when they have read it.
+
     :raises Timeout: when a write lock is not free in time
     :raises Fault: when a shard cannot be read or written
     """
@@ -174,14 +177,17 @@ def cull(engine: Engine, target: int, wait: Wait = None) -> Iterator[Step]:
         yield Step(0, max(0, least - volume), 0.0)
         least = min(least, volume)
     begin = limits.in_use()
+    # What may be stored, by which it ends where the logs stay as they are. They count for
+    # nothing then: they go with whoever reads them.
+    enough = limits.budget.used() - (begin - limits.logged() - target)
     step = max(1, (begin - target) // CULL_STEPS)
     removed = 1
     for _ in range(CULL_ROUNDS):
         in_use = limits.in_use()
-        if not removed or in_use <= target:
+        if not removed or in_use <= target or limits.freed(enough):
             return
         removed = 0
-        while in_use > target:
+        while in_use > target and not limits.freed(enough):
             next_target = max(target, in_use - step)
             store = engine.stores[0]
             gone = engine.removing(store, limits.cull, wait, next_target)

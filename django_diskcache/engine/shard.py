@@ -15,18 +15,19 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from . import files, schema
-from .budget import FRAME, Surplus, on_disk
+from .budget import FRAME, on_disk
 from .clock import Clock
 from .connection import Changes, Database, Transaction, Wait
 from .disk import Disk, portable_hash
 from .errors import Fault, Foreign
-from .faults import named
+from .faults import FAULTS, named
 from .logs import Log
 from .nearcache import NearCache
 from .policies import Policy
 from .segment import ENTRIES, FILES, FREED, UNCOUNTED, WHY, Segment
 from .signing import NO_SECRETS, Secrets
 from .sqlite import sqlite3
+from .tally import Tally
 from .trust import Trust, is_native, text
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ class Shard:
             this._configure(connection)
 
         self.says = Log(clock)
-        self.surplus = Surplus()
+        self.tally = Tally()
         self.database = Database(self.path, configure)
         self._admitting = threading.local()  # key and bytes of the file that is being written
         self.page_size = PAGE
@@ -204,8 +205,10 @@ class Shard:
             result = database.run(sql, parameters, wait, outcome)
             if result or not adding:
                 segment.stamp(slot)
-        except BaseException:
+        except BaseException as error:
             segment.stamp(slot)  # it may be committed all the same
+            if not isinstance(error, FAULTS):  # but a signal handler's: nobody counts it
+                self.limits.doubt()
             raise
         return result
 

@@ -37,7 +37,7 @@ from .expiry import Expiry
 from .faults import FAULTS, fault
 from .integrity import MODES, WORD
 from .nearcache import CHORES_EVERY
-from .segment import FILES, GHOST_HITS
+from .segment import FILES, GHOST_HITS, WRITTEN
 from .shard import PAGE
 from .trust import Broken
 
@@ -117,13 +117,14 @@ class Store(Expiry):
         if new:
             self._add_to_count(new)
         segment = self.segment
-        slots = [segment.slot(place[2]) for place in places]
-        if self.near.note is not None:  # the policy tracks
-            now = self.clock()
-            stored = self.policy.stored
-            for slot, place in zip(slots, places, strict=True):
-                if stored(slot, place[2], now):
-                    segment.add(GHOST_HITS, self.number, 1)
+        now = self.clock()
+        tracks = self.near.note is not None
+        slots = []
+        for place in places:
+            slot = segment.slot(place[2])
+            slots.append(slot)
+            if tracks and self.policy.stored(slot, place[2], now):
+                segment.add(GHOST_HITS, self.number, 1)
         size = 0
         for in_file, _, _, value in encoded:
             size += in_file
@@ -133,7 +134,7 @@ class Store(Expiry):
             self.limits.wrote(self, slots, size, new)
         except FAULTS as error:  # the write is done: its caller is not told
             self.limits.failed(error)
-        if abs(self.clock() - self.near.flushed) > CHORES_EVERY:
+        if abs(now - self.near.flushed) > CHORES_EVERY:
             self.near.chores()
 
     def encode(self, value: Any, read: bool, key: Any, place: Place) -> Stored:
@@ -163,7 +164,9 @@ class Store(Expiry):
                 self.limits.admit(self, key, len(data))
             return stored
         # In parts, or by a Disk of one's own, it may be another number.
-        self.segment.add(FILES, self.number, on_disk(size) - admitting.taken)
+        more = on_disk(size) - admitting.taken
+        self.segment.add(WRITTEN, self.number, max(0, more))
+        self.segment.add(FILES, self.number, more)
         if (transaction := self.database.current()) is not None:
             transaction.on_rollback.append(lambda: self._remove_file(filename))
         return stored

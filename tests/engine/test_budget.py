@@ -167,7 +167,8 @@ def test_a_value_that_cannot_fit_is_refused(
 
 def test_below_eight_megabytes_there_are_fewer_shards(tmp_path: Path) -> None:
     for limit, shards in ((8 * MB, 8), (4 * MB, 4), (MB // 2, 1)):
-        with FanoutCache(str(tmp_path / str(limit)), size_limit=limit) as cache:
+        options: dict[str, Any] = {"size_limit": limit, "sqlite_synchronous": 0}
+        with FanoutCache(str(tmp_path / str(limit)), **options) as cache:
             assert len(cache.engine.stores) == shards
             for number in range(3000):
                 cache[number] = b"x" * 500

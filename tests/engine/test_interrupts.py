@@ -148,7 +148,12 @@ def interrupted(
     directory: Path, kind: str, old: Callable[[int], object]
 ) -> tuple[int, list[str]]:
     """How many points there are, and what was wrong at them."""
-    cache: Any = FanoutCache(str(directory), shards=1, size_limit=2**30)
+    cache: Any = FanoutCache(
+        str(directory),
+        shards=1,
+        size_limit=2**27,
+        sqlite_synchronous=0,  # no power fails
+    )
     (store,) = cache._engine.stores
     found = []
     for at in count():

@@ -75,7 +75,13 @@ class CacheMachine(RuleBasedStateMachine):
     """Every keyed operation of a cache, against `CacheModel`."""
 
     def open(self, directory: str, clock: FakeClock) -> Any:
-        return Cache(directory, clock=clock, disk_min_file_size=MIN_FILE_SIZE, statistics=1)
+        return Cache(
+            directory,
+            clock=clock,
+            disk_min_file_size=MIN_FILE_SIZE,
+            statistics=1,
+            sqlite_synchronous=0,  # no power fails
+        )
 
     def __init__(self) -> None:
         super().__init__()
@@ -261,6 +267,7 @@ class FanoutMachine(CacheMachine):
             clock=clock,
             disk_min_file_size=MIN_FILE_SIZE,
             statistics=1,
+            sqlite_synchronous=0,
         )
 
 
