@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from . import matching, patterns
+from .guard import MUCH
 from .keyed import KeyedCache
 from .matching import Around, Wanted
 
 NOTHING_AROUND = ("", "")
-MUCH = 1000  # keys removed from which on the disk gets space back: that takes 0.1 s or more
 ORDERS = (None, "newest", "oldest")
 
 

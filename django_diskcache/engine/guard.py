@@ -24,6 +24,8 @@ from .store import Store
 T = TypeVar("T")
 ErrorHandler: TypeAlias = Callable[[Exception], object]
 
+# Entries removed from which on the disk gets their space back: to do so takes 0.1 s or more.
+MUCH = 1000
 RAISE = Constant("RAISE")  # instead of what to return: the caller is told in any case
 
 

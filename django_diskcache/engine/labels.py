@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from . import tagged, tagging
+from .guard import MUCH
 from .keyed import KeyedCache
 from .tagging import Match
 
@@ -50,4 +51,6 @@ class TagMethods(KeyedCache):
         """
         every, tags = tagging.read_match(match), tagging.distinct(tag)
         wait = self._removal_wait(retry)
-        return self._removed_from_each(lambda store: tagged.remove(store, tags, every, wait))
+        return self._removed_from_each(
+            lambda store: tagged.remove(store, tags, every, wait), MUCH
+        )

@@ -6,7 +6,7 @@ row's own column is the truth, and every statement that acts on a row asks it.
 
 from __future__ import annotations
 
-from functools import cache
+from functools import lru_cache
 
 from .schema import BYTES, KEY
 from .tagging import HEAD
@@ -18,12 +18,22 @@ SET_AGAIN = """
         signature = ?, value = ?
     WHERE key = ? AND raw = ? AND tag = ? AND filename IS NULL
 """
+GROUP = 100  # parts of an expression, beside one another
+
 CLEAR_HINTS = "DELETE FROM tags"
 
 SEVERAL = f"typeof(tag) = 'blob' AND substr(tag, 1, {len(HEAD)}) = x'{HEAD.hex()}'"
 
 
-@cache
+def joined(parts: list[str], operator: str) -> str:
+    """All parts with AND or OR between: in groups, for SQLite takes no expression too deep."""
+    while len(parts) > GROUP:
+        groups = range(0, len(parts), GROUP)
+        parts = [f"({operator.join(parts[start : start + GROUP])})" for start in groups]
+    return operator.join(parts)
+
+
+@lru_cache(128)
 def has_tags(groups: tuple[int, ...], spared: tuple[int, ...] = ()) -> str:
     """A condition: a row has several tags, one of each group and none of those spared.
 
@@ -31,10 +41,10 @@ def has_tags(groups: tuple[int, ...], spared: tuple[int, ...] = ()) -> str:
     """
 
     def one_of(count: int) -> str:
-        return "(" + " OR ".join(["instr(tag, ?)"] * count) + ")"
+        return f"({joined(['instr(tag, ?)'] * count, ' OR ')})"
 
     wanted = [one_of(count) for count in groups]
-    return " AND ".join([SEVERAL, *wanted, *(f"NOT {one_of(count)}" for count in spared)])
+    return joined([SEVERAL, *wanted, *(f"NOT {one_of(count)}" for count in spared)], " AND ")
 
 
 ADD_HINT = "INSERT OR IGNORE INTO tags SELECT ?, id FROM cache WHERE key = ? AND raw = ?"
@@ -61,19 +71,19 @@ KEYS_TAGGED = f"""
 """
 
 
-@cache
+@lru_cache(128)
 def remove_hinted(has: str) -> str:
     """Remove the rows, of those hinted at in a range, for which a condition holds."""
     return f"DELETE FROM cache WHERE {HINTED_RANGE} AND {has} RETURNING id, filename, {BYTES}"
 
 
-@cache
+@lru_cache(128)
 def keys_hinted(has: str) -> str:
     """The keys of the live ones."""
     return f"SELECT id, {KEY} FROM cache WHERE {HINTED_RANGE} AND {has} AND {LIVE}"
 
 
-@cache
+@lru_cache(128)
 def count_hinted(has: str) -> str:
     """How many there are in all, counted up to a limit."""
     return f"""
@@ -84,7 +94,7 @@ def count_hinted(has: str) -> str:
     """
 
 
-@cache
+@lru_cache(128)
 def remove_tagged(count: int) -> str:
     """Like REMOVE_TAGGED, of so many tags, without an index."""
     marks = ", ".join("?" * count)

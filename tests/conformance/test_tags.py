@@ -234,3 +234,17 @@ def test_not_a_number_is_no_tag(face: Face) -> None:
     assert face.tags("key") == ("a",)
     assert face.evict((nan, nan)) == 0
     assert face.evict(nan) == 0
+
+
+def test_a_great_many_tags(face: Face) -> None:
+    many = tuple(f"tag{number}" for number in range(3000))
+    face.set("all", 1, tag=many)
+    face.set("most", 1, tag=many[1:])
+    face.set("one", 1, tag=many[0])
+
+    assert face.keys_by_tag(many, match="all") == ["all"]
+    assert (
+        sorted(face.keys(tag=many)) == sorted(face.keys_by_tag(many)) == ["all", "most", "one"]
+    )
+    assert face.evict(many, match="all") == 1
+    assert face.evict(many) == 2
