@@ -54,7 +54,8 @@ def make_cache(tmp_path: Path, clock: FakeClock) -> Iterator[Callable[..., Cache
     made = []
 
     def make(name: str = "cache", **settings: Any) -> Cache:
-        settings = {"clock": clock, **NO_POWER_IS_LOST, **settings}
+        new = {} if (tmp_path / name).exists() else NO_POWER_IS_LOST  # a directory keeps it
+        settings = {"clock": clock, **new, **settings}
         made.append(Cache(str(tmp_path / name), **settings))
         return made[-1]
 
