@@ -26,7 +26,7 @@ from ..engine.nearcache import NearCache
 T = TypeVar("T")
 _SENTINEL = "\x00key\x00"
 
-# Backend objects that memoized functions hold, mostly for as long as the process lives: fresh
+# Backend objects that decorated functions hold, mostly for as long as the process lives: fresh
 # caches in tests are for them too.
 lasting: WeakSet[Methods] = WeakSet()
 

@@ -10,7 +10,7 @@ from ..engine.calls import full_name
 from ..engine.locks import SLEEP, AsyncCacheLock, CacheLock
 from ..engine.memoize import refuse_bare
 from ..engine.rates import Allowance, F, checked, throttled
-from .base import Methods
+from .base import Methods, lasting
 
 
 class Limiting(Methods):
@@ -148,6 +148,7 @@ class Limiting(Methods):
         """
         refuse_bare(count)
         checked(count, seconds)
+        lasting.add(self)
 
         def decorator(function: F) -> F:
             rate = (full_name(function) if name is None else name, count, seconds, version)

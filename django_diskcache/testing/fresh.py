@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from django.conf import settings
 from django.core.cache import InvalidCacheBackendError
@@ -24,7 +25,7 @@ from ..engine.options import OPTIONS, did_you_mean
 from ..entries import aliases as our_aliases
 from ..entries import is_ours
 from ..filesystems import MEMORY, filesystem
-from ..methods.base import lasting
+from ..methods.base import Methods, lasting
 from .clocks import CacheClock
 
 BACKEND = "django_diskcache.DjangoCache"
@@ -35,13 +36,17 @@ ENOUGH = 2**23  # bytes of a cache under test, unless its entry says less: it re
 FAST = {"shards": 1, "sqlite_synchronous": 0}
 IN_USE = ("_entry", "_cache", "_impatient", "_near")  # of a backend object: what it stands on
 
+# Lasting cache objects that were made in a test for an alias that is not ours otherwise.
+_of_tests: WeakKeyDictionary[Methods, str] = WeakKeyDictionary()
+
 
 @contextmanager
 def fresh_caches(aliases: Iterable[str] | None = None, **options: Any) -> Iterator[CacheClock]:
     """A context in which caches are empty, and gone afterwards; the clock that they go by.
 
-    Cache objects of functions that were memoized when their modules were imported are fresh as
-    well. Faults raise, unless the entry says otherwise: a test is to show them.
+    Cache objects of functions that were memoized or throttled when their modules were imported
+    are fresh as well; those of modules that are imported meanwhile go on as if they had been
+    imported before. Faults raise, unless the entry says otherwise: a test is to show them.
 
     :param aliases: names in CACHES that are to be fresh caches of ours, whatever their backend
         is; by default all whose backend is `DjangoCache`
@@ -59,17 +64,19 @@ def fresh_caches(aliases: Iterable[str] | None = None, **options: Any) -> Iterat
             "no cache in CACHES has the backend DjangoCache; name those that are to be fresh "
             "caches of it, such as aliases=['default']"
         )
-    entries = dict(settings.CACHES)
+    site = settings.CACHES
+    entries = dict(site)
     moved: dict[str, str] = {}  # aliases may share a place
     directory = tempfile.mkdtemp(prefix="django-diskcache-", dir=_place())
     for alias in names:
         entry = entries[alias]
-        old = str(entry.get("LOCATION", "")) if is_ours(entry) else f"alias {alias}"
+        old = str(entry.get("LOCATION", "")) if is_ours(entry) else _not_ours(alias)
         moved.setdefault(old, os.path.join(directory, str(len(moved))))
         entries[alias] = {"BACKEND": BACKEND, **fresh_entry(entry, moved[old], options)}
+    fresh = {alias: entries[alias] for alias in names}
     clock = CacheClock()
     try:
-        with _going_by(clock), _lasting(moved, options), _instead(entries):
+        with _going_by(clock), _lasting(moved, options, site, fresh), _instead(entries):
             yield clock
     finally:
         for engine in opened.engines():
@@ -137,24 +144,61 @@ def _going_by(clock: CacheClock) -> Iterator[None]:
 
 
 @contextmanager
-def _lasting(moved: Mapping[str, str], options: Mapping[str, Any]) -> Iterator[None]:
-    """Let cache objects that last longer than a test stand on fresh caches meanwhile."""
+def _lasting(
+    moved: Mapping[str, str],
+    options: Mapping[str, Any],
+    site: Mapping[str, Any],
+    fresh: Mapping[str, Any],
+) -> Iterator[None]:
+    """Let cache objects that last longer than a test stand on fresh caches meanwhile.
+
+    :param site: entries as they were
+    :param fresh: those of the fresh caches
+    """
     before = []
     for backend in list(lasting):
         state = backend.__dict__
         location, params = state["_entry"]
-        if str(location) in moved:
+        old = _not_ours(_of_tests[backend]) if backend in _of_tests else str(location)
+        if old in moved:
             before.append((state, {name: state.pop(name) for name in IN_USE if name in state}))
-            entry = fresh_entry({"BACKEND": BACKEND, **params}, moved[str(location)], options)
+            entry = fresh_entry({"BACKEND": BACKEND, **params}, moved[old], options)
             entry.pop("BACKEND")
             state["_entry"] = entry.pop("LOCATION"), entry
     try:
         yield
     finally:
-        for state, old in before:
+        for state, old_state in before:
             for name in IN_USE:
                 state.pop(name, None)
-            state.update(old)
+            state.update(old_state)
+        for backend in list(lasting):
+            _settle(backend, site, fresh)
+
+
+def _settle(backend: Methods, site: Mapping[str, Any], fresh: Mapping[str, Any]) -> None:
+    """Let a cache object that was made in a test stand on what its alias is without it."""
+    state = backend.__dict__
+    location, params = state["_entry"]
+    made_of = [alias for alias, entry in fresh.items() if entry["LOCATION"] == location]
+    if not made_of:
+        return
+    for name in IN_USE:
+        state.pop(name, None)
+    # Of aliases that share a place: Django hands on the dict of the one that was asked for.
+    made_of.sort(key=lambda alias: fresh[alias]["OPTIONS"] is not params.get("OPTIONS"))
+    alias = made_of[0]
+    if is_ours(site[alias]):
+        rest = {name: value for name, value in site[alias].items() if name != "BACKEND"}
+        state["_entry"] = rest.pop("LOCATION", ""), rest
+    else:
+        _of_tests[backend] = alias
+        state["_entry"] = "", params  # it says so, should anybody use it
+
+
+def _not_ours(alias: str) -> str:
+    """What stands for the place of an alias that has another backend."""
+    return f"alias {alias}"
 
 
 @lru_cache(1)

@@ -17,6 +17,7 @@ from django.test import override_settings
 from django_diskcache import DjangoCache, opened
 from django_diskcache.engine.clock import wall_clock
 from django_diskcache.entries import entries
+from django_diskcache.methods.base import lasting
 from django_diskcache.testing import CacheClock, fresh_caches
 
 BACKEND = "django_diskcache.DjangoCache"
@@ -207,3 +208,60 @@ def test_one_inside_another() -> None:
             assert outer is not inner
         assert cache.get("key") == "outer"
         assert opened.clock is outer
+
+
+def memoized(alias: str = "default", **options: Any) -> Any:
+    """A function as the import of a module would decorate it now."""
+
+    @made(alias).memoize(f"{alias}.double", **options)  # type: ignore[untyped-decorator]
+    def double(number: int) -> int:
+        return 2 * number
+
+    return double
+
+
+def test_functions_that_were_memoized_in_a_test(tmp_path: Path) -> None:
+    """A URLconf is imported at the first request, often that of a test."""
+    site.CACHES["same"]["OPTIONS"] = {"timeout_jitter": 0.5}
+    others = set(lasting)
+    with fresh_caches():
+        double, same = memoized(), memoized("same")
+        assert (double(1), same(1), len(made())) == (2, 2, 2)
+        with fresh_caches():
+            inner = memoized()
+            assert (double(1), inner(1), len(made())) == (2, 2, 1)
+        assert (inner(1), len(made())) == (2, 2)
+    for _ in range(2):
+        with fresh_caches():
+            assert (double(2), inner(2), same(2), len(made())) == (4, 4, 4, 2)
+    assert not (tmp_path / "site").exists()
+    assert (double(3), same(3)) == (6, 6)
+    assert (made().directory, len(made())) == (str(tmp_path / "site"), 2)
+    # Each has the options of its alias again.
+    objects: Any = set(lasting) - others
+    own = {each._jitter: each._entry for each in objects}
+    for jitter, alias in ((0.0, "default"), (0.5, "same")):
+        assert own[jitter][1]["OPTIONS"] == site.CACHES[alias]["OPTIONS"]
+
+
+def test_functions_that_were_memoized_for_another_backend() -> None:
+    with fresh_caches(["memory"]):
+        double = memoized("memory")
+        assert (double(1), len(made("memory"))) == (2, 1)
+    with pytest.raises(ImproperlyConfigured, match="LOCATION"):
+        double(1)
+    with fresh_caches(["memory"]):
+        assert (double(1), len(made("memory"))) == (2, 1)
+
+
+def test_functions_that_were_throttled_before(tmp_path: Path) -> None:
+    calls = []
+
+    @made().throttle(5, 60)  # type: ignore[untyped-decorator]
+    def work() -> None:
+        calls.append(len(made()))
+
+    with fresh_caches():
+        work()
+    assert calls == [1]
+    assert len(made()) == 0
