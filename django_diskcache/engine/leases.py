@@ -48,7 +48,7 @@ def take(cache: Any, key: Any, token: str, value: int, timeout: float | None) ->
     :param timeout: seconds after which the place is free again; None is never
     """
     state = Pinning(cache, key)
-    if len(_read(state)[1]) >= value:  # mostly from memory: who waits disturbs no writer
+    if len(_read(state)[1]) >= value:  # a read: who waits disturbs no writer
         return None
     with state.transact():
         fence, holders = _read(state)

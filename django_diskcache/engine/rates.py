@@ -48,7 +48,7 @@ def draw(cache: Any, key: Any, count: int, seconds: float) -> Allowance:
     state = Pinning(cache, key, seconds)
     clock = cache.engine.clock
     now = clock()
-    # Whoever is refused writes nothing, and mostly finds that in memory.
+    # Whoever is refused writes nothing, and disturbs no writer.
     pause, left = drawn(state.get((now, count)), now, count, seconds)
     if pause:
         return Allowance(False, pause, 0)

@@ -370,3 +370,23 @@ def test_rates_that_are_none(face: Face) -> None:
         face.once_per("name", -1)
     with pytest.raises(TypeError, match="parentheses"):
         face.throttle(len, 1)
+
+
+def test_nothing_is_counted_as_a_hit_or_a_miss(face: Face) -> None:
+    async def on_a_loop() -> None:
+        async with face.alock("name"):
+            assert not await face.alock("name").acquire(blocking_timeout=0.02)
+        assert not await face.aonce_per("once", 10)
+        assert not await face.aallow("rate", 1, 10)
+
+    assert face.get("key") is None
+    before = face.stats()
+    for lock in (face.lock("name"), face.semaphore("places", 1)):
+        with lock:
+            assert not lock.acquire(blocking_timeout=0.02)
+            assert lock.owned()
+            assert lock.locked()
+    assert (face.once_per("once", 10), face.once_per("once", 10)) == (True, False)
+    assert (bool(face.allow("rate", 1, 10)), bool(face.allow("rate", 1, 10))) == (True, False)
+    asyncio.run(on_a_loop())
+    assert face.stats() == before == (0, 1)
