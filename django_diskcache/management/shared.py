@@ -229,18 +229,20 @@ def progress(
     live = wanted and out.isatty()
     drawn = clock()  # what is done in a moment needs no bar
     any_drawn = False
-    for step in steps:
-        if live and clock() - drawn >= DRAW_EVERY:
-            drawn = clock()
-            any_drawn = True
-            full = int(BAR * step.done)
-            bar = "█" * full + "░" * (BAR - full)
-            out.write(f"\r{label} {bar} {step.done:4.0%}", ending="")
+    try:
+        for step in steps:
+            if live and clock() - drawn >= DRAW_EVERY:
+                drawn = clock()
+                any_drawn = True
+                full = int(BAR * step.done)
+                bar = "█" * full + "░" * (BAR - full)
+                out.write(f"\r{label} {bar} {step.done:4.0%}", ending="")
+                out.flush()
+            yield step
+    finally:  # after an interrupt as well
+        if any_drawn:
+            out.write("\r\x1b[K", ending="")  # what comes next takes the line
             out.flush()
-        yield step
-    if any_drawn:
-        out.write("\r\x1b[K", ending="")  # what comes next takes the line
-        out.flush()
 
 
 def bytes_text(number: int) -> str:

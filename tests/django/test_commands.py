@@ -7,6 +7,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -318,6 +319,10 @@ def test_evict_of_several_tags(site: Path) -> None:
 
     dry = document(*arguments, "--dry-run")["default"]
     assert {tag: each["removed"] for tag, each in dry["tags"].items()} == {"a": 6, "7": 0}
+    assert called(*arguments, "--dry-run").splitlines() == [
+        "default: 6 entries tagged 'a' would be removed, 300 bytes would be freed",
+        "default: 0 more entries tagged '7' would be removed, 0 bytes would be freed",
+    ]
     dry = document(*arguments, "--all", "--dry-run")["default"]
     assert dry["tags"] == {"a, 7": {"removed": 5, "freed": 250}}
     assert document("cacheevict", "a", "b", "no", "--all")["default"]["removed"] == 0
@@ -668,6 +673,19 @@ def test_a_bar_on_a_terminal(out: Any, wanted: bool, seconds: float, drawn: int)
         assert text.endswith("\r\x1b[K")
     else:
         assert text == ""
+
+
+def test_an_interrupt_finishes_the_line_of_the_bar() -> None:
+    from django.core.management.base import OutputWrapper
+
+    def interrupted() -> Iterator[Step]:
+        yield from islice(steps(fake, fake, 1.0), 2)
+        raise KeyboardInterrupt
+
+    fake, out = FakeClock(), Terminal()
+    with pytest.raises(KeyboardInterrupt):
+        list(progress(interrupted(), "x", OutputWrapper(out), True, fake))
+    assert out.getvalue().endswith(" 50%\r\x1b[K")
 
 
 def test_the_lock_is_free_again_after_its_process(tmp_path: Path) -> None:

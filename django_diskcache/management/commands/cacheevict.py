@@ -9,7 +9,7 @@ from typing import Any
 from ...engine import selection
 from ...engine.selection import Selection
 from ...engine.tagged import hints_of
-from ..shared import CacheCommand, Target, bytes_text, entries_text
+from ..shared import CacheCommand, Target, bytes_text, counted, entries_text
 
 
 def tags(text: str) -> Iterator[Any]:
@@ -126,11 +126,15 @@ class Command(CacheCommand):
         if options["verbosity"] == 0:
             return
         would = "would be " if options["dry_run"] else ""
-        for tag, each in result["tags"].items():
+        for number, (tag, each) in enumerate(result["tags"].items()):
+            # What has several of the tags has been counted with the first of them.
+            entries = counted(each["removed"], "more entry", "more entries")
+            if not number:
+                entries = entries_text(each["removed"])
             name = repr(tag)
             if options["every"] and tag not in options["tags"]:
                 name = " and ".join(map(repr, dict.fromkeys(options["tags"])))
             self.stdout.write(
-                f"{alias}: {entries_text(each['removed'])} tagged {name} {would}removed, "
+                f"{alias}: {entries} tagged {name} {would}removed, "
                 f"{bytes_text(each['freed'])} {would}freed"
             )

@@ -13,6 +13,7 @@ from django.core.cache.backends.base import BaseCache
 from django.core.management.base import CommandError
 
 from ...engine.clock import wall_clock
+from ...engine.fanout import parts_of
 from ...engine.faults import FAULTS
 from ...engine.files import DATABASE
 from ...engine.guard import raising
@@ -48,7 +49,9 @@ class Command(CacheCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("directory", metavar="DIRECTORY", help="What to take over.")
         parser.add_argument(
-            "--alias", default="default", help="The cache in CACHES to put it into."
+            "--alias",
+            default="default",
+            help="The cache in CACHES to put it into (default: default).",
         )
         parser.add_argument(
             "--into",
@@ -230,6 +233,10 @@ def into(given: str | None, directory: str, found: str) -> Place | None:
     if kind not in COLLECTIONS or not name:
         listed = ", ".join(f"{each}:NAME" for each in COLLECTIONS)
         raise CommandError(f"--into {given}: expected one of {listed}")
+    try:
+        parts_of(kind, name)
+    except ValueError as error:
+        raise CommandError(f"--into {given}: {error}") from error
     return Place(directory, kind, name)
 
 
