@@ -42,6 +42,8 @@ class Tally:
 
     taken: int = 0
     bytes: int = 0
+    unfound: int = 0  # of those taken, how many the target does not look for
+    example: Any = None  # the key of one of them
     left: Counter[str] = field(default_factory=Counter)
     needs: Counter[str] = field(
         default_factory=Counter
@@ -54,6 +56,7 @@ class Tally:
         """Count what another has counted."""
         self.taken += other.taken
         self.bytes += other.bytes
+        self.unfound += other.unfound
         for own, its in (
             (self.left, other.left),
             (self.needs, other.needs),
@@ -70,11 +73,13 @@ class Target(NamedTuple):
     :param face: of one of our caches; None in a dry run into one that is not there yet
     :param make: what makes a key of the store from one of the source
     :param write: else it is a dry run
+    :param finds: whether the readers of the target look for such a key
     """
 
     face: Any
     make: Callable[[Any], Any]
     write: bool
+    finds: Callable[[Any], bool] = lambda key: True
 
     def has(self, key: Any) -> bool:
         """Whether there is a live entry."""
@@ -252,6 +257,9 @@ class Takeover:
         if target.add(key, value, left, read, tag):
             self.tally.taken += 1
             self.tally.bytes += size
+            if not target.finds(key):
+                self.tally.unfound += 1
+                self.tally.example = key
         else:
             self.tally.left[THERE] += 1  # somebody has stored it meanwhile
 

@@ -254,6 +254,34 @@ def test_evictions_are_told(site: Path, settings: Any) -> None:
     assert re.search(r"\d+ entries evicted meanwhile", told(site / "old"))
 
 
+@pytest.mark.parametrize("dry", [[], ["--dry-run"]])
+def test_what_the_site_will_not_find_is_told(dry: list[str], site: Path) -> None:
+    old = OldCache(site / "old" / "000")
+    for key in (":1:found", ":2:version", "p:1:prefix", "plain", ("a", "tuple")):
+        old.put(key, 1)
+    old.put(":1:gone", 1, expire=FakeClock()() - 1)
+    OldCache(site / "old" / "index" / "i").put("not its own", 1)
+    would = "would be " if dry else ""
+    (line,) = [
+        line for line in told(site / "old", *dry).splitlines() if "will not find" in line
+    ]
+    assert line.startswith(f"default: 4 entries {would}taken that the site will not find")
+    assert "':1:KEY', and a key of theirs is ('a', 'tuple')" in line
+    assert "Set KEY_PREFIX, VERSION and KEY_FUNCTION" in line
+    document = json.loads(told(site / "old", "--alias", "other", "--dry-run", "--json"))
+    # Aliases share the place: what is there already is not taken.
+    assert document["other"]["unfound"] == (5 - 1 if dry else 0)
+
+
+def test_what_the_site_may_find_is_not_told(site: Path, settings: Any) -> None:
+    settings.CACHES["default"]["KEY_FUNCTION"] = lambda key, *_: hashlib.md5(key.encode())
+    OldCache(site / "old" / "000").put("any", 1)
+    OldCache(site / "single").put(("any", 2), 1)
+    assert taken(site / "old")["unfound"] == 0
+    del settings.CACHES["default"]["KEY_FUNCTION"]
+    assert taken(site / "single")["unfound"] == 0
+
+
 # A single cache
 
 

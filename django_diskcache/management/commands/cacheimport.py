@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import reprlib
 from argparse import ArgumentParser
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
@@ -34,6 +35,7 @@ from ..shared import (
 )
 from ..shared import Target as Cache
 
+KEY = "\x00KEY\x00"  # in a key that is made to see what KEY_FUNCTION puts around it
 NAMED = 10  # of what pickles need, and of refusals, how many are told
 
 
@@ -126,6 +128,7 @@ class Command(CacheCommand):
             if cache is not None:
                 cache.care_for(error)
             result["error"] = f"{error}; what was taken is there, so run it again"
+        self.example = takeover.tally.example
         return {**figures(takeover.tally), "evicted": evicted(cache) - before, **result}
 
     def steps(
@@ -135,8 +138,9 @@ class Command(CacheCommand):
         directory, alias = options["directory"], options["alias"]
         makes_keys = key_maker(alias)
         face = None if cache is None else raising(cache.cache._cache)
+        finds = finder(makes_keys)
         if self.layout == "files":
-            target = Target(face, str, write)
+            target = Target(face, str, write, finds)
             yield from takeover.files(
                 directory, self.keys, lambda line: (makes_keys(line), line), target
             )
@@ -147,7 +151,7 @@ class Command(CacheCommand):
         places = [self.into] if self.into else predecessor.collections(directory)
         parts = len(places) + 1
         shards = predecessor.shards(directory)
-        for step in takeover.directories(shards, Target(face, keep, write)):
+        for step in takeover.directories(shards, Target(face, keep, write, finds)):
             yield step._replace(done=step.done / parts)
         for number, place in enumerate(places, start=1):
             ours = None
@@ -158,8 +162,8 @@ class Command(CacheCommand):
 
     def say(self, alias: str, result: dict[str, Any], options: dict[str, Any]) -> None:
         write = self.stdout.write
+        would = "would be " if options["dry_run"] else ""
         if options["verbosity"] > 0:
-            would = "would be " if options["dry_run"] else ""
             write(
                 f"{alias}: {entries_text(result['taken'])} {would}taken, "
                 f"{bytes_text(result['bytes'])}"
@@ -176,6 +180,14 @@ class Command(CacheCommand):
             write(f"{alias}: refused, {entries_text(times)}: {what}")
         for problem in result["problems"]:
             write(f"{alias}: {problem}")
+        if result["unfound"]:
+            missed, theirs = entries_text(result["unfound"]), reprlib.repr(self.example)
+            write(
+                f"{alias}: {missed} {would}taken that the site will not find: it looks for "
+                f"{key_maker(alias)('KEY')!r}, and a key of theirs is {theirs}. Set KEY_PREFIX, "
+                "VERSION and KEY_FUNCTION as they were; what a FanoutCache has stored without "
+                "Django, a FanoutCache reads"
+            )
         if result["needs"] and not options["trust"]:
             write(
                 f"{alias}: --trust loads these pickles as well; it is safe if nobody but you "
@@ -247,6 +259,19 @@ def key_maker(alias: str) -> Callable[[Any], str]:
     return make
 
 
+def finder(make: Callable[[Any], Any]) -> Callable[[Any], bool]:
+    """What tells whether a key of the store can be one that `make` makes."""
+    made = make(KEY)
+    head, found, tail = made.partition(KEY) if isinstance(made, str) else ("", "", "")
+
+    def finds(key: Any) -> bool:
+        if not found:  # nobody can tell
+            return True
+        return isinstance(key, str) and key.startswith(head) and key.endswith(tail)
+
+    return finds
+
+
 def keep(key: Any) -> Any:
     """The key as it is: Django's cache made it."""
     return key
@@ -275,6 +300,7 @@ def figures(tally: Tally) -> dict[str, Any]:
     return {
         "taken": tally.taken,
         "bytes": tally.bytes,
+        "unfound": tally.unfound,
         "left": {reason: tally.left[reason] for reason in REASONS if tally.left[reason]},
         "needs": dict(tally.needs.most_common()),
         "refusals": dict(tally.refusals.most_common()),
