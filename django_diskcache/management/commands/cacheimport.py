@@ -182,11 +182,12 @@ class Command(CacheCommand):
             write(f"{alias}: {problem}")
         if result["unfound"]:
             missed, theirs = entries_text(result["unfound"]), reprlib.repr(self.example)
+            ours = repr(key_maker(alias)("KEY"))
             write(
                 f"{alias}: {missed} {would}taken that the site will not find: it looks for "
-                f"{key_maker(alias)('KEY')!r}, and a key of theirs is {theirs}. Set KEY_PREFIX, "
-                "VERSION and KEY_FUNCTION as they were; what a FanoutCache has stored without "
-                "Django, a FanoutCache reads"
+                f"{ours}, and a key of theirs is {theirs}. Set KEY_PREFIX, VERSION and "
+                "KEY_FUNCTION as they were; what a FanoutCache has stored without Django, a "
+                "FanoutCache reads"
             )
         if result["needs"] and not options["trust"]:
             write(
