@@ -22,6 +22,8 @@ class CacheTestMixin(Case):
     It goes before the class of Django or unittest, as in
     ``class PageTest(CacheTestMixin, TestCase)``. What `setUpClass` and `setUpTestData` do has
     caches of its own too, which tests do not see.
+
+    :raises TypeError: when a class has it behind that of Django or unittest
     """
 
     #: Names in CACHES that are to be fresh; None is all whose backend is `DjangoCache`.
@@ -30,6 +32,17 @@ class CacheTestMixin(Case):
     cache_options: ClassVar[Mapping[str, Any]] = {}
     #: The clock that they go by.
     cache_clock: CacheClock
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        # Behind a class with a `run` of its own, ours would be its ancestor's, or never called.
+        for base in cls.__mro__[: cls.__mro__.index(CacheTestMixin)]:
+            if issubclass(base, unittest.TestCase) and not issubclass(base, CacheTestMixin):
+                first = f"CacheTestMixin, {base.__name__}"
+                raise TypeError(
+                    f"{cls.__name__}: CacheTestMixin goes before {base.__name__}, as in "
+                    f"class {cls.__name__}({first}), or the caches of the site are used"
+                )
 
     @classmethod
     def setUpClass(cls) -> None:

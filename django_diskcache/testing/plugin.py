@@ -13,6 +13,9 @@ from ..entries import is_ours
 from .clocks import CacheClock
 from .fresh import fresh_caches as fresh
 
+# What an assertion of theirs compared is told only if pytest rewrites them.
+pytest.register_assert_rewrite("django_diskcache.testing.conformance")
+
 
 @pytest.fixture
 def cache_aliases() -> Iterable[str] | None:

@@ -106,3 +106,26 @@ def test_attributes_and_failures(
     assert (result.testsRun, len(result.failures), result.errors) == (2, 1, [])
     Attributes("test_it").debug()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_mixin_goes_first() -> None:
+    with pytest.raises(
+        TypeError, match=r"goes before SimpleTestCase, as in class Behind\(CacheTestMixin, Si"
+    ):
+
+        class Behind(SimpleTestCase, CacheTestMixin):
+            pass
+
+    class First(CacheTestMixin):
+        pass
+
+    class Mine(SimpleTestCase):
+        pass
+
+    class Fine(First, Mine):
+        pass
+
+    with pytest.raises(TypeError, match="CacheTestMixin goes before Mine"):
+        type("Wrong", (Mine, First), {})
+    assert type("Finer", (Fine, Mine), {})
+    assert type("Alone", (First,), {})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import unittest
@@ -112,6 +113,29 @@ def test_it_runs_without_pytest_and_without_django(tmp_path: Path) -> None:
     )
     assert run.returncode == 0, run.stderr
     assert "Ran 17 tests" in run.stderr
+
+
+def test_pytest_with_the_plugin_says_what_was_compared(tmp_path: Path) -> None:
+    (tmp_path / "test_own.py").write_text(
+        "from django_diskcache.testing.conformance import PolicyConformance\n"
+        "from django_diskcache.engine.policies import Policy\n"
+        "class TestIdle(PolicyConformance):\n"
+        "    policy = Policy\n"
+    )
+    run = subprocess.run(
+        [
+            *(sys.executable, "-m", "pytest", "-q", "-k", "test_all_but_one_can_go"),
+            *("-p", "django_diskcache.testing.plugin", "-p", "no:cacheprovider"),
+            *("--basetemp", str(tmp_path / "inner")),
+        ],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
+    )
+    assert run.returncode == 1, run.stdout + run.stderr
+    assert "AssertionError: assert [0, 1, 2" in run.stdout
 
 
 def test_the_package_loads_no_testing_code() -> None:
