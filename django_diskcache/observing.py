@@ -6,7 +6,7 @@ send (see `signals`); all others stay as they are.
 
 Methods that are made of others, such as `read` and `get_or_set`, send by the calls that they
 make. `has_key`, `touch`, and `pop` of what is missing send nothing: they are neither a hit nor
-a miss, and store nothing.
+a miss, and store nothing. What is locked or limited is no entry of the site.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ from typing import Any, NamedTuple, TypeAlias
 from django.conf import settings
 
 from .engine import ENOVAL
+from .engine.lifetime import seconds_from_now, seconds_since_epoch
 from .methods.base import Methods
+from .methods.times import aware
 from .signals import (
     asend,
     cache_deleted,
@@ -135,11 +137,16 @@ class Handler:
 
 
 class Call(NamedTuple):
-    """A call that has been made: its first argument, and what it returned."""
+    """A call that has been made: its first argument, what it returned, all arguments by name.
+
+    :ivar now: the clock of the cache
+    """
 
     first: Any
     version: int
     result: Any
+    given: Mapping[str, Any]
+    now: Callable[[], float]
 
 
 Event: TypeAlias = "tuple[Any, list[Any] | None, int, dict[str, Any]]"  # signal, keys, version
@@ -201,6 +208,24 @@ def removes(call: Call) -> Iterator[Event]:
     yield cache_deleted, None, call.version, {"count": call.result, "what": call.first}
 
 
+def clears(call: Call) -> Iterator[Event]:
+    """`clear`, which removes all, those of a version, or those with a prefix."""
+    version, what = call.given.get("version"), call.given.get("prefix")
+    if what is None and version is not None:
+        what = "*"
+    yield cache_deleted, None, call.version, {"count": None, "what": what}
+
+
+def expires(call: Call) -> Iterator[Event]:
+    """A method that returns whether the key was there, and removes it if no time is left."""
+    if "timeout" in call.given:
+        over = seconds_from_now(call.given["timeout"]) <= 0
+    else:
+        over = seconds_since_epoch(aware(call.given["when"])) <= call.now()
+    gone = [call.first] if call.result and over else []
+    yield cache_deleted, gone, call.version, {"count": 1, "what": None}
+
+
 OBSERVED: dict[str, Tell] = {
     "get": reads,
     "_until": finds,  # of `get_or_set` and of memoized functions
@@ -214,9 +239,11 @@ OBSERVED: dict[str, Tell] = {
     "pop": pops,
     "delete_many": deletes_many,
     "evict": removes,
-    "clear": removes,
+    "clear": clears,
     "delete_pattern": removes,
     "delete_prefix": removes,
+    "expire_at": expires,
+    "expire_in": expires,
 }
 # What could not be told from a miss is asked for with another default.
 ASKING = (reads, pops)
@@ -242,7 +269,8 @@ def observed(backend: type, name: str, tell: Tell) -> Callable[..., Any]:
         seconds = perf_counter() - began
         version = given.get("version")
         version = self.version if version is None else version
-        call = Call(given.get(first, args or None), version, result)
+        now = self._cache.engine.clock
+        call = Call(given.get(first, args or None), version, result, given, now)
         said = "get" if tell is finds else name
         for signal, keys, of, about in tell(call):
             if keys or keys is None:

@@ -109,7 +109,8 @@ class Keys(Methods):
         if version is None and prefix is None:
             self._cache.clear()
         else:
-            self.delete_pattern("*", version, prefix)
+            within = self._around_keys(version)
+            self._cache.delete_pattern("*", prefix=prefix, within=within)
 
     async def akeys(
         self, pattern: str = "*", version: int | None = None, **kwargs: Any

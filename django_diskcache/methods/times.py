@@ -14,6 +14,13 @@ from django.utils import timezone
 from .base import Methods
 
 
+def aware(when: datetime | float) -> datetime | float:
+    """A point in time; of a datetime without a time zone that in the site's TIME_ZONE."""
+    if isinstance(when, datetime) and timezone.is_naive(when):
+        return timezone.make_aware(when, timezone.get_default_timezone())
+    return when
+
+
 class Times(Methods):
     """Methods of `DjangoCache` about how long a key lives, and their twins."""
 
@@ -41,9 +48,7 @@ class Times(Methods):
         :raises ValueError: when it is no finite number
         """
         made = self.make_and_validate_key(key, version)
-        if isinstance(when, datetime) and timezone.is_naive(when):
-            when = timezone.make_aware(when, timezone.get_default_timezone())
-        return self._cache.expire_at(made, when, retry)
+        return self._cache.expire_at(made, aware(when), retry)
 
     def expire_in(
         self,

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,7 +27,7 @@ QUIET = {
     *("get_or_set", "has_key", "make_and_validate_key", "make_key", "memoize"),
     *("read", "shutdown", "stats", "touch", "validate_key", "volume"),
     *("cache", "deque", "index"),  # caches of their own
-    *("expire_at", "expire_in", "iter_keys", "keys", "keys_by_tag", "persist", "pttl", "tags"),
+    *("iter_keys", "keys", "keys_by_tag", "persist", "pttl", "tags"),
     *("ttl", "transact", "set_on_commit", "delete_on_commit", "evict_on_commit"),
     *("allow", "lock", "once_per", "semaphore", "throttle"),
 }
@@ -194,6 +195,73 @@ def test_what_is_deleted(cache: DjangoCache, told: list[Told]) -> None:
     evicted, cleared = (each.arguments for each in told)
     assert (evicted["keys"], evicted["count"], evicted["what"]) == (None, 1, "tag")
     assert (cleared["method"], cleared["keys"]) == ("clear", None)
+
+
+def test_what_is_removed_by_version_prefix_and_pattern(
+    cache: DjangoCache, told: list[Told]
+) -> None:
+    def removed() -> list[tuple[Any, ...]]:
+        names = ("method", "keys", "count", "what", "version")
+        found = [tuple(each.arguments[name] for name in names) for each in told]
+        told.clear()
+        return found
+
+    cache.clear(prefix="page:")
+    assert removed() == [("clear", None, None, "page:", 1)]
+    cache.clear(2)
+    assert removed() == [("clear", None, None, "*", 2)]
+    cache.clear(prefix="page:", version=2)
+    assert removed() == [("clear", None, None, "page:", 2)]
+    cache.clear()
+    asyncio.run(cache.aclear())
+    assert removed() == [("clear", None, None, None, 1)] * 2
+    cache.delete_pattern("a*")
+    cache.delete_prefix("a", 2)
+    assert removed() == [
+        ("delete_pattern", None, 0, "a*", 1),
+        ("delete_prefix", None, 0, "a", 2),
+    ]
+    cache.evict(("a", "b"))
+    assert removed() == [("evict", None, 0, ("a", "b"), 1)]
+
+
+def test_an_expiry_that_leaves_no_time_is_a_removal(
+    cache: DjangoCache, told: list[Told], clock: FakeClock, settings: Any
+) -> None:
+    settings.TIME_ZONE = "Etc/GMT-5"  # where a time without a zone is over sooner than in UTC
+    now = datetime.fromtimestamp(clock(), timezone.utc)
+    over: list[Callable[[], bool]] = [
+        lambda: cache.expire_in("key", 0),
+        lambda: cache.expire_in("key", timedelta(seconds=-1)),
+        lambda: cache.expire_at("key", clock()),
+        lambda: cache.expire_at("key", now, 1),
+        lambda: cache.expire_at("key", now.replace(tzinfo=None) + timedelta(hours=4)),
+        lambda: asyncio.run(cache.aexpire_in("key", 0)),
+    ]
+    for call in over:
+        cache.set("key", 1)
+        told.clear()
+        assert call()
+        assert cache.has_key("key") is False
+        assert [each.arguments["count"] for each in told] == [1]
+        assert taken(told) == [("deleted", ["key"])]
+        assert not call()  # it is gone
+        assert taken(told) == []
+    cache.set("key", 1)
+    told.clear()
+    assert cache.expire_in("key", 5)
+    assert cache.expire_at("key", clock() + 5)
+    assert cache.expire_at("key", now.replace(tzinfo=None) + timedelta(hours=6))
+    assert cache.has_key("key")
+    assert taken(told) == []
+
+
+def test_locks_and_rates_send_nothing(cache: DjangoCache, told: list[Told]) -> None:
+    with cache.lock("name"):
+        assert not cache.lock("name", blocking=False).acquire()
+    assert cache.allow("rate", 1, 60)
+    assert cache.once_per("name", 60)
+    assert told == []
 
 
 def test_who_sends_what_and_how_long_it_took(settings: Any, tmp_path: Path, told: Any) -> None:
