@@ -159,7 +159,9 @@ def _lasting(
     for backend in list(lasting):
         state = backend.__dict__
         location, params = state["_entry"]
-        old = _not_ours(_of_tests[backend]) if backend in _of_tests else str(location)
+        old = str(location)
+        if not old and backend in _of_tests:
+            old = _not_ours(_of_tests[backend])
         if old in moved:
             before.append((state, {name: state.pop(name) for name in IN_USE if name in state}))
             entry = fresh_entry({"BACKEND": BACKEND, **params}, moved[old], options)

@@ -250,8 +250,12 @@ def test_functions_that_were_memoized_for_another_backend() -> None:
         assert (double(1), len(made("memory"))) == (2, 1)
     with pytest.raises(ImproperlyConfigured, match="LOCATION"):
         double(1)
-    with fresh_caches(["memory"]):
-        assert (double(1), len(made("memory"))) == (2, 1)
+    for _ in range(2):
+        with fresh_caches(["memory"]):
+            assert (double(1), len(made("memory"))) == (2, 1)
+            with fresh_caches():
+                assert (double(2), len(made("memory"))) == (4, 1)
+            assert len(made("memory")) == 1
 
 
 def test_functions_that_were_throttled_before(tmp_path: Path) -> None:
