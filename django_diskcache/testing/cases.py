@@ -35,7 +35,7 @@ class CacheTestMixin(Case):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        # Behind a class with a `run` of its own, ours would be its ancestor's, or never called.
+        # Behind it, `run` would be that of unittest: nothing would be fresh, or say so.
         for base in cls.__mro__[: cls.__mro__.index(CacheTestMixin)]:
             if issubclass(base, unittest.TestCase) and not issubclass(base, CacheTestMixin):
                 first = f"CacheTestMixin, {base.__name__}"
