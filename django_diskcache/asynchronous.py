@@ -8,7 +8,7 @@ thread and waits in it. What is long by nature, such as `clear`, goes to a threa
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 from django.core.cache.backends.base import DEFAULT_TIMEOUT
 
@@ -110,8 +110,8 @@ class AsyncMethods(Methods):
 
     # Long by nature
 
-    async def aexpire(self: Any) -> int:
-        return int(await in_thread(self.expire))
+    async def aexpire(self: Any, *key: NoReturn, **timeout: NoReturn) -> int:
+        return int(await in_thread(self.expire, *key, **timeout))
 
     async def acull(self: Any) -> int:
         return int(await in_thread(self.cull))

@@ -9,7 +9,7 @@ the directory was removed or replaced.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 from django.core.cache.backends.base import (
     DEFAULT_TIMEOUT,
@@ -129,7 +129,7 @@ class DjangoCache(AsyncMethods, Times, Keys, Tags, Commits, Memoizing, Limiting)
         :param retry: wait for a lock as long as it takes
         :param touch: let it live so many seconds from now, for ever if None, for the default
             timeout if True: a sliding expiry, which ends after 0.9 to 1 times as many seconds
-            without a read
+            without a read. With 0 or less it ends with this read
         """
         if self.key_func is default_key_func:  # once more without a call: the hottest path
             made: Any = (
@@ -314,8 +314,16 @@ class DjangoCache(AsyncMethods, Times, Keys, Tags, Commits, Memoizing, Limiting)
         """Path of the directory."""
         return self._cache.directory
 
-    def expire(self) -> int:
-        """Remove what has expired; how many entries."""
+    def expire(self, *key: NoReturn, **timeout: NoReturn) -> int:
+        """Remove what has expired; how many entries. It takes no argument.
+
+        :raises TypeError: with one
+        """
+        if key or timeout:
+            raise TypeError(
+                "expire() removes all that has expired, and takes no arguments: "
+                "expire_in(key, seconds) lets a key expire"
+            )
         return self._cache.expire()
 
     def cull(self) -> int:

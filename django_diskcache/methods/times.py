@@ -11,6 +11,7 @@ from typing import Any, cast
 from django.core.cache.backends.base import DEFAULT_TIMEOUT
 from django.utils import timezone
 
+from ..engine.lifetime import milliseconds_from_now, milliseconds_since_epoch
 from .base import Methods
 
 
@@ -62,6 +63,22 @@ class Times(Methods):
         """
         return self._cache.expire_in(self.make_and_validate_key(key, version), timeout, retry)
 
+    def pexpire(
+        self,
+        key: Any,
+        timeout: float | timedelta,
+        version: int | None = None,
+        retry: bool = True,
+    ) -> bool:
+        """Let `key` expire in so many milliseconds; otherwise like `expire_in`."""
+        return self.expire_in(key, milliseconds_from_now(timeout), version, retry)
+
+    def pexpire_at(
+        self, key: Any, when: datetime | float, version: int | None = None, retry: bool = True
+    ) -> bool:
+        """`expire_at`, where a number is milliseconds since the epoch."""
+        return self.expire_at(key, milliseconds_since_epoch(when), version, retry)
+
     def persist(self, key: Any, version: int | None = None, retry: bool = True) -> bool:
         """Let `key` never expire.
 
@@ -91,6 +108,16 @@ class Times(Methods):
         self, key: Any, timeout: float | timedelta, version: Any = None, **kwargs: Any
     ) -> bool:
         return bool(await self._run("expire_in", key, timeout, version, **kwargs))
+
+    async def apexpire(
+        self, key: Any, timeout: float | timedelta, version: Any = None, **kwargs: Any
+    ) -> bool:
+        return await self.aexpire_in(key, milliseconds_from_now(timeout), version, **kwargs)
+
+    async def apexpire_at(
+        self, key: Any, when: datetime | float, version: Any = None, **kwargs: Any
+    ) -> bool:
+        return await self.aexpire_at(key, milliseconds_since_epoch(when), version, **kwargs)
 
     async def apersist(self, key: Any, version: Any = None, **kwargs: Any) -> bool:
         return bool(await self._run("persist", key, version, **kwargs))
