@@ -57,6 +57,19 @@ def milliseconds_from_now(timeout: Any) -> Any:
     return _finite(timeout, "timeout", "milliseconds or a timedelta") / 1000
 
 
+def positive_seconds(name: str, seconds: Any) -> float:
+    """The seconds that an argument of this name gives.
+
+    :raises TypeError: when it is no number
+    :raises ValueError: when it is no finite number above 0
+    """
+    expected = "a number of seconds above 0"
+    number = _finite(seconds, name, expected)
+    if number <= 0:
+        raise ValueError(f"{name}={seconds!r}: expected {expected}")
+    return number
+
+
 def _finite(value: Any, name: str, expected: str) -> float:
     if not is_number(value):
         raise TypeError(f"{name}={value!r}: expected {expected}")
