@@ -388,7 +388,7 @@ def test_what_cannot_be_ignored(face: Face) -> None:
         pass
 
     for wrong in ("request", b"request", 0, [None], ("page", 1.5)):
-        with pytest.raises(TypeError, match="ignore=.*: expected a tuple, list or set"):
+        with pytest.raises(TypeError, match=r"ignore=.*: expected a tuple, list or set"):
             face.memoize(ignore=wrong)
     with pytest.raises(TypeError, match=r"of one name it is \{'request'\}"):
         face.memoize(ignore="request")

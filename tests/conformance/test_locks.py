@@ -217,37 +217,37 @@ def test_seconds_that_are_no_number(face: Face) -> None:
     for name, call in calls.items():
         with pytest.raises(TypeError, match=f"^{name}='5': expected a number of seconds"):
             call()
-    with pytest.raises(TypeError, match="^blocking_timeout='5'"):  # though it is free
+    with pytest.raises(TypeError, match=r"^blocking_timeout='5'"):  # though it is free
         face.lock("other").acquire(blocking_timeout="5")
-    with pytest.raises(ValueError, match="^blocking_timeout=-5"):
+    with pytest.raises(ValueError, match=r"^blocking_timeout=-5"):
         face.lock("other").acquire(blocking_timeout=-5)
     for wrong in (face.once_per, lambda name, seconds: face.cache.throttle(5, seconds)):
-        with pytest.raises(TypeError, match="^seconds='60'"):
+        with pytest.raises(TypeError, match=r"^seconds='60'"):
             wrong("name", "60")
-    with pytest.raises(ValueError, match="^seconds=inf"):
+    with pytest.raises(ValueError, match=r"^seconds=inf"):
         face.allow("rate", 5, float("inf"))
     assert not face.lock("other").locked()
 
 
 def test_errors_name_the_lock_as_the_caller_did(face: Face) -> None:
-    with pytest.raises(LockError, match="^'name' has no timeout"), face.lock("name") as lock:
+    with pytest.raises(LockError, match=r"^'name' has no timeout"), face.lock("name") as lock:
         lock.extend(5)
-    with pytest.raises(LockError, match="^'name' has no timeout"), face.lock("name") as lock:
+    with pytest.raises(LockError, match=r"^'name' has no timeout"), face.lock("name") as lock:
         lock.reacquire()
     for change in ("extend", "release"):
         lock = face.lock("name", timeout=5)
         lock.acquire()
         face.clock.advance(5)
-        with pytest.raises(LockLost, match="^'name' is not held any more"):
+        with pytest.raises(LockLost, match=r"^'name' is not held any more"):
             lock.extend(5) if change == "extend" else lock.release()
 
     async def main() -> None:
         lock = face.cache.alock("name", timeout=5)
         await lock.acquire()
         face.clock.advance(5)
-        with pytest.raises(LockLost, match="^'name' is not held any more"):
+        with pytest.raises(LockLost, match=r"^'name' is not held any more"):
             await lock.reacquire()
-        with pytest.raises(LockLost, match="^'name' is not held any more"):
+        with pytest.raises(LockLost, match=r"^'name' is not held any more"):
             await lock.release()
 
     asyncio.run(main())

@@ -218,7 +218,7 @@ def test_what_is_no_tag(face: Face) -> None:
 def test_a_number_that_is_too_large(face: Face) -> None:
     for tag in (2**63, ("a", 2**63), -(2**70), 10**6000):
         for call in (face.evict, face.keys_by_tag, partial(face.set, "key", 1, None)):
-            with pytest.raises(OverflowError, match="tag=.*0x.*at most 64 bits"):
+            with pytest.raises(OverflowError, match=r"tag=.*0x.*at most 64 bits"):
                 call(tag=tag)
     face.set("key", 1, tag=("a", 2**63 - 1, -(2**63)))
     assert face.evict(-(2**63)) == 1
@@ -242,7 +242,7 @@ def test_not_a_number_is_no_tag(face: Face) -> None:
 def test_a_lone_surrogate_is_in_no_tag(face: Face) -> None:
     for tag in ("\ud800", ["a", "é\udfff"]):
         for call in (face.evict, face.keys_by_tag, partial(face.set, "key", 1, None)):
-            with pytest.raises(ValueError, match="tag='.*ud.*': a lone surrogate"):
+            with pytest.raises(ValueError, match=r"tag='.*ud.*': a lone surrogate"):
                 call(tag=tag)
     face.set("key", 1, tag="é😀")
     assert face.evict("é😀") == 1
