@@ -41,7 +41,7 @@ def stored(tag: Any) -> Any:
     """What stands in the row for a tag or several, each once: None where there are none.
 
     :raises TypeError: for what is no tag
-    :raises ValueError: for a number that is none, and a text that UTF-8 cannot say
+    :raises ValueError: for NaN, and a text that UTF-8 cannot say
     :raises OverflowError: for a whole number of more than 64 bits
     """
     if tag is None or (type(tag) is str and tag.isascii()):  # the common ones
@@ -61,7 +61,7 @@ def distinct(tag: Any) -> tuple[Any, ...]:
     They are in their order, and those of a set are sorted.
 
     :raises TypeError: for what is no tag
-    :raises ValueError: for a number that is none, and a text that UTF-8 cannot say
+    :raises ValueError: for NaN, and a text that UTF-8 cannot say
     :raises OverflowError: for a whole number of more than 64 bits
     """
     given: Any = (tag,)
@@ -89,7 +89,7 @@ def _check(tag: Any) -> None:
             raise ValueError(f"tag={tag!r}: a lone surrogate is no character")
     elif isinstance(tag, float):
         if math.isnan(tag):  # to SQLite it is NULL
-            raise ValueError(f"tag={tag!r}: expected a number that is one")
+            raise ValueError(f"tag={tag!r}: this is no tag, for nothing equals it")
     elif isinstance(tag, int) and not INT64_MIN <= tag <= INT64_MAX:
         raise OverflowError(f"tag={int(tag):#x}: a whole number must have at most 64 bits")
 

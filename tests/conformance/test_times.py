@@ -165,7 +165,7 @@ def test_in_milliseconds(face: Face) -> None:
 
 
 def test_expire_is_not_for_a_key(face: Face) -> None:
-    face.set("key", 1)
+    face.set("key", 1, expire=60)
     with pytest.raises(TypeError, match=r"expire_in\(key, seconds\)"):
         if isinstance(face.cache, FanoutCache):
             face.cache.expire(now="key")  # type: ignore[arg-type]
