@@ -8,12 +8,13 @@ thread and waits in it. What is long by nature, such as `clear`, goes to a threa
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, NoReturn
+from typing import Any
 
 from django.core.cache.backends.base import DEFAULT_TIMEOUT
 
 from .engine import ENOVAL, UNKNOWN
 from .methods.base import Methods, in_thread
+from .methods.times import without_key
 
 
 class AsyncMethods(Methods):
@@ -110,8 +111,9 @@ class AsyncMethods(Methods):
 
     # Long by nature
 
-    async def aexpire(self: Any, *key: NoReturn, **timeout: NoReturn) -> int:
-        return int(await in_thread(self.expire, *key, **timeout))
+    @without_key
+    async def aexpire(self: Any) -> int:
+        return int(await in_thread(self.expire))
 
     async def acull(self: Any) -> int:
         return int(await in_thread(self.cull))

@@ -9,7 +9,7 @@ the directory was removed or replaced.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, NoReturn
+from typing import Any
 
 from django.core.cache.backends.base import (
     DEFAULT_TIMEOUT,
@@ -28,7 +28,7 @@ from .methods.keys import Keys
 from .methods.limiting import Limiting
 from .methods.memoizing import Memoizing
 from .methods.tags import Tags
-from .methods.times import Times
+from .methods.times import Times, without_key
 from .opened import Opened, opened, opened_unless_checked
 
 
@@ -314,16 +314,12 @@ class DjangoCache(AsyncMethods, Times, Keys, Tags, Commits, Memoizing, Limiting)
         """Path of the directory."""
         return self._cache.directory
 
-    def expire(self, *key: NoReturn, **timeout: NoReturn) -> int:
-        """Remove what has expired; how many entries. It takes no argument.
+    @without_key
+    def expire(self) -> int:
+        """Remove what has expired; how many entries.
 
-        :raises TypeError: with one
+        :raises TypeError: with a key, see `expire_in`
         """
-        if key or timeout:
-            raise TypeError(
-                "expire() removes all that has expired, and takes no arguments: "
-                "expire_in(key, seconds) lets a key expire"
-            )
         return self._cache.expire()
 
     def cull(self) -> int:

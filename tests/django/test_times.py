@@ -79,7 +79,7 @@ def test_expire_takes_no_key(cache: DjangoCache, expire: str) -> None:
     ):
         with pytest.raises(TypeError, match=r"takes no arguments: expire_in\(key, seconds\)"):
             if expire == "expire":
-                cache.expire(*args, **kwargs)  # type: ignore[arg-type]
+                cache.expire(*args, **kwargs)
             else:
                 asyncio.run(wait(cache.aexpire, *args, **kwargs))
     assert cache.ttl("key") == 5
