@@ -27,7 +27,7 @@ QUIET = {
     *("get_or_set", "has_key", "make_and_validate_key", "make_key", "memoize"),
     *("read", "shutdown", "stats", "touch", "validate_key", "volume"),
     *("cache", "deque", "index"),  # caches of their own
-    *("iter_keys", "keys", "keys_by_tag", "persist", "pttl", "tags"),
+    *("iter_keys", "keys", "keys_by_tag", "persist", "pexpire", "pexpire_at", "pttl", "tags"),
     *("ttl", "transact", "set_on_commit", "delete_on_commit", "evict_on_commit"),
     *("allow", "lock", "once_per", "semaphore", "throttle"),
 }
