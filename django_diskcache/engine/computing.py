@@ -173,8 +173,8 @@ class ComputingMethods(KeyedCache):
         """The value of `key`; if it is missing `default`, which is stored.
 
         Of all that miss it at once, in all threads and processes, one calls `default`, and the
-        others wait for what it returns. An exception in it reaches its caller, and another one
-        goes on. It waits for locks of the database as long as it takes.
+        others wait for what it returns. An exception in it reaches its caller, and those who
+        have waited go on. It waits for locks of the database as long as it takes.
 
         :param default: a value, or a function without arguments that computes it
         :param expire: seconds until it expires; None is never

@@ -2,9 +2,11 @@
 
 Of all threads, tasks and processes that miss an entry, the one that gets the *claim* on its key
 (see `claims`) computes it. The others look again after growing pauses, until it is there, or
-the claim is free because its holder died or failed: then the next one has it. Nobody waits for
-longer than `wait` seconds; after that he computes for himself. So what waits for each other
-comes to an end, and so does what waits for a computation that hangs.
+the claim is free and nothing there, because its holder died or failed or could not store what
+it computed: then all that have waited compute at once, as without claims. In turn they would
+each wait for all others. Nobody waits for longer than `wait` seconds; after that he computes
+for himself. So what waits for each other comes to an end, and so does what waits for a
+computation that hangs.
 
 Nobody waits who would wait for himself: inside the computation of a key that key is computed
 again, and inside a transaction of this thread nothing is waited for.
@@ -138,7 +140,7 @@ class _Turn:
         self._key = key
         self._name = results.scope, key
         self._claim: Claim | None = None
-        self._computes = False
+        self._computes = self._waited = False
         # It would wait for itself.
         self._own = any(
             turn is not None and turn._computes and turn._name == self._name
@@ -161,6 +163,7 @@ class _Turn:
     def pause(self) -> float | None:
         """Seconds until the next look at what another computes; None when that is enough."""
         waited = time.monotonic() - self._start
+        self._waited = True
         left = self._results.wait - waited
         if self._own or left <= 0:
             return None
@@ -170,6 +173,11 @@ class _Turn:
         """What this thread or task does from now on is to compute the key."""
         self._computes = True
         _computing.set((*self._others(), weakref.ref(self)))
+
+    def share(self) -> None:
+        """Nothing is there: after a wait, let the others that have waited compute as well."""
+        if self._waited and self._claim is not None:
+            self._claim.release()
 
     def end(self) -> None:
         """Let others have it; more than once, it does what is left to do."""
@@ -226,6 +234,7 @@ def missing(results: Results, key: Any, compute: Callable[[], Any]) -> Any:
         # Between the look that found nothing and the claim, another may have been quicker.
         if results.has(key) and (value := results.get(key)) is not ENOVAL:
             return value
+        turn.share()
         return results.keep(key, compute(), False)
 
 
@@ -276,6 +285,7 @@ async def amissing(results: Results, key: Any, compute: Computing) -> Any:
         turn.begin()
         if await results.ahas(key) and (value := await results.aget(key)) is not ENOVAL:
             return value
+        turn.share()
         return await results.akeep(key, await compute(), False)
 
 

@@ -135,8 +135,8 @@ class Memoizing(Methods):
         """The value of `key`; if it is missing `default`, which is stored.
 
         Of all that miss it at once, in all threads and processes, one calls `default`, and the
-        others wait for what it returns. An exception in it reaches its caller, and another one
-        goes on.
+        others wait for what it returns. An exception in it reaches its caller, and those who
+        have waited go on.
 
         :param default: a value, or a function without arguments that computes it
         :param timeout: seconds; None is for ever
