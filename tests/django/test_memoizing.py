@@ -100,6 +100,43 @@ def test_the_default_timeout_gets_longer_too(make_cache: MakeCache, clock: FakeC
     assert cache.get("key", expire_time=True)[1] == clock.now + 25
 
 
+def test_jitter_shortens_the_time_in_which_a_value_is_fresh(
+    make_cache: MakeCache, clock: FakeClock
+) -> None:
+    cache = make_cache(OPTIONS={"timeout_jitter": 0.5})
+    keys = [f"key{number}" for number in range(20)]
+    calls: list[Any] = []
+
+    def compute() -> int:
+        calls.append(1)
+        return len(calls)
+
+    @cache.memoize(name="f", timeout=10, stale=100)
+    def function(x: str) -> int:
+        return compute()
+
+    async def on_a_loop(key: str) -> None:
+        await cache.aget_or_set(f"a{key}", compute, 10, stale=100)
+
+    for _ in range(2):
+        for key in keys:
+            cache.get_or_set(key, compute, 10, stale=100)
+            function(key)
+            asyncio.run(on_a_loop(key))
+        assert len(calls) == 60  # the second time all is fresh
+    decorated: Any = function
+    for made in (str, decorated.key_for, "a{}".format):
+        ends = [cache.get(made(key), expire_time=True)[1] - clock.now for key in keys]
+        assert 105 < min(ends) < max(ends) <= 110
+        assert len(set(ends)) > 10  # each has its own
+    clock.advance(10)
+    for key in keys:
+        cache.get_or_set(key, compute, 10, stale=100)
+    assert len(calls) == 80
+    assert cache.get_or_set("forever", 1, None, stale=5) == 1
+    assert cache.get("forever", expire_time=True)[1] is None
+
+
 def test_a_key_that_deserves_a_warning_gets_it_each_time(cache: DjangoCache) -> None:
     for stale in (0, 5):
         for _ in range(2):
