@@ -148,16 +148,14 @@ class ComputingMethods(KeyedCache):
         """
         near = self._engine.near
         name = key if type(key) is str else near_name(key, self._engine.place(key)[1])
-        value = near.get(name)
-        if value is UNKNOWN:
-            value = self._safely(ENOVAL, self._look, key, self._wait(retry))
-        if value is ENOVAL:
-            return ENOVAL, None
-        due = near.due(name)
-        if due is UNKNOWN:  # such as one in a file: it is not remembered
-            found: Found = self.get(key, ENOVAL, expire_time=True, retry=retry)
+        known = near.until(name)
+        if known is not UNKNOWN:
+            found: Found = known
             return found
-        return value, due
+        store, place = self._engine.place(key)
+        looked: list[Any] = []
+        value = self._safely(ENOVAL, store.load, key, place, self._wait(retry), looked)
+        return (ENOVAL, None) if value is ENOVAL else (value, looked[0][0])
 
     def get_or_set(
         self,
