@@ -207,7 +207,7 @@ class Memoizing(Methods):
         result, ``invalidate`` forgets the result and says whether there was one, ``refresh``
         calls the function, keeps what it returns and returns it. The latter two of a coroutine
         function are awaited. On a method of a class they are bound with it. There a saved
-        model instance counts as its model and primary key.
+        model instance counts as its model, database and primary key.
 
         :param name: stands for the function in keys; by default its module and qualified name
         :param timeout: seconds that a result is kept; None is for ever, 0 is not at all
@@ -241,8 +241,10 @@ def _identity(value: Any) -> Any:
     """What an object counts as whose method is memoized."""
     if not hasattr(type(value), "_meta"):
         return value
-    from django.db.models import Model  # loaded already, by whoever has an instance of one
+    from django.db import router  # loaded already, by whoever has an instance of a model
+    from django.db.models import Model
 
     if isinstance(value, Model) and value.pk is not None and not value._state.adding:
-        return value._meta.label, value.pk
+        # Where it is written: what was read from a replica is the same.
+        return value._meta.label, router.db_for_write(type(value), instance=value), value.pk
     return value

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group, User
+from django.test import override_settings
 
 from django_diskcache import DjangoCache
 from tests.django.conftest import FakeClock, MakeCache
@@ -48,6 +49,25 @@ def test_a_model_instance_counts_as_its_model_and_key(cache: DjangoCache) -> Non
     label(User(pk=1, username="other"))
     assert calls == [1, 2, 1, 1, 1]
     assert label.invalidate(same) is True
+
+
+class ToPrimary:
+    """A router that reads from replicas."""
+
+    def db_for_write(self, model: Any, **hints: Any) -> str:
+        return "default"
+
+
+def test_instances_of_two_databases_are_two(cache: DjangoCache) -> None:
+    calls: list[Any] = []
+    label = make_method(cache, calls).label
+    one, other = saved(User, pk=1), saved(User, pk=1)
+    one._state.db, other._state.db = "default", "replica"
+    assert label.key_for(one) != label.key_for(other)
+    label(one), label(other), label(one)
+    assert calls == [1, 1]
+    with override_settings(DATABASE_ROUTERS=[ToPrimary()]):
+        assert label.key_for(one) == label.key_for(other)
 
 
 def test_an_argument_counts_as_what_it_holds(cache: DjangoCache) -> None:
