@@ -164,7 +164,8 @@ def test_when_nothing_is_left_all_that_have_waited_compute_at_once(
 def test_when_nothing_is_left_all_tasks_that_have_waited_compute_at_once(
     face: Face, waiting: Any
 ) -> None:
-    begun, computing = [], []
+    begun: list[int] = []
+    computing: list[int] = []
 
     async def compute() -> int:
         if not begun:
@@ -558,6 +559,8 @@ def test_methods(face: Face) -> None:
     assert face.get(point.plus.key_for(1)) == 6
     assert (point.plus.__name__, point.plus.__doc__) == ("plus", "Adds.")
     assert point.plus.__self__ is point
+    assert str(inspect.signature(point.plus)) == "(y: 'int' = 0) -> 'int'"
+    assert str(inspect.signature(point_class.of_class)) == "(y: 'int' = 0) -> 'str'"
 
 
 def test_methods_of_the_class_and_coroutines(face: Face) -> None:
