@@ -6,6 +6,10 @@ such gap arguments stand by position, and after it by name. So the form of a cal
 arguments are all given by position is what was given; and a default that cannot be pickled
 is in nobody's way.
 
+A key is the name, what stands by position, None, and then names with values, as in
+python-diskcache. None can be a value too: what would read as another call's key gets another
+form, of two tuples, which no key of the first form is (see `args_to_key`).
+
 `inspect.Signature.bind` does as much in tens of microseconds. So a call is bound by hand, and
 the common ones, without names and gaps, hardly cost anything.
 """
@@ -69,10 +73,30 @@ def args_to_key(
     key = (*base, *args, None)
     for pair in named:
         key += pair
+    types: tuple[Any, ...] = ()
     if typed:
-        key += tuple(map(type, args))
-        key += tuple(type(value) for _, value in named)
+        types = (*map(type, args), *(type(value) for _, value in named))
+    key += types
+    if _misleading(key[len(base) :], len(args), typed):
+        return (*base, args, tuple(named), *types)
     return key
+
+
+def _misleading(form: tuple[Any, ...], given: int, typed: bool) -> bool:
+    """Whether what follows one of the `given` arguments could be the end of a key.
+
+    A key is read by the first None that pairs of a name and a value may follow, and types, if
+    `typed`: so no two calls have the same.
+    """
+    each = 3 if typed else 2  # what a named argument takes in a key
+    for place in range(given):
+        if form[place] is None:
+            rest = form[place + 1 :]
+            pairs, odd = divmod(len(rest) - (place if typed else 0), each)
+            names = rest[: max(2 * pairs, 0) : 2]
+            if not odd and pairs >= 0 and all(isinstance(name, str) for name in names):
+                return True
+    return False
 
 
 def hashable(key: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -117,6 +141,9 @@ def binder(
         if not kwargs:
             if more < 0:
                 return None
+            for value in args:
+                if value is None:  # it could be taken for the one that ends the positions
+                    return args_to_key(base, args, {}, typed, ())
             return (*base, *args, None, *(map(type, args) if typed else ()))
         if typed or by_place_only:
             return slow(args, kwargs)
@@ -127,6 +154,8 @@ def binder(
             places.append(kwargs[name])
         given = len(places)
         if given < required:
+            return slow(args, kwargs)
+        if any(value is None for value in places):
             return slow(args, kwargs)
         key = (*base, *places, None)
         if len(kwargs) > given - len(args):  # some are left, which stand by name

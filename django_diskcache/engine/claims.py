@@ -9,8 +9,10 @@ when it closes *any* descriptor of that file. So there is one descriptor per fil
 open as long as something is claimed in it; and who has which byte among the threads and tasks
 of this process stands in a table. A forked child has the descriptor and none of the locks.
 
-A claim that is lost, as when an exception of a signal handler falls between two steps, is
-released with the last reference to it.
+An exception of a signal handler can fall between any two steps. So a claim knows what it is
+about to have before the table does, each step of a release can be done twice, and the table
+refers to its owners weakly: a claim that is lost is released with the last reference to it, and
+should that be interrupted as well, by whoever claims something in the same file next.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import errno
 import fcntl
 import os
 import threading
+import weakref
 from contextlib import suppress
 from hashlib import blake2b
 from types import TracebackType
@@ -35,7 +38,7 @@ class _File:
 
     def __init__(self) -> None:
         self.descriptors: list[int] = []  # one; a second only if files changed their names
-        self.owners: dict[int, object] = {}
+        self.owners: dict[int, weakref.ref[Claim]] = {}
 
 
 # By device and inode: a directory that was removed and made anew has another file.
@@ -47,15 +50,16 @@ _lock = threading.RLock()
 class Claim:
     """The right to compute something, until `release` or the end of the ``with`` block."""
 
+    _held: tuple[tuple[int, int], int] | None = None  # else it keeps nobody away
+
     def __init__(self) -> None:
-        self._held: tuple[tuple[int, int], int] | None = None  # else it keeps nobody away
-        self._token = object()
+        self._token = weakref.ref(self)
 
     def release(self) -> None:
         """Let others claim it."""
-        held, self._held = self._held, None
-        if held is not None:
-            _give(*held, self._token)
+        if self._held is not None:
+            _give(*self._held, self._token)
+            self._held = None
 
     def __enter__(self) -> Claim:
         return self
@@ -85,40 +89,54 @@ def claim(directory: str, place: int) -> Claim | None:
     of the disk must not keep anything from being computed.
     """
     made = Claim()
+    try:
+        return made if _take(made, directory, place) else None
+    except BaseException:
+        made.release()  # the traceback refers to it
+        raise
+
+
+def _take(made: Claim, directory: str, place: int) -> bool:
+    """Whether `made` has the place now, or keeps nobody away; False if another has it."""
     with _lock:
         try:
-            file, identity = _open(os.path.join(directory, "claims"), place, made._token)
+            file = _open(os.path.join(directory, "claims"), place, made)
         except OSError:
-            return made
+            return True
         if file.owners[place] is not made._token:
-            return None
-        made._held = identity, place
+            made._held = None
+            return False
         try:
             fcntl.lockf(file.descriptors[0], fcntl.LOCK_EX | fcntl.LOCK_NB, 1, place)
         except OSError as error:
             made.release()
-            return None if error.errno in (errno.EAGAIN, errno.EACCES) else made
-    return made
+            return error.errno not in (errno.EAGAIN, errno.EACCES)
+    return True
 
 
-def _open(path: str, place: int, token: object) -> tuple[_File, tuple[int, int]]:
-    """The file, with an owner of the place: `token`, unless it had one."""
+def _open(path: str, place: int, made: Claim) -> _File:
+    """The file, with an owner of the place: `made`, unless it had one."""
     while True:
         descriptor = None
         try:
             identity = _identity(os.stat(path, follow_symlinks=False))
         except FileNotFoundError:
             identity = None
-        if identity not in _files:
+        if identity not in _files or not _files[identity].descriptors:
             descriptor = _descriptor(path, identity is not None)
             identity = _identity(os.fstat(descriptor))
         assert identity is not None  # it has just been made
         file = _files.setdefault(identity, _File())
         if descriptor is not None:
             file.descriptors.append(descriptor)
-        file.owners.setdefault(place, token)
+        made._held = identity, place
+        file.owners.setdefault(place, made._token)
+        for other, token in list(file.owners.items()):
+            if token() is None:  # its release was interrupted
+                _unlock(file, other)
+        file.owners.setdefault(place, made._token)
         if _files.get(identity) is file:  # else a release in this thread came between
-            return file, identity
+            return file
 
 
 def _descriptor(path: str, exists: bool) -> int:
@@ -136,14 +154,20 @@ def _give(identity: tuple[int, int], place: int, token: object) -> None:
     with _lock:
         file = _files.get(identity)
         if file is None or file.owners.get(place) is not token:
-            return  # it was the parent's, before a fork
-        with suppress(OSError):
-            fcntl.lockf(file.descriptors[0], fcntl.LOCK_UN, 1, place)
-        del file.owners[place]
+            return  # it was the parent's, before a fork, or another's
+        _unlock(file, place)
         if not file.owners:
+            # One at a time: what is closed twice may have become somebody else's meanwhile.
+            while file.descriptors:
+                os.close(file.descriptors.pop())
             del _files[identity]
-            for descriptor in file.descriptors:
-                os.close(descriptor)
+
+
+def _unlock(file: _File, place: int) -> None:
+    for descriptor in file.descriptors[:1]:  # none, if closing it was interrupted
+        with suppress(OSError):
+            fcntl.lockf(descriptor, fcntl.LOCK_UN, 1, place)
+    file.owners.pop(place, None)
 
 
 def _after_in_child() -> None:

@@ -148,16 +148,14 @@ class ComputingMethods(KeyedCache):
         """
         near = self._engine.near
         name = key if type(key) is str else near_name(key, self._engine.place(key)[1])
-        value = near.get(name)
-        if value is UNKNOWN:
-            value = self._safely(ENOVAL, self._look, key, self._wait(retry))
-        if value is ENOVAL:
-            return ENOVAL, None
-        due = near.due(name)
-        if due is UNKNOWN:  # such as one in a file: it is not remembered
-            found: Found = self.get(key, ENOVAL, expire_time=True, retry=retry)
+        known = near.until(name)
+        if known is not UNKNOWN:
+            found: Found = known
             return found
-        return value, due
+        store, place = self._engine.place(key)
+        looked: list[Any] = []
+        value = self._safely(ENOVAL, store.load, key, place, self._wait(retry), looked)
+        return (ENOVAL, None) if value is ENOVAL else (value, looked[0][0])
 
     def get_or_set(
         self,
@@ -173,8 +171,8 @@ class ComputingMethods(KeyedCache):
         """The value of `key`; if it is missing `default`, which is stored.
 
         Of all that miss it at once, in all threads and processes, one calls `default`, and the
-        others wait for what it returns. An exception in it reaches its caller, and another one
-        goes on. It waits for locks of the database as long as it takes.
+        others wait for what it returns. An exception in it reaches its caller, and those who
+        have waited go on. It waits for locks of the database as long as it takes.
 
         :param default: a value, or a function without arguments that computes it
         :param expire: seconds until it expires; None is never

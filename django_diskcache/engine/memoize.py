@@ -13,6 +13,7 @@ import inspect
 import sys
 from collections.abc import Callable, Collection
 from functools import partial, wraps
+from types import MethodType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from .calls import (
@@ -197,6 +198,10 @@ class BoundMethod(partial):  # type: ignore[type-arg]
     # A memoized method of an object; its documentation is the function's.
 
     __doc__ = property(lambda self: self.func.__doc__)
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        return inspect.signature(MethodType(self.func, *self.args))
 
     def __getattr__(self, name: str) -> Any:
         if name == "__self__":

@@ -155,6 +155,19 @@ class NearCache:
             return None
         return entry[VALUE] is not ENOVAL
 
+    def until(self, key: Any) -> Any:
+        """`get`, but of what is known a tuple: the value, and when the same entry expires."""
+        entry = self._entries.get(key)
+        if entry is None or self._stamps[entry[SLOT]] != entry[STAMP] or self.bypassing():
+            return UNKNOWN
+        now = self._clock()
+        if not entry[NOTED] <= now < entry[UNTIL] and not self._goes_on(key, entry, now):
+            return UNKNOWN
+        entry[READ] = True
+        self.counts[entry[COUNTER]] += 1
+        value, copy = entry[VALUE], entry[COPY]
+        return value if copy is None else copy(value), entry[DUE]
+
     def due(self, key: Any) -> Any:
         """When the key's entry expires: seconds since the epoch, or None for never.
 

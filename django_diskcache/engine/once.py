@@ -2,9 +2,11 @@
 
 Of all threads, tasks and processes that miss an entry, the one that gets the *claim* on its key
 (see `claims`) computes it. The others look again after growing pauses, until it is there, or
-the claim is free because its holder died or failed: then the next one has it. Nobody waits for
-longer than `wait` seconds; after that he computes for himself. So what waits for each other
-comes to an end, and so does what waits for a computation that hangs.
+the claim is free and nothing there, because its holder died or failed or could not store what
+it computed: then all that have waited compute at once, as without claims. In turn they would
+each wait for all others. Nobody waits for longer than `wait` seconds; after that he computes
+for himself. So what waits for each other comes to an end, and so does what waits for a
+computation that hangs.
 
 Nobody waits who would wait for himself: inside the computation of a key that key is computed
 again, and inside a transaction of this thread nothing is waited for.
@@ -25,10 +27,10 @@ from __future__ import annotations
 import math
 import random
 import time
+import weakref
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, TypeAlias
 
 from .claims import Claim
 from .errors import ENOVAL
@@ -39,9 +41,10 @@ PART = 8  # of the time that was waited already, the next pause takes so much
 
 Found = tuple[Any, "float | None"]  # a value or ENOVAL, and when it expires
 
-# What this thread or task is computing: the scope and key of each.
-_computing: ContextVar[frozenset[Any]] = ContextVar("django_diskcache_computing")
-_NOTHING: frozenset[Any] = frozenset()
+# What this thread or task is computing. Weakly: an exception of a signal handler may keep a
+# turn from saying that it is over.
+_Turns: TypeAlias = "tuple[weakref.ref[_Turn], ...]"
+_computing: ContextVar[_Turns] = ContextVar("django_diskcache_computing")
 
 
 class Results:
@@ -130,14 +133,19 @@ def _seconds(name: str, value: Any) -> float:
 
 
 class _Turn:
-    """Whose turn it is to compute a key: take it or wait for it, then use it by ``with``."""
+    """Whose turn it is to compute a key: inside ``with``, take it or wait, then `begin`."""
 
     def __init__(self, results: Results, key: Any) -> None:
         self._results = results
         self._key = key
         self._name = results.scope, key
         self._claim: Claim | None = None
-        self._own = self._name in _computing.get(_NOTHING)  # it would wait for itself
+        self._computes = self._waited = False
+        # It would wait for itself.
+        self._own = any(
+            turn is not None and turn._computes and turn._name == self._name
+            for turn in (each() for each in _computing.get(()))
+        )
         self._start = time.monotonic()
 
     def taken(self) -> bool:
@@ -155,19 +163,44 @@ class _Turn:
     def pause(self) -> float | None:
         """Seconds until the next look at what another computes; None when that is enough."""
         waited = time.monotonic() - self._start
+        self._waited = True
         left = self._results.wait - waited
         if self._own or left <= 0:
             return None
         return min(max(waited / PART, SHORTEST), LONGEST, left)
 
-    def __enter__(self) -> None:
-        self._before = _computing.set(_computing.get(_NOTHING) | {self._name})
+    def begin(self) -> None:
+        """What this thread or task does from now on is to compute the key."""
+        self._computes = True
+        _computing.set((*self._others(), weakref.ref(self)))
 
-    def __exit__(self, *error: object) -> None:
+    def share(self) -> None:
+        """Nothing is there: after a wait, let the others that have waited compute as well."""
+        if self._waited and self._claim is not None:
+            self._claim.release()
+
+    def end(self) -> None:
+        """Let others have it; more than once, it does what is left to do."""
         if self._claim is not None:
             self._claim.release()
-        with suppress(ValueError):  # a coroutine that is closed elsewhere than it ran
-            _computing.reset(self._before)
+            self._claim = None
+        if self._computes:
+            _computing.set(self._others())
+            self._computes = False
+
+    def _others(self) -> _Turns:
+        """What is computed beside."""
+        return tuple(each for each in _computing.get(()) if each() not in (None, self))
+
+    def __enter__(self) -> _Turn:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        try:
+            self.end()
+        except BaseException:  # of a signal handler
+            self.end()
+            raise
 
 
 def obtain(results: Results, key: Any, compute: Callable[[], Any]) -> Any:
@@ -179,9 +212,9 @@ def obtain(results: Results, key: Any, compute: Callable[[], Any]) -> Any:
     if value is ENOVAL:
         return missing(results, key, compute)
     if results.is_time(due):
-        turn = _Turn(results, key)
-        if turn.taken():
-            with turn:
+        with _Turn(results, key) as turn:
+            if turn.taken():
+                turn.begin()
                 value, due_now = results.until(key)
                 if value is ENOVAL or due_now == due:  # else another has renewed it meanwhile
                     value = results.keep(key, compute(), True)
@@ -192,15 +225,16 @@ def missing(results: Results, key: Any, compute: Callable[[], Any]) -> Any:
     """The value of a key that `results` has just been asked for in vain."""
     if not results.kept:
         return compute()
-    turn = _Turn(results, key)
-    while not turn.taken() and (pause := turn.pause()) is not None:
-        time.sleep(pause)
-        if results.has(key) and (value := results.get(key)) is not ENOVAL:
-            return value
-    with turn:
+    with _Turn(results, key) as turn:
+        while not turn.taken() and (pause := turn.pause()) is not None:
+            time.sleep(pause)
+            if results.has(key) and (value := results.get(key)) is not ENOVAL:
+                return value
+        turn.begin()
         # Between the look that found nothing and the claim, another may have been quicker.
         if results.has(key) and (value := results.get(key)) is not ENOVAL:
             return value
+        turn.share()
         return results.keep(key, compute(), False)
 
 
@@ -208,9 +242,9 @@ def renew(results: Results, key: Any, compute: Callable[[], Any]) -> Any:
     """The value of `key`, computed anew whatever there is; who misses it meanwhile waits."""
     if not results.kept:
         return compute()
-    turn = _Turn(results, key)
-    turn.taken()
-    with turn:
+    with _Turn(results, key) as turn:
+        turn.taken()
+        turn.begin()
         return results.keep(key, compute(), True)
 
 
@@ -228,9 +262,9 @@ async def aobtain(results: Results, key: Any, compute: Computing) -> Any:
     if value is ENOVAL:
         return await amissing(results, key, compute)
     if results.is_time(due):
-        turn = _Turn(results, key)
-        if await turn.ataken():
-            with turn:
+        with _Turn(results, key) as turn:
+            if await turn.ataken():
+                turn.begin()
                 value, due_now = await results.auntil(key)
                 if value is ENOVAL or due_now == due:
                     value = await results.akeep(key, await compute(), True)
@@ -241,16 +275,17 @@ async def amissing(results: Results, key: Any, compute: Computing) -> Any:
     """`missing` on an event loop."""
     if not results.kept:
         return await compute()
-    turn = _Turn(results, key)
-    while not await turn.ataken() and (pause := turn.pause()) is not None:
-        import asyncio  # here it is loaded; at start-up it would cost 20 ms
+    with _Turn(results, key) as turn:
+        while not await turn.ataken() and (pause := turn.pause()) is not None:
+            import asyncio  # here it is loaded; at start-up it would cost 20 ms
 
-        await asyncio.sleep(pause)
+            await asyncio.sleep(pause)
+            if await results.ahas(key) and (value := await results.aget(key)) is not ENOVAL:
+                return value
+        turn.begin()
         if await results.ahas(key) and (value := await results.aget(key)) is not ENOVAL:
             return value
-    with turn:
-        if await results.ahas(key) and (value := await results.aget(key)) is not ENOVAL:
-            return value
+        turn.share()
         return await results.akeep(key, await compute(), False)
 
 
@@ -258,7 +293,7 @@ async def arenew(results: Results, key: Any, compute: Computing) -> Any:
     """`renew` on an event loop."""
     if not results.kept:
         return await compute()
-    turn = _Turn(results, key)
-    await turn.ataken()
-    with turn:
+    with _Turn(results, key) as turn:
+        await turn.ataken()
+        turn.begin()
         return await results.akeep(key, await compute(), True)

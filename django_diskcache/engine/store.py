@@ -228,13 +228,18 @@ class Store(Expiry):
         now = self.clock()
         return [place[0], place[1], due, now, tag, mode, size, filename, signature, value]
 
-    def load(self, key: Any, place: Place, wait: Wait) -> Any:
-        """The value, or ENOVAL, which the near cache remembers from now on."""
+    def load(self, key: Any, place: Place, wait: Wait, looked: list[Any] | None = None) -> Any:
+        """The value, or ENOVAL, which the near cache remembers from now on.
+
+        :param looked: the row of SELECT_VALUE is added to it, or None
+        """
         segment = self.segment
         slot = segment.slot(place[2])
         stamp, now = segment.stamps[slot], self.clock()  # before the read, see nearcache
         rows = self.database.run(schema.SELECT_VALUE[place[1]], place[:1], wait)
         row = rows[0] if rows else None
+        if looked is not None:
+            looked.append(row)
         return self.loaded(key, place, slot, stamp, now, row, wait, self.near.put)
 
     def loaded(

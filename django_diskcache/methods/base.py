@@ -36,6 +36,10 @@ def portable(key: str, longest: int = MEMCACHE_MAX_KEY_LENGTH) -> bool:
     return len(key) <= longest and key.isascii() and key.isprintable() and " " not in key
 
 
+class Exact(float):
+    """A timeout in seconds that no jitter is taken off."""
+
+
 async def in_thread(method: Callable[..., T], *args: Any, **kwargs: Any) -> T:
     """What the method returns, run in a thread of its own."""
     return await sync_to_async(method, thread_sensitive=False)(*args, **kwargs)
@@ -80,7 +84,7 @@ class Methods(BaseCache):
         """Seconds that an entry with this timeout lives, after any jitter; None is for ever."""
         if timeout is DEFAULT_TIMEOUT:
             timeout = self.default_timeout
-        if self._jitter and timeout is not None and timeout > 0:
+        if self._jitter and timeout is not None and timeout > 0 and type(timeout) is not Exact:
             return timeout * (1 - self._jitter * random())  # type: ignore[no-any-return]
         # Expired by a whole second, so that a clock set back a little does not revive it.
         return -1 if timeout == 0 else cast("float | None", timeout)

@@ -14,7 +14,7 @@ from ..engine.computing import acomputes, computes
 from ..engine.disk import pickle_key
 from ..engine.memoize import memoizer
 from ..engine.once import WAIT, Found, Results, amissing, aobtain, missing, obtain
-from .base import Methods, lasting, portable
+from .base import Exact, Methods, lasting, portable
 
 if TYPE_CHECKING:
     from ..engine.memoized import Memoizer
@@ -45,10 +45,16 @@ class BackendResults(Results):
         super().__init__(stale, early, wait, kept=life is None or life > 0)
         self._backend = backend
         self._version = version
-        # As it was given, where that will do: None and the default mean something.
-        self._timeout = life + self.stale if stale and life is not None else timeout
+        self._timeout = timeout
         self._tag = tag
         self._adds = adds
+
+    def _life(self) -> Any:
+        """The timeout of what is stored now: jitter shortens the time in which it is fresh."""
+        if not self.stale:
+            return self._timeout
+        fresh = self._backend.get_backend_timeout(self._timeout)
+        return None if fresh is None else Exact(fresh + self.stale)
 
     @property
     def scope(self) -> Any:
@@ -77,10 +83,10 @@ class BackendResults(Results):
     def keep(self, key: Any, value: Any, anew: bool) -> Any:
         backend, version = self._backend, self._version
         if not self._adds:
-            backend.set(key, value, self._timeout, version, tag=self._tag)
+            backend.set(key, value, self._life(), version, tag=self._tag)
             return value
         store = backend.set if anew else backend.add
-        store(key, value, self._timeout, version, tag=self._tag)
+        store(key, value, self._life(), version, tag=self._tag)
         return backend.get(key, value, version, retry=True)
 
     def delete(self, key: Any) -> bool:
@@ -98,10 +104,10 @@ class BackendResults(Results):
     async def akeep(self, key: Any, value: Any, anew: bool) -> Any:
         backend, version = self._backend, self._version
         if not self._adds:
-            await backend.aset(key, value, self._timeout, version, tag=self._tag)
+            await backend.aset(key, value, self._life(), version, tag=self._tag)
             return value
         store = backend.aset if anew else backend.aadd
-        await store(key, value, self._timeout, version, tag=self._tag)
+        await store(key, value, self._life(), version, tag=self._tag)
         return await backend.aget(key, value, version, retry=True)
 
     async def adelete(self, key: Any) -> bool:
@@ -135,8 +141,8 @@ class Memoizing(Methods):
         """The value of `key`; if it is missing `default`, which is stored.
 
         Of all that miss it at once, in all threads and processes, one calls `default`, and the
-        others wait for what it returns. An exception in it reaches its caller, and another one
-        goes on.
+        others wait for what it returns. An exception in it reaches its caller, and those who
+        have waited go on.
 
         :param default: a value, or a function without arguments that computes it
         :param timeout: seconds; None is for ever
@@ -201,7 +207,7 @@ class Memoizing(Methods):
         result, ``invalidate`` forgets the result and says whether there was one, ``refresh``
         calls the function, keeps what it returns and returns it. The latter two of a coroutine
         function are awaited. On a method of a class they are bound with it. There a saved
-        model instance counts as its model and primary key.
+        model instance counts as its model, database and primary key.
 
         :param name: stands for the function in keys; by default its module and qualified name
         :param timeout: seconds that a result is kept; None is for ever, 0 is not at all
@@ -239,8 +245,10 @@ def _identity(value: Any) -> Any:
     """What an object counts as whose method is memoized."""
     if not hasattr(type(value), "_meta"):
         return value
-    from django.db.models import Model  # loaded already, by whoever has an instance of one
+    from django.db import router  # loaded already, by whoever has an instance of a model
+    from django.db.models import Model
 
     if isinstance(value, Model) and value.pk is not None and not value._state.adding:
-        return value._meta.label, value.pk
+        # Where it is written: what was read from a replica is the same.
+        return value._meta.label, router.db_for_write(type(value), instance=value), value.pk
     return value

@@ -6,12 +6,14 @@ import asyncio
 import inspect
 import random
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
+from django_diskcache.engine import once
 from tests.conformance.conftest import Face
 
 MANY = 12
@@ -116,6 +118,75 @@ def test_an_error_reaches_its_caller_and_another_goes_on(face: Face) -> None:
         with pytest.raises(LookupError, match="why"):
             first.result()
         assert second.result() == "good"
+
+
+@pytest.fixture
+def waiting(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], bool]:
+    """Whether so many wait for what another computes, since the test began."""
+    seen: list[Any] = []
+    pause = once._Turn.pause
+
+    def counting(turn: Any) -> float | None:
+        if turn not in seen:
+            seen.append(turn)
+        return pause(turn)
+
+    monkeypatch.setattr(once._Turn, "pause", counting)
+    return lambda number: len(seen) >= number
+
+
+@pytest.mark.parametrize("fails", [True, False])
+def test_when_nothing_is_left_all_that_have_waited_compute_at_once(
+    face: Face, waiting: Any, fails: bool
+) -> None:
+    slow, together = Slow(), threading.Barrier(MANY - 1, timeout=20)
+
+    def compute() -> Any:
+        if not slow.begun.is_set():
+            slow()
+            if fails:
+                raise LookupError("why")
+            return threading.Lock()  # which cannot be stored
+        return together.wait() * 0
+
+    with ThreadPoolExecutor(MANY) as pool:
+        first = pool.submit(face.get_or_set, "key", compute)
+        assert slow.begun.wait(20)
+        rest = [pool.submit(face.get_or_set, "key", compute, wait=60) for _ in range(MANY - 1)]
+        while not waiting(MANY - 1):
+            time.sleep(0.001)
+        slow.go_on.set()
+        assert [each.result() for each in rest] == [0] * (MANY - 1)
+        with pytest.raises(LookupError if fails else TypeError):
+            first.result()
+
+
+def test_when_nothing_is_left_all_tasks_that_have_waited_compute_at_once(
+    face: Face, waiting: Any
+) -> None:
+    begun: list[int] = []
+    computing: list[int] = []
+
+    async def compute() -> int:
+        if not begun:
+            begun.append(1)
+            while not waiting(MANY - 1):
+                await asyncio.sleep(0.001)
+            raise LookupError("why")
+        computing.append(1)
+        while len(computing) < MANY - 1:
+            await asyncio.sleep(0.001)
+        return 0
+
+    async def main() -> None:
+        tasks = [
+            asyncio.ensure_future(face.aget_or_set("key", compute, wait=60))
+            for _ in range(MANY)
+        ]
+        found = await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 20)
+        assert [each for each in found if each == 0] == [0] * (MANY - 1)
+
+    asyncio.run(main())
 
 
 def test_a_key_that_needs_itself_does_not_wait(face: Face) -> None:
@@ -514,6 +585,8 @@ def test_methods(face: Face) -> None:
     assert face.get(point.plus.key_for(1)) == 6
     assert (point.plus.__name__, point.plus.__doc__) == ("plus", "Adds.")
     assert point.plus.__self__ is point
+    assert str(inspect.signature(point.plus)) == "(y: 'int' = 0) -> 'int'"
+    assert str(inspect.signature(point_class.of_class)) == "(y: 'int' = 0) -> 'str'"
 
 
 def test_methods_of_the_class_and_coroutines(face: Face) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group, User
+from django.test import override_settings
 
 from django_diskcache import DjangoCache
 from tests.django.conftest import FakeClock, MakeCache
@@ -48,6 +49,25 @@ def test_a_model_instance_counts_as_its_model_and_key(cache: DjangoCache) -> Non
     label(User(pk=1, username="other"))
     assert calls == [1, 2, 1, 1, 1]
     assert label.invalidate(same) is True
+
+
+class ToPrimary:
+    """A router that reads from replicas."""
+
+    def db_for_write(self, model: Any, **hints: Any) -> str:
+        return "default"
+
+
+def test_instances_of_two_databases_are_two(cache: DjangoCache) -> None:
+    calls: list[Any] = []
+    label = make_method(cache, calls).label
+    one, other = saved(User, pk=1), saved(User, pk=1)
+    one._state.db, other._state.db = "default", "replica"
+    assert label.key_for(one) != label.key_for(other)
+    label(one), label(other), label(one)
+    assert calls == [1, 1]
+    with override_settings(DATABASE_ROUTERS=[ToPrimary()]):
+        assert label.key_for(one) == label.key_for(other)
 
 
 def test_an_argument_counts_as_what_it_holds(cache: DjangoCache) -> None:
@@ -98,6 +118,43 @@ def test_the_default_timeout_gets_longer_too(make_cache: MakeCache, clock: FakeC
     cache = make_cache(TIMEOUT=20)
     cache.get_or_set("key", 1, stale=5)
     assert cache.get("key", expire_time=True)[1] == clock.now + 25
+
+
+def test_jitter_shortens_the_time_in_which_a_value_is_fresh(
+    make_cache: MakeCache, clock: FakeClock
+) -> None:
+    cache = make_cache(OPTIONS={"timeout_jitter": 0.5})
+    keys = [f"key{number}" for number in range(20)]
+    calls: list[Any] = []
+
+    def compute() -> int:
+        calls.append(1)
+        return len(calls)
+
+    @cache.memoize(name="f", timeout=10, stale=100)
+    def function(x: str) -> int:
+        return compute()
+
+    async def on_a_loop(key: str) -> None:
+        await cache.aget_or_set(f"a{key}", compute, 10, stale=100)
+
+    for _ in range(2):
+        for key in keys:
+            cache.get_or_set(key, compute, 10, stale=100)
+            function(key)
+            asyncio.run(on_a_loop(key))
+        assert len(calls) == 60  # the second time all is fresh
+    decorated: Any = function
+    for made in (str, decorated.key_for, "a{}".format):
+        ends = [cache.get(made(key), expire_time=True)[1] - clock.now for key in keys]
+        assert 105 < min(ends) < max(ends) <= 110
+        assert len(set(ends)) > 10  # each has its own
+    clock.advance(10)
+    for key in keys:
+        cache.get_or_set(key, compute, 10, stale=100)
+    assert len(calls) == 80
+    assert cache.get_or_set("forever", 1, None, stale=5) == 1
+    assert cache.get("forever", expire_time=True)[1] is None
 
 
 def test_a_key_that_deserves_a_warning_gets_it_each_time(cache: DjangoCache) -> None:

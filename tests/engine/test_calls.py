@@ -92,6 +92,83 @@ def test_calls_are_the_same_if_their_parameters_are(
     assert len(set(keys.values())) == len(keys)
 
 
+@st.composite
+def signatures(draw: st.DrawFn) -> inspect.Signature:
+    """Parameters a to d by position, k and m by name, and those that take the rest."""
+    kind = inspect.Parameter
+    by_place = draw(st.integers(0, 4))
+    without, only = (draw(st.integers(0, by_place)) for _ in range(2))
+    made = []
+    for place, name in enumerate("abcd"[:by_place]):
+        default = kind.empty if place < without else draw(LIKE_NAMES)
+        how = kind.POSITIONAL_ONLY if place < only else kind.POSITIONAL_OR_KEYWORD
+        made.append(kind(name, how, default=default))
+    if draw(st.booleans()):
+        made.append(kind("rest", kind.VAR_POSITIONAL))
+    for name in "km"[: draw(st.integers(0, 2))]:
+        default = draw(LIKE_NAMES | st.just(kind.empty))
+        made.append(kind(name, kind.KEYWORD_ONLY, default=default))
+    if draw(st.booleans()):
+        made.append(kind("more", kind.VAR_KEYWORD))
+    return inspect.Signature(made)
+
+
+# Values that look like the other parts of a key: the None in it, and names.
+LIKE_NAMES: st.SearchStrategy[Any] = st.sampled_from([None, None, "a", "b", "k", "z", 1])
+
+
+def readings(form: list[Any]) -> list[tuple[list[Any], dict[str, Any]]]:
+    """The calls that a list is the form of: positions, None, and then names and values."""
+    return [
+        (form[:place], dict(zip(form[place + 1 :: 2], form[place + 2 :: 2], strict=True)))
+        for place, value in enumerate(form)
+        if value is None
+        and (len(form) - place) % 2
+        and all(isinstance(name, str) for name in form[place + 1 :: 2])
+    ]
+
+
+@pytest.mark.parametrize("typed", [False, True])
+@settings(max_examples=100)
+@given(
+    signature=signatures(),
+    forms=st.lists(st.lists(LIKE_NAMES, min_size=2, max_size=7), min_size=20, max_size=40),
+)
+def test_no_two_calls_have_one_key(
+    signature: inspect.Signature, typed: bool, forms: Any
+) -> None:
+    def function() -> None:
+        raise AssertionError("it is not called")
+
+    function.__signature__ = signature  # type: ignore[attr-defined]
+    bind = binder(function, ("name",), typed, ())
+    by_key: dict[str, str] = {}
+    for args, kwargs in [call for form in forms for call in readings([*form, None])]:
+        try:
+            found = signature.bind(*args, **kwargs)
+        except TypeError:
+            continue
+        found.apply_defaults()
+        more = found.arguments.get("more", {})
+        parameters = repr({**found.arguments, "more": sorted(more.items())})
+        key = repr(bind(tuple(args), kwargs))
+        assert by_key.setdefault(key, parameters) == parameters
+    assert len(set(by_key.values())) == len(by_key)
+
+
+def test_none_is_a_value_too() -> None:
+    def search(text: Any = "", order: Any = "date") -> Any: ...
+
+    bind = binder(search, ("f",), False, ())
+    assert bind((), {"order": None}) == ("f", None, "order", None)
+    assert bind((None, "order"), {}) == ("f", (None, "order"), ())
+    assert bind((None,), {"order": "order"}) == ("f", (None, "order"), ())
+    assert bind((None,), {}) == ("f", None, None)  # it can be read in one way only
+    assert bind((None, 7), {}) == ("f", None, 7, None)
+    typed = binder(search, ("f",), True, ())
+    assert typed((None,), {}) == ("f", None, None, type(None))
+
+
 @pytest.mark.parametrize(
     ("function", "args", "kwargs", "key"),
     [
