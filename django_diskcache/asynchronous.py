@@ -14,6 +14,7 @@ from django.core.cache.backends.base import DEFAULT_TIMEOUT
 
 from .engine import ENOVAL, UNKNOWN
 from .methods.base import Methods, in_thread
+from .methods.times import without_key
 
 
 class AsyncMethods(Methods):
@@ -110,6 +111,7 @@ class AsyncMethods(Methods):
 
     # Long by nature
 
+    @without_key
     async def aexpire(self: Any) -> int:
         return int(await in_thread(self.expire))
 

@@ -28,7 +28,7 @@ from .methods.keys import Keys
 from .methods.limiting import Limiting
 from .methods.memoizing import Memoizing
 from .methods.tags import Tags
-from .methods.times import Times
+from .methods.times import Times, without_key
 from .opened import Opened, opened, opened_unless_checked
 
 
@@ -129,7 +129,7 @@ class DjangoCache(AsyncMethods, Times, Keys, Tags, Commits, Memoizing, Limiting)
         :param retry: wait for a lock as long as it takes
         :param touch: let it live so many seconds from now, for ever if None, for the default
             timeout if True: a sliding expiry, which ends after 0.9 to 1 times as many seconds
-            without a read
+            without a read. With 0 or less it ends with this read
         """
         if self.key_func is default_key_func:  # once more without a call: the hottest path
             made: Any = (
@@ -314,8 +314,12 @@ class DjangoCache(AsyncMethods, Times, Keys, Tags, Commits, Memoizing, Limiting)
         """Path of the directory."""
         return self._cache.directory
 
+    @without_key
     def expire(self) -> int:
-        """Remove what has expired; how many entries."""
+        """Remove what has expired; how many entries.
+
+        :raises TypeError: with a key, see `expire_in`
+        """
         return self._cache.expire()
 
     def cull(self) -> int:

@@ -37,9 +37,11 @@ def evict_on_change(
     :return: a function that ends it
     :raises LookupError: for a text that names no model
     :raises InvalidCacheBackendError: for an alias that is not in CACHES
-    :raises TypeError: for what is no tag
+    :raises TypeError: for what is no model, and what is no tag
     """
     found: type[Model] = apps.get_model(model) if isinstance(model, str) else model
+    if not (isinstance(found, type) and issubclass(found, Model)):
+        raise TypeError(f'model={model!r}: expected a model, or a text like "app.Model"')
     if cache not in caches.settings:
         raise InvalidCacheBackendError(f"The connection {cache!r} doesn't exist.")
     if not callable(tags):

@@ -28,6 +28,31 @@ def full_name(function: Function) -> str:
     return f"{function.__module__}.{function.__qualname__}"
 
 
+def check_ignored(ignore: Any) -> None:
+    """:raises TypeError: for what is no collection of positions and names"""
+    wrong = not isinstance(ignore, Collection) or isinstance(ignore, (str, bytes))
+    if wrong or not all(isinstance(each, (int, str)) for each in ignore):
+        remedy = f"; of one name it is {{{ignore!r}}}" if isinstance(ignore, str) else ""
+        raise TypeError(
+            f"ignore={ignore!r}: expected a tuple, list or set of positions and names{remedy}"
+        )
+
+
+def check_names(function: Function, ignore: Collection[int | str]) -> None:
+    """:raises ValueError: when a name is to be ignored that the function never takes"""
+    signature = signature_of(function)
+    if signature is None:
+        return
+    taken = signature.parameters.values()
+    if any(each.kind is each.VAR_KEYWORD for each in taken):
+        return
+    names = [each.name for each in taken if each.kind is not each.VAR_POSITIONAL]
+    for each in ignore:
+        if isinstance(each, str) and each not in names:
+            known = ", ".join(names) or "none"
+            raise ValueError(f"ignore: {function!r} has no argument {each!r}, but {known}")
+
+
 def args_to_key(
     base: tuple[Any, ...],
     args: tuple[Any, ...],

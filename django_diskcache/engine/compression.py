@@ -147,7 +147,7 @@ def loaded(codec: Codec) -> Loaded:
             raise Missing(f"this Python was built without {codec.name}") from None
         raise Missing(
             f"the package {codec.package}, which is not installed: "
-            f"pip install django-diskcache[{codec.name}]"
+            f'pip install "django-diskcache[{codec.name}]"'
         ) from None
 
 

@@ -245,8 +245,10 @@ class ComputingMethods(KeyedCache):
         :param ignore: positions and names of arguments that do not make a different call
         :param key: takes the arguments and returns what stands for them in the key
         :param stale: as in `get_or_set`, and so are `early` and `wait`
-        :raises TypeError: when used without parentheses, or on a generator function
-        :raises ValueError: for `stale`, `early` or `wait` below 0
+        :raises TypeError: when used without parentheses, on a generator function, or with a
+            `name` that is no text or an `ignore` that is no collection
+        :raises ValueError: for `stale`, `early` or `wait` below 0, and when `ignore` names what
+            the function does not take
         """
         results = CacheResults(self, expire, tag, stale, early, wait)
         return memoizer(results, hashable, name, typed, ignore, key)

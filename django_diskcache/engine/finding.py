@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Literal, TypeAlias
 
 from . import matching, patterns
 from .guard import MUCH
@@ -11,6 +12,7 @@ from .matching import Around, Wanted
 
 NOTHING_AROUND = ("", "")
 ORDERS = (None, "newest", "oldest")
+Order: TypeAlias = Literal["newest", "oldest"]
 
 
 class FindingMethods(KeyedCache):
@@ -26,7 +28,7 @@ class FindingMethods(KeyedCache):
         *,
         prefix: str | None = None,
         tag: object = None,
-        order: str | None = None,
+        order: Order | None = None,
         within: Around = NOTHING_AROUND,
     ) -> list[str]:
         """The keys that match a pattern and have not expired; otherwise like `iter_keys`."""
@@ -38,7 +40,7 @@ class FindingMethods(KeyedCache):
         *,
         prefix: str | None = None,
         tag: object = None,
-        order: str | None = None,
+        order: Order | None = None,
         itersize: int | None = None,
         within: Around = NOTHING_AROUND,
     ) -> Iterator[str]:

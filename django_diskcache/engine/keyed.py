@@ -19,6 +19,7 @@ from .engine import Engine, open_engine
 from .errors import ENOVAL, UNKNOWN, Timeout, TooLarge
 from .guard import RAISE, ErrorHandler
 from .lifetime import LifetimeMethods
+from .options import is_number
 from .signing import NO_SECRETS, Secrets
 from .store import Store, near_name
 
@@ -187,10 +188,13 @@ class KeyedCache(LifetimeMethods):
         :param tag: return it with its tag, or with a tuple of several, in a tuple
         :param retry: wait for a lock as long as it takes
         :param touch: let it live so many seconds from now, or for ever if None: a sliding
-            expiry, which ends after 0.9 to 1 times as many seconds without a read
+            expiry, which ends after 0.9 to 1 times as many seconds without a read. With 0
+            or less it ends with this read
         """
-        if touch is not False:
-            self._slide(key, touch, retry)
+        if touch is not False and not self._slide(key, touch, retry):
+            found = self.get(key, default, read, expire_time, tag, retry)
+            self.touch(key, touch, retry)
+            return found
         if not (read or expire_time or tag):
             value = self._engine.near.get(key) if type(key) is str else UNKNOWN
             if value is UNKNOWN:
@@ -391,6 +395,11 @@ class KeyedCache(LifetimeMethods):
         return self._removed_from_each(lambda store: maintenance.clear(store, wait))
 
     def _expire(self, now: float | None, wait: Wait) -> int:
+        if now is not None and not is_number(now):  # which is more than any time is to SQLite
+            raise TypeError(
+                f"now={now!r}: expected seconds since the epoch; "
+                "expire_in(key, seconds) lets a key expire"
+            )
         due = self._engine.clock() if now is None else now
         return self._removed_from_each(
             lambda store: maintenance.remove(store, schema.REMOVE_EXPIRED, due, wait)

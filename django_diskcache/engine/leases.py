@@ -61,9 +61,10 @@ def take(cache: Any, key: Any, token: str, value: int, timeout: float | None) ->
         return fence
 
 
-def give(cache: Any, key: Any, token: str) -> None:
+def give(cache: Any, key: Any, token: str, name: Any) -> None:
     """Give back the place that `token` has.
 
+    :param name: of the lock, for errors
     :raises LockLost: when it has none
     """
     state = Pinning(cache, key)
@@ -71,13 +72,14 @@ def give(cache: Any, key: Any, token: str) -> None:
         fence, holders = _read(state)
         left = [each for each in holders if each[0] != token]
         if len(left) == len(holders):
-            raise _lost(key)
+            raise _lost(name)
         _write(cache, key, fence, left)
 
 
-def extend(cache: Any, key: Any, token: str, seconds: float, anew: bool) -> None:
+def extend(cache: Any, key: Any, token: str, name: Any, seconds: float, anew: bool) -> None:
     """Let the place of `token` be held for longer.
 
+    :param name: of the lock, for errors
     :param seconds: more than it would be; or `anew`, from now on
     :raises LockLost: when it has none
     :raises LockError: when it is held without an end
@@ -88,11 +90,11 @@ def extend(cache: Any, key: Any, token: str, seconds: float, anew: bool) -> None
         for each in holders:
             if each[0] == token:
                 if each[1] is None:
-                    raise LockError(f"{key!r} has no timeout, so there is nothing to extend")
+                    raise LockError(f"{name!r} has no timeout, so there is nothing to extend")
                 each[1] = (cache.engine.clock() if anew else each[1]) + seconds
                 break
         else:
-            raise _lost(key)
+            raise _lost(name)
         _write(cache, key, fence, holders)
 
 
@@ -106,7 +108,7 @@ def taken(cache: Any, key: Any) -> int:
     return len(_read(Pinning(cache, key))[1])
 
 
-def _lost(key: Any) -> LockLost:
+def _lost(name: Any) -> LockLost:
     return LockLost(
-        f"{key!r} is not held any more: its time was over, or it was cleared meanwhile"
+        f"{name!r} is not held any more: its time was over, or it was cleared meanwhile"
     )

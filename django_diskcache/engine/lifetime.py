@@ -43,12 +43,43 @@ def seconds_from_now(timeout: Any) -> float:
     return _finite(timeout, "timeout", expected)
 
 
+def milliseconds_since_epoch(when: Any) -> Any:
+    """A point in time in milliseconds as `seconds_since_epoch` takes it; errors are its."""
+    if isinstance(when, datetime):
+        return when
+    return _finite(when, "when", "a datetime, or milliseconds since the epoch") / 1000
+
+
+def milliseconds_from_now(timeout: Any) -> Any:
+    """A time to live in milliseconds as `seconds_from_now` takes it; errors are its."""
+    if isinstance(timeout, timedelta):
+        return timeout
+    return _finite(timeout, "timeout", "milliseconds or a timedelta") / 1000
+
+
+def positive_seconds(name: str, seconds: Any) -> float:
+    """The seconds that an argument of this name gives.
+
+    :raises TypeError: when it is no number
+    :raises ValueError: when it is no finite number above 0
+    """
+    expected = "a number of seconds above 0"
+    number = _finite(seconds, name, expected)
+    if number <= 0:
+        raise ValueError(f"{name}={seconds!r}: expected {expected}")
+    return number
+
+
 def _finite(value: Any, name: str, expected: str) -> float:
     if not is_number(value):
         raise TypeError(f"{name}={value!r}: expected {expected}")
-    if not isfinite(value):
+    try:
+        number = float(value)
+    except OverflowError:  # a whole number of hundreds of digits, which are no help
+        raise ValueError(f"{name}: expected a finite number, this is far too large") from None
+    if not isfinite(number):
         raise ValueError(f"{name}={value!r}: expected a finite number")
-    return float(value)
+    return number
 
 
 class LifetimeMethods(Guarded):
@@ -111,6 +142,14 @@ class LifetimeMethods(Guarded):
         """
         return self.expire_at(key, self._engine.clock() + seconds_from_now(timeout), retry)
 
+    def pexpire(self, key: Any, timeout: float | timedelta, retry: bool = False) -> bool:
+        """Let `key` expire in so many milliseconds; otherwise like `expire_in`."""
+        return self.expire_in(key, milliseconds_from_now(timeout), retry)
+
+    def pexpire_at(self, key: Any, when: datetime | float, retry: bool = False) -> bool:
+        """`expire_at`, where a number is milliseconds since the epoch."""
+        return self.expire_at(key, milliseconds_since_epoch(when), retry)
+
     def persist(self, key: Any, retry: bool = False) -> bool:
         """Let `key` never expire.
 
@@ -129,15 +168,18 @@ class LifetimeMethods(Guarded):
             return due
         return store.expiry(place, wait)
 
-    def _slide(self, key: Any, touch: Any, retry: bool) -> None:
+    def _slide(self, key: Any, touch: Any, retry: bool) -> bool:
         """Renew the expiry of what is to be read now, see `expiry`.
 
+        :return: False where nothing is renewed, as it is to end when it has been read
         :raises TypeError: when `touch` is neither a number nor None
+        :raises ValueError: when it is no finite number
         """
-        if touch is not None and not is_number(touch):
-            raise TypeError(f"touch={touch!r}: expected seconds, or None for ever")
+        if touch is not None and _finite(touch, "touch", "seconds, or None for ever") <= 0:
+            return False
         wait = self._wait(retry)
         due = self._safely(ENOVAL, self._due, key, wait)
         if due is not ENOVAL:
             store, place = self._engine.place(key)
             self._safely(None, store.renew, place, due, touch, wait)
+        return True

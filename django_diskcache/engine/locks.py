@@ -20,9 +20,21 @@ from .errors import LockError, LockLost
 from .guard import raising
 from .impatient import on_loop
 from .keyed import KeyedCache
+from .lifetime import positive_seconds
+from .options import is_number
 
 Self = TypeVar("Self", bound="_Lease")
 SLEEP = 0.005  # seconds between two looks at what another holds
+
+
+def _check_patience(seconds: Any) -> None:
+    if seconds is None:
+        return
+    expected = "a number of seconds, 0 or more, or None for as long as it takes"
+    if not is_number(seconds):
+        raise TypeError(f"blocking_timeout={seconds!r}: expected {expected}")
+    if not seconds >= 0:
+        raise ValueError(f"blocking_timeout={seconds!r}: expected {expected}")
 
 
 class _Lease:
@@ -40,9 +52,10 @@ class _Lease:
     ) -> None:
         if type(value) is not int or value < 1:
             raise ValueError(f"value={value!r}: expected a number of holders, 1 or more")
-        for what, seconds in (("timeout", timeout), ("sleep", sleep)):
-            if seconds is not None and not seconds > 0:
-                raise ValueError(f"{what}={seconds!r}: expected a number of seconds above 0")
+        if timeout is not None:
+            positive_seconds("timeout", timeout)
+        positive_seconds("sleep", sleep)
+        _check_patience(blocking_timeout)
         self.name = name
         self.value = value
         self.timeout = timeout
@@ -88,7 +101,13 @@ class _Lease:
         self._keep(None, None)
 
     def _pauses(self, blocking: bool | None, blocking_timeout: float | None) -> Iterator[float]:
-        """The seconds between attempts, and after the last that it is over."""
+        """The seconds between attempts, as many as are to be made after the first."""
+        _check_patience(blocking_timeout)
+        return self._pausing(blocking, blocking_timeout)
+
+    def _pausing(
+        self, blocking: bool | None, blocking_timeout: float | None
+    ) -> Iterator[float]:
         if blocking is None:
             blocking = self.blocking
         if blocking_timeout is None:
@@ -106,11 +125,7 @@ class _Lease:
             yield min(self.sleep, left)
 
     def _extension(self, additional_time: float) -> float:
-        if not additional_time > 0:
-            raise ValueError(
-                f"additional_time={additional_time!r}: expected a number of seconds above 0"
-            )
-        return additional_time
+        return positive_seconds("additional_time", additional_time)
 
     def _own_timeout(self) -> float:
         if self.timeout is None:
@@ -159,7 +174,7 @@ class CacheLock(_Lease):
         :raises LockLost: when it has lost it since; if another holds it by now, it stays his
         """
         with self._releasing() as token:
-            leases.give(self._cache, self._key, token)
+            leases.give(self._cache, self._key, token, self.name)
 
     def extend(self, additional_time: float, replace_ttl: bool = False) -> bool:
         """Hold it for `additional_time` seconds more, or with `replace_ttl` from now on; True.
@@ -168,7 +183,7 @@ class CacheLock(_Lease):
         :raises LockLost: when it has lost it since
         """
         token, seconds = self._token("extend"), self._extension(additional_time)
-        leases.extend(self._cache, self._key, token, seconds, replace_ttl)
+        leases.extend(self._cache, self._key, token, self.name, seconds, replace_ttl)
         return True
 
     def reacquire(self) -> bool:
@@ -178,7 +193,8 @@ class CacheLock(_Lease):
         :raises LockLost: when it has lost it since
         """
         token = self._token("reacquire")
-        leases.extend(self._cache, self._key, token, self._own_timeout(), True)
+        seconds = self._own_timeout()
+        leases.extend(self._cache, self._key, token, self.name, seconds, True)
         return True
 
     def owned(self) -> bool:
@@ -227,7 +243,7 @@ class AsyncCacheLock(_Lease):
                 fence = await asyncio.shield(task)
             except asyncio.CancelledError:
                 if await task is not None:  # a thread has just taken it
-                    await self._on_loop(leases.give, token)
+                    await self._on_loop(leases.give, token, self.name)
                 raise
             if fence is not None:
                 self._keep(token, fence)
@@ -240,18 +256,18 @@ class AsyncCacheLock(_Lease):
     async def release(self) -> None:
         """See `CacheLock.release`."""
         with self._releasing() as token:
-            await self._on_loop(leases.give, token)
+            await self._on_loop(leases.give, token, self.name)
 
     async def extend(self, additional_time: float, replace_ttl: bool = False) -> bool:
         """See `CacheLock.extend`."""
         token, seconds = self._token("extend"), self._extension(additional_time)
-        await self._on_loop(leases.extend, token, seconds, replace_ttl)
+        await self._on_loop(leases.extend, token, self.name, seconds, replace_ttl)
         return True
 
     async def reacquire(self) -> bool:
         """See `CacheLock.reacquire`."""
         token = self._token("reacquire")
-        await self._on_loop(leases.extend, token, self._own_timeout(), True)
+        await self._on_loop(leases.extend, token, self.name, self._own_timeout(), True)
         return True
 
     async def owned(self) -> bool:
@@ -296,7 +312,9 @@ class LockMethods(KeyedCache):
         :param blocking_timeout: seconds that `acquire` waits; None is as long as it takes
         :param sleep: seconds between two looks whether it is free
         :param blocking: whether `acquire` waits at all
-        :raises ValueError: for a `timeout` or `sleep` that is not above 0
+        :raises TypeError: for seconds that are no number
+        :raises ValueError: for a `timeout` or `sleep` that is not above 0, and a
+            `blocking_timeout` below 0
         """
         return CacheLock(self, name, 1, timeout, blocking_timeout, sleep, blocking)
 

@@ -15,7 +15,15 @@ from collections.abc import Callable, Collection
 from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from .calls import Bind, Function, binder, full_name, signature_of
+from .calls import (
+    Bind,
+    Function,
+    binder,
+    check_ignored,
+    check_names,
+    full_name,
+    signature_of,
+)
 from .errors import ENOVAL
 from .once import Results, amissing, aobtain, arenew, missing, obtain, renew
 
@@ -35,16 +43,20 @@ def memoizer(
     key: Function | None,
     part: ToKey | None = None,
     identity: Callable[[Any], Any] | None = None,
+    life: str = "expire",
 ) -> Memoizer:
     """The decorator that `memoize` of a face returns.
 
     :param to_key: makes a key in the store of the name of a function and its arguments
     :param key: makes what stands for the arguments; `part` makes of the name and that a key
     :param identity: what the object counts as that a method is bound to
-    :raises TypeError: when used without parentheses, for a `key` that cannot be called and for
-        one beside `ignore` or `typed`
+    :param life: how the face calls the seconds that a result is kept
+    :raises TypeError: when used without parentheses, for a name that is no text, an `ignore`
+        that is no collection, a `key` that cannot be called and one beside `ignore` or `typed`
     """
     refuse_bare(name)
+    _check_name(name, life)
+    check_ignored(ignore)
     if key is not None and not callable(key):
         raise TypeError(f"key={key!r}: expected a function that takes those of the call")
     if key is not None and (typed or ignore):
@@ -54,6 +66,7 @@ def memoizer(
         kind = type(function)
         inner = function.__func__ if kind in (classmethod, staticmethod) else function
         refuse_generators(inner)
+        check_names(inner, ignore)
         in_class = kind is classmethod or (kind is not staticmethod and _in_class(inner))
         base = (full_name(inner) if name is None else name,)
         bind = _by_key(inner, key, base) if key else binder(inner, base, typed, ignore)
@@ -222,6 +235,14 @@ def refuse_generators(function: Function) -> None:
                 f"{name} is {kind}, and generators cannot be kept: memoize a function that "
                 "returns a list"
             )
+
+
+def _check_name(name: object, life: str) -> None:
+    """:raises TypeError: for a name of a function that is no text"""
+    if name is not None and not isinstance(name, str):
+        seconds = isinstance(name, (int, float))
+        remedy = f"; seconds that a result is kept are {life}={name!r}" if seconds else ""
+        raise TypeError(f"name={name!r}: expected a text or None{remedy}")
 
 
 def refuse_bare(name: object) -> None:

@@ -134,7 +134,8 @@ def serializer(value: Any) -> str:
     name: str = choice(*SERIALIZERS)(value)
     if name == "msgpack" and importlib.util.find_spec("msgspec") is None:
         raise Refused(
-            "the package msgspec, which is not installed: pip install django-diskcache[msgpack]"
+            "the package msgspec, which is not installed: "
+            'pip install "django-diskcache[msgpack]"'
         )
     return name
 

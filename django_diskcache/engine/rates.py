@@ -16,6 +16,7 @@ from .calls import full_name
 from .guard import raising
 from .impatient import on_loop
 from .keyed import KeyedCache
+from .lifetime import positive_seconds
 from .memoize import is_coroutine_function, refuse_bare
 from .pinning import Pinning
 
@@ -66,11 +67,10 @@ def _first(cache: Any, key: Any, seconds: float) -> bool:
 
 
 def checked(count: Any, seconds: Any) -> None:
-    """:raises ValueError: for what is no rate"""
+    """:raises ValueError: for what is no rate; TypeError for seconds that are no number"""
     if type(count) is not int or count < 1:
         raise ValueError(f"count={count!r}: expected a whole number, 1 or more")
-    if not seconds > 0:
-        raise ValueError(f"seconds={seconds!r}: expected a number of seconds above 0")
+    positive_seconds("seconds", seconds)
 
 
 def throttled(

@@ -19,7 +19,7 @@ from functools import wraps
 from secrets import token_hex
 from typing import Any
 
-from .calls import Function, args_to_key, full_name, hashable
+from .calls import Function, args_to_key, check_ignored, check_names, full_name, hashable
 from .errors import ENOVAL, LockLost, Timeout
 from .guard import raising
 from .impatient import impatient, on_loop
@@ -365,9 +365,12 @@ def memoize_stampede(
 
     :param expire: seconds that a result is kept
     :param beta: above 1 starts earlier, below 1 later
-    :raises TypeError: when used without parentheses, or on a generator function
+    :raises TypeError: when used without parentheses, on a generator function, or with an
+        `ignore` that is no collection
+    :raises ValueError: when `ignore` names what the function does not take
     """
     refuse_bare(name)
+    check_ignored(ignore)
 
     def look(source: Any, key: Any) -> Any:
         return source.get(key, default=ENOVAL, expire_time=True, retry=True)
@@ -384,6 +387,7 @@ def memoize_stampede(
 
     def decorator(function: Function) -> Function:
         refuse_generators(function)
+        check_names(function, ignore)
         base = (full_name(function) if name is None else name,)
 
         def cache_key(*args: Any, **kwargs: Any) -> Any:

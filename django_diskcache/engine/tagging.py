@@ -10,10 +10,11 @@ A single tag of bytes that begins like such a blob is kept as one, with itself a
 
 from __future__ import annotations
 
+import math
 import zlib
 from typing import Any, Literal, TypeAlias
 
-from .disk import INT64_MAX, INT64_MIN
+from .disk import INT64_MAX, INT64_MIN, is_text
 
 HEAD = b"\0tags\0"  # its letter is that of no type: a tag is never found in it
 END = b"\0"
@@ -40,10 +41,13 @@ def stored(tag: Any) -> Any:
     """What stands in the row for a tag or several, each once: None where there are none.
 
     :raises TypeError: for what is no tag
+    :raises ValueError: for NaN, and a text that UTF-8 cannot say
+    :raises OverflowError: for a whole number of more than 64 bits
     """
-    if tag is None or type(tag) is str:  # the common ones
+    if tag is None or (type(tag) is str and tag.isascii()):  # the common ones
         return tag
     if isinstance(tag, ONE) and not _begins_like_several(tag):
+        _check(tag)
         return tag
     tags = distinct(tag)
     if len(tags) == 1 and not isinstance(tag, bytes):
@@ -54,10 +58,11 @@ def stored(tag: Any) -> Any:
 def distinct(tag: Any) -> tuple[Any, ...]:
     """The tags in what a caller gives for one or several, each once.
 
-    They are in their order, and those of a set are sorted. Not a number is no tag, as SQLite
-    has none.
+    They are in their order, and those of a set are sorted.
 
     :raises TypeError: for what is no tag
+    :raises ValueError: for NaN, and a text that UTF-8 cannot say
+    :raises OverflowError: for a whole number of more than 64 bits
     """
     given: Any = (tag,)
     if tag is None:
@@ -70,11 +75,23 @@ def distinct(tag: Any) -> tuple[Any, ...]:
                 f"tag={tag!r}: expected a str, bytes, int, float or None, or several of them "
                 "in a tuple, list or set"
             )
+        _check(each)
     found: dict[bytes, Any] = {}
     for each in sorted(given, key=_part) if isinstance(tag, (set, frozenset)) else given:
-        if each == each:
-            found.setdefault(_canonical(_part(each)), each)
+        found.setdefault(_canonical(_part(each)), each)
     return tuple(found.values())
+
+
+def _check(tag: Any) -> None:
+    """Whether SQLite can hold a tag, which is of one of the types of `ONE`; errors say so."""
+    if isinstance(tag, str):
+        if not is_text(tag):
+            raise ValueError(f"tag={tag!r}: a lone surrogate is no character")
+    elif isinstance(tag, float):
+        if math.isnan(tag):  # to SQLite it is NULL
+            raise ValueError(f"tag={tag!r}: this is no tag, for nothing equals it")
+    elif isinstance(tag, int) and not INT64_MIN <= tag <= INT64_MAX:
+        raise OverflowError(f"tag={int(tag):#x}: a whole number must have at most 64 bits")
 
 
 def several(column: Any) -> bool:
@@ -149,8 +166,6 @@ def _part(tag: Any) -> bytes:
         return b"b" + _escaped(tag)
     if isinstance(tag, float):
         return b"f" + float.__repr__(tag + 0.0).encode()  # of the two zeros, one
-    if not INT64_MIN <= tag <= INT64_MAX:
-        raise OverflowError(f"tag={int(tag)}: a whole number must have at most 64 bits")
     return b"i%d" % int(tag)
 
 

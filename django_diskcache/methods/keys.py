@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Iterator
 from itertools import islice
 from typing import Any
 
+from ..engine.finding import Order
 from .base import Methods, in_thread
 
 PAGE = 1000  # keys that an event loop takes from a thread at a time
@@ -33,7 +34,7 @@ class Keys(Methods):
         *,
         prefix: str | None = None,
         tag: Any = None,
-        order: str | None = None,
+        order: Order | None = None,
     ) -> list[str]:
         """The keys that match a pattern and have not expired; otherwise like `iter_keys`."""
         return self._cache.keys(
@@ -43,12 +44,12 @@ class Keys(Methods):
     def iter_keys(
         self,
         pattern: str = "*",
+        itersize: int | None = None,
         version: int | None = None,
         *,
         prefix: str | None = None,
         tag: Any = None,
-        order: str | None = None,
-        itersize: int | None = None,
+        order: Order | None = None,
     ) -> Iterator[str]:
         """The keys of this KEY_PREFIX that match a pattern, as the caller wrote them.
 
@@ -58,11 +59,11 @@ class Keys(Methods):
         :param pattern: as in Redis: ``*`` is any text, ``?`` one character, ``[ae]``, ``[^a]``
             and ``[a-c]`` are one of some; a backslash takes what is special from the next. What
             stands before the first of these makes it fast
+        :param itersize: how many keys to read at a time
         :param prefix: only keys that begin with this text
         :param tag: only keys with this tag, or with any of several in a tuple, list or set
         :param order: None is that of the keys, shard by shard; 'newest' and 'oldest' go by
             when they were stored last, and read all of them first
-        :param itersize: how many keys to read at a time
         :raises TypeError: when pattern or prefix is no text, or the tag is of a wrong type
         :raises ValueError: for another order, and an itersize below 1
         :raises NotImplementedError: when KEY_FUNCTION does not keep the key in what it makes
@@ -117,10 +118,14 @@ class Keys(Methods):
         return await in_thread(self.keys, pattern, version, **kwargs)
 
     async def aiter_keys(
-        self, pattern: str = "*", version: int | None = None, **kwargs: Any
+        self,
+        pattern: str = "*",
+        itersize: int | None = None,
+        version: int | None = None,
+        **kwargs: Any,
     ) -> AsyncIterator[str]:
-        found = self.iter_keys(pattern, version, **kwargs)
-        size = kwargs.get("itersize") or PAGE
+        found = self.iter_keys(pattern, itersize, version, **kwargs)
+        size = itersize or PAGE
 
         def page() -> list[str]:
             return list(islice(found, size))

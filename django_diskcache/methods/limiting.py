@@ -34,7 +34,9 @@ class Limiting(Methods):
         :param blocking_timeout: seconds that `acquire` waits; None is as long as it takes
         :param sleep: seconds between two looks whether it is free
         :param blocking: whether `acquire` waits at all
-        :raises ValueError: for a `timeout` or `sleep` that is not above 0
+        :raises TypeError: for seconds that are no number
+        :raises ValueError: for a `timeout` or `sleep` that is not above 0, and a
+            `blocking_timeout` below 0
         """
         made = self.make_and_validate_key(name, version)
         lock = self._cache.lock(made, timeout, blocking_timeout, sleep, blocking)

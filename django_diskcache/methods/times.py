@@ -5,13 +5,42 @@ Names, arguments and results are those of django-redis, where it has the method.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any, cast
+from functools import wraps
+from inspect import iscoroutinefunction
+from typing import Any, TypeVar, cast
 
 from django.core.cache.backends.base import DEFAULT_TIMEOUT
 from django.utils import timezone
 
+from ..engine.lifetime import milliseconds_from_now, milliseconds_since_epoch
 from .base import Methods
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def without_key(method: F) -> F:
+    """`expire` as it is, but for an error that says more to those who know django-redis'."""
+
+    def check(given: bool) -> None:
+        if given:
+            raise TypeError(
+                f"{method.__name__}() removes all that has expired, and takes no arguments: "
+                "expire_in(key, seconds) lets a key expire"
+            )
+
+    @wraps(method)
+    def calling(self: Any, *args: Any, **kwargs: Any) -> Any:
+        check(bool(args or kwargs))
+        return method(self)
+
+    @wraps(method)
+    async def awaiting(self: Any, *args: Any, **kwargs: Any) -> Any:
+        check(bool(args or kwargs))
+        return await method(self)
+
+    return awaiting if iscoroutinefunction(method) else calling  # type: ignore[return-value]
 
 
 class Times(Methods):
@@ -62,6 +91,22 @@ class Times(Methods):
         """
         return self._cache.expire_in(self.make_and_validate_key(key, version), timeout, retry)
 
+    def pexpire(
+        self,
+        key: Any,
+        timeout: float | timedelta,
+        version: int | None = None,
+        retry: bool = True,
+    ) -> bool:
+        """Let `key` expire in so many milliseconds; otherwise like `expire_in`."""
+        return self.expire_in(key, milliseconds_from_now(timeout), version, retry)
+
+    def pexpire_at(
+        self, key: Any, when: datetime | float, version: int | None = None, retry: bool = True
+    ) -> bool:
+        """`expire_at`, where a number is milliseconds since the epoch."""
+        return self.expire_at(key, milliseconds_since_epoch(when), version, retry)
+
     def persist(self, key: Any, version: int | None = None, retry: bool = True) -> bool:
         """Let `key` never expire.
 
@@ -91,6 +136,16 @@ class Times(Methods):
         self, key: Any, timeout: float | timedelta, version: Any = None, **kwargs: Any
     ) -> bool:
         return bool(await self._run("expire_in", key, timeout, version, **kwargs))
+
+    async def apexpire(
+        self, key: Any, timeout: float | timedelta, version: Any = None, **kwargs: Any
+    ) -> bool:
+        return await self.aexpire_in(key, milliseconds_from_now(timeout), version, **kwargs)
+
+    async def apexpire_at(
+        self, key: Any, when: datetime | float, version: Any = None, **kwargs: Any
+    ) -> bool:
+        return await self.aexpire_at(key, milliseconds_since_epoch(when), version, **kwargs)
 
     async def apersist(self, key: Any, version: Any = None, **kwargs: Any) -> bool:
         return bool(await self._run("persist", key, version, **kwargs))

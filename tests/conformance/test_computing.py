@@ -380,6 +380,32 @@ def test_ignored_by_position_and_by_name(face: Face) -> None:
     assert calls == [1]
 
 
+def test_what_cannot_be_ignored(face: Face) -> None:
+    def view(request: Any, page: int = 1) -> int:
+        return page
+
+    def open_view(request: Any, **more: Any) -> None:
+        pass
+
+    for wrong in ("request", b"request", 0, [None], ("page", 1.5)):
+        with pytest.raises(TypeError, match=r"ignore=.*: expected a tuple, list or set"):
+            face.memoize(ignore=wrong)
+    with pytest.raises(TypeError, match=r"of one name it is \{'request'\}"):
+        face.memoize(ignore="request")
+    with pytest.raises(ValueError, match="has no argument 'reqest', but request, page"):
+        face.memoize(ignore={"reqest"})(view)
+    face.memoize(ignore={"request", "page", 0, 1})(view)
+    face.memoize(ignore={"reqest"})(open_view)
+
+
+def test_a_name_that_is_a_time(face: Face) -> None:
+    life = face.expire_argument
+    with pytest.raises(TypeError, match=f"name=60: expected a text or None; .* {life}=60$"):
+        face.cache.memoize(60)
+    with pytest.raises(TypeError, match=r"name=b'name': expected a text or None$"):
+        face.cache.memoize(b"name")
+
+
 def test_a_key_of_ones_own(face: Face) -> None:
     calls: list[Any] = []
 

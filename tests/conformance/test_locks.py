@@ -193,14 +193,64 @@ def test_what_is_held_is_not_evicted(face: Face) -> None:
     [
         ({"timeout": 0}, "timeout=0"),
         ({"timeout": -1}, "timeout=-1"),
+        ({"timeout": float("inf")}, "timeout=inf"),
         ({"sleep": 0}, "sleep=0"),
+        ({"blocking_timeout": -1}, "blocking_timeout=-1"),
     ],
 )
 def test_seconds_that_are_none(face: Face, arguments: Any, message: str) -> None:
-    with pytest.raises(ValueError, match=f"{message}: expected .*seconds"):
+    with pytest.raises(ValueError, match=f"^{message}: expected a .*(seconds|finite)"):
         face.lock("name", **arguments)
     with pytest.raises(ValueError, match="additional_time=0"):
         face.lock("name", timeout=5).__enter__().extend(0)
+
+
+def test_seconds_that_are_no_number(face: Face) -> None:
+    lock = face.lock("name", timeout=5).__enter__()
+    calls: dict[str, Any] = {
+        "timeout": lambda: face.lock("other", timeout="5"),
+        "sleep": lambda: face.semaphore("other", 2, sleep="5"),
+        "blocking_timeout": lambda: face.cache.alock("other", blocking_timeout="5"),
+        "additional_time": lambda: lock.extend("5"),
+        "seconds": lambda: face.allow("rate", 5, "5"),
+    }
+    for name, call in calls.items():
+        with pytest.raises(TypeError, match=f"^{name}='5': expected a number of seconds"):
+            call()
+    with pytest.raises(TypeError, match=r"^blocking_timeout='5'"):  # though it is free
+        face.lock("other").acquire(blocking_timeout="5")
+    with pytest.raises(ValueError, match=r"^blocking_timeout=-5"):
+        face.lock("other").acquire(blocking_timeout=-5)
+    for wrong in (face.once_per, lambda name, seconds: face.cache.throttle(5, seconds)):
+        with pytest.raises(TypeError, match=r"^seconds='60'"):
+            wrong("name", "60")
+    with pytest.raises(ValueError, match=r"^seconds=inf"):
+        face.allow("rate", 5, float("inf"))
+    assert not face.lock("other").locked()
+
+
+def test_errors_name_the_lock_as_the_caller_did(face: Face) -> None:
+    with pytest.raises(LockError, match=r"^'name' has no timeout"), face.lock("name") as lock:
+        lock.extend(5)
+    with pytest.raises(LockError, match=r"^'name' has no timeout"), face.lock("name") as lock:
+        lock.reacquire()
+    for change in ("extend", "release"):
+        lock = face.lock("name", timeout=5)
+        lock.acquire()
+        face.clock.advance(5)
+        with pytest.raises(LockLost, match=r"^'name' is not held any more"):
+            lock.extend(5) if change == "extend" else lock.release()
+
+    async def main() -> None:
+        lock = face.cache.alock("name", timeout=5)
+        await lock.acquire()
+        face.clock.advance(5)
+        with pytest.raises(LockLost, match=r"^'name' is not held any more"):
+            await lock.reacquire()
+        with pytest.raises(LockLost, match=r"^'name' is not held any more"):
+            await lock.release()
+
+    asyncio.run(main())
 
 
 # Semaphores

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -215,9 +216,10 @@ def test_what_is_no_tag(face: Face) -> None:
 
 
 def test_a_number_that_is_too_large(face: Face) -> None:
-    for tag in (2**63, ("a", 2**63)):
-        with pytest.raises(OverflowError):
-            face.set("key", 1, tag=tag)
+    for tag in (2**63, ("a", 2**63), -(2**70), 10**6000):
+        for call in (face.evict, face.keys_by_tag, partial(face.set, "key", 1, None)):
+            with pytest.raises(OverflowError, match=r"tag=.*0x.*at most 64 bits"):
+                call(tag=tag)
     face.set("key", 1, tag=("a", 2**63 - 1, -(2**63)))
     assert face.evict(-(2**63)) == 1
 
@@ -230,10 +232,20 @@ def test_another_match(face: Face) -> None:
 
 def test_not_a_number_is_no_tag(face: Face) -> None:
     nan = float("nan")
-    face.set("key", 1, tag=(nan, "a", nan))
-    assert face.tags("key") == ("a",)
-    assert face.evict((nan, nan)) == 0
-    assert face.evict(nan) == 0
+    for tag in (nan, ("a", nan)):
+        for call in (face.evict, face.keys_by_tag, partial(face.set, "key", 1, None)):
+            with pytest.raises(ValueError, match="tag=nan: this is no tag"):
+                call(tag=tag)
+    assert len(face) == 0
+
+
+def test_a_lone_surrogate_is_in_no_tag(face: Face) -> None:
+    for tag in ("\ud800", ["a", "é\udfff"]):
+        for call in (face.evict, face.keys_by_tag, partial(face.set, "key", 1, None)):
+            with pytest.raises(ValueError, match=r"tag='.*ud.*': a lone surrogate"):
+                call(tag=tag)
+    face.set("key", 1, tag="é😀")
+    assert face.evict("é😀") == 1
 
 
 def test_a_great_many_tags(face: Face) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from django_diskcache import FanoutCache
 from django_diskcache.engine import schema
 
 from .conftest import Face
@@ -144,6 +145,35 @@ def test_expire_in(face: Face) -> None:
     assert face.expire_in("key", 60) is False
 
 
+def test_in_milliseconds(face: Face) -> None:
+    assert face.pexpire("key", 1_500) is False
+    face.set("key", "value")
+    face.get("key")
+
+    assert face.pexpire("key", 1_500) is True
+    assert face.pttl("key") == 1_500
+    assert face.pexpire("key", timedelta(minutes=2)) is True
+    assert face.ttl("key") == 120
+    assert face.pexpire_at("key", (face.clock() + 2.5) * 1000) is True
+    assert face.pttl("key") == 2_500
+    when = datetime.fromtimestamp(face.clock() + 60, timezone.utc)
+    assert face.pexpire_at("key", when) is True
+    assert face.ttl("key") == 60
+    assert face.pexpire_at("key", face.clock()) is True  # of seconds: it is long ago
+    assert face.pexpire("key", 0) is False
+    assert len(face) == 0
+
+
+def test_expire_is_not_for_a_key(face: Face) -> None:
+    face.set("key", 1, expire=60)
+    with pytest.raises(TypeError, match=r"expire_in\(key, seconds\)"):
+        if isinstance(face.cache, FanoutCache):
+            face.cache.expire(now="key")  # type: ignore[arg-type]
+        else:
+            face.cache.expire("key", 5)
+    assert face.get("key") == 1
+
+
 def test_what_is_no_time_is_a_type_error(face: Face) -> None:
     face.set("key", 1)
     for wrong in (None, "60", True, [60]):
@@ -151,13 +181,19 @@ def test_what_is_no_time_is_a_type_error(face: Face) -> None:
             face.expire_at("key", wrong)
         with pytest.raises(TypeError, match=r"timeout=.*expected seconds or a timedelta"):
             face.expire_in("key", wrong)
+        with pytest.raises(TypeError, match=r"when=.*expected a datetime, or milliseconds"):
+            face.pexpire_at("key", wrong)
+        with pytest.raises(TypeError, match=r"timeout=.*expected milliseconds or a timedelta"):
+            face.pexpire("key", wrong)
         if wrong is not None and wrong is not True:  # which `get` takes
             with pytest.raises(TypeError, match=r"touch=.*expected seconds, or None"):
                 face.get("key", touch=wrong)
-    for endless in (math.nan, math.inf, -math.inf):
-        for call in (face.expire_at, face.expire_in):
+    for endless in (math.nan, math.inf, -math.inf, 10**400, -(10**400)):
+        for call in (face.expire_at, face.expire_in, face.pexpire_at, face.pexpire):
             with pytest.raises(ValueError, match="expected a finite number"):
                 call("key", endless)
+        with pytest.raises(ValueError, match=r"touch.*expected a finite number"):
+            face.get("key", touch=endless)
     assert face.ttl("key") is None
 
 
@@ -239,7 +275,16 @@ def test_what_a_read_makes_of_other_expiries(face: Face) -> None:
     face.get("key", touch=None)
     assert face.ttl("key") is None
 
-    assert face.get("key", touch=-1) is None  # it has expired by now
+
+@pytest.mark.parametrize("value", ["row", FILE], ids=["row", "file"])
+@pytest.mark.parametrize("touch", [0, -5])
+def test_the_last_read(face: Face, value: Any, touch: int) -> None:
+    for more in ({}, {"expire_time": True, "tag": True}):
+        face.set("key", value, expire=60, tag="tag")
+        found = face.get("key", touch=touch, **more)
+        assert (found[0] if more else found) == value
+        assert face.get("key", "default", touch=touch) == "default"
+        assert "key" not in face
 
 
 def test_what_is_stored_meanwhile_keeps_its_expiry(face: Face) -> None:

@@ -352,5 +352,8 @@ def test_arguments_that_are_wrong(watch: Callable[..., None]) -> None:
         watch(Article, "articles", cache="caches")
     with pytest.raises(LookupError, match="nothing"):
         watch("nothing.Article", "articles")
+    for wrong in (object, Article(), None):
+        with pytest.raises(TypeError, match=r"model=.*: expected a model, or a text like"):
+            watch(wrong, "articles")
     with pytest.raises(TypeError, match="expected a str"):
         watch(Article, {"a": 1})

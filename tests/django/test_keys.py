@@ -58,6 +58,15 @@ def test_a_prefix_is_no_pattern(make_cache: MakeCache, prefix: str, function: An
     assert len(cache) == 0
 
 
+def test_the_second_argument_is_that_of_django_redis(cache: DjangoCache) -> None:
+    cache.set_many({f"foo_{number}": 1 for number in range(5)})
+    cache.set("foo_v", 1, version=2)
+    assert len(list(cache.iter_keys("foo_*", 1000))) == 5
+    assert list(cache.iter_keys("foo_*", 2, 2)) == ["foo_v"]
+    with pytest.raises(ValueError, match="itersize=0"):
+        cache.iter_keys("foo_*", 0)
+
+
 def test_an_unknown_key_function(make_cache: MakeCache) -> None:
     cache = make_cache(KEY_FUNCTION=digest)
     cache.set("key", 1)
@@ -93,6 +102,7 @@ def test_the_twins(cache: DjangoCache) -> None:
         assert len(await cache.akeys("key:*")) == 50
         assert await cache.akeys("o*", 2, prefix="other") == ["other"]
         assert len([key async for key in cache.aiter_keys("key:?")]) == 10
+        assert [key async for key in cache.aiter_keys("o*", 7, 2)] == ["other"]
         found = [key async for key in cache.aiter_keys(tag="tag", order="newest", itersize=7)]
         assert sorted(found) == sorted(f"key:{n}" for n in range(50))
         with pytest.raises(ValueError, match="itersize=0"):

@@ -27,6 +27,7 @@ QUIET = {
     *("read", "shutdown", "stats", "touch", "validate_key", "volume"),
     *("cache", "deque", "index"),  # caches of their own
     *("expire_at", "expire_in", "iter_keys", "keys", "keys_by_tag", "persist", "pttl", "tags"),
+    *("pexpire", "pexpire_at"),
     *("ttl", "transact", "set_on_commit", "delete_on_commit", "evict_on_commit"),
     *("allow", "lock", "once_per", "semaphore", "throttle"),
 }

@@ -29,6 +29,9 @@ def test_each_version_has_its_own_time(make_cache: MakeCache) -> None:
     assert cache.expire_in("key", 7, version=1) is True
     assert cache.expire_at("key", 1_800_000_009, 2) is True
     assert (cache.ttl("key"), cache.ttl("key", version=2)) == (7, 9)
+    assert cache.pexpire("key", 7_500) is True
+    assert cache.pexpire_at("key", 1_800_000_009_250, 2) is True
+    assert (cache.pttl("key"), cache.pttl("key", version=2)) == (7_500, 9_250)
     assert cache.ttl("key", version=3) == 0
 
 
@@ -43,6 +46,9 @@ def test_a_naive_datetime_is_in_the_zone_of_the_site(
 
     assert cache.expire_at("key", when.replace(tzinfo=None)) is True
     assert cache.get("key", expire_time=True)[1] == when.timestamp()
+    assert cache.persist("key") is True
+    assert cache.pexpire_at("key", when.replace(tzinfo=None)) is True
+    assert cache.get("key", expire_time=True)[1] == when.timestamp()
     assert cache.expire_at("key", when.astimezone(timezone.utc)) is True
     assert cache.get("key", expire_time=True)[1] == when.timestamp()
 
@@ -55,7 +61,28 @@ def test_sliding_by_the_default_timeout(make_cache: MakeCache, clock: FakeClock)
     clock.advance(50)
     assert cache.get("key", touch=100) == 1
     assert cache.ttl("key") == 100
-    assert cache.get("key", touch=0) is None
+    assert cache.get("key", touch=0) == 1
+    assert cache.get("key") is None
+
+
+@pytest.mark.parametrize("expire", ["expire", "aexpire"])
+def test_expire_takes_no_key(cache: DjangoCache, expire: str) -> None:
+    cache.set("key", 1, timeout=5)
+
+    async def wait(method: Any, *args: Any, **kwargs: Any) -> None:
+        await method(*args, **kwargs)
+
+    for args, kwargs in (
+        (("key", 5), {}),
+        (("key",), {}),
+        ((), {"key": "key", "timeout": 5}),
+    ):
+        with pytest.raises(TypeError, match=r"takes no arguments: expire_in\(key, seconds\)"):
+            if expire == "expire":
+                cache.expire(*args, **kwargs)
+            else:
+                asyncio.run(wait(cache.aexpire, *args, **kwargs))
+    assert cache.ttl("key") == 5
 
 
 def test_a_key_that_is_not_portable_slides(cache: DjangoCache, clock: FakeClock) -> None:
@@ -162,6 +189,10 @@ def test_the_twins(make_cache: MakeCache, clock: FakeClock) -> None:
         assert await cache.attl("key", version=1) == 5
         assert await cache.aexpire_at("key", clock() + 9, version=1, retry=False) is True
         assert await cache.attl("key") == 9
+        assert await cache.apexpire("key", 1_500, version=1) is True
+        assert await cache.apttl("key") == 1_500
+        assert await cache.apexpire_at("key", (clock() + 9) * 1000, retry=False) is True
+        assert await cache.apttl("key") == 9_000
         assert await cache.aget("key", touch=60) == 1
         assert await cache.attl("key") == 60
         assert await cache.apersist("key") is True
