@@ -186,9 +186,9 @@ def test_what_is_large_is_loaded(protocol: int) -> None:
     ]
     deep: Any = []
     for _ in range(100):
-        deep = [
-            (deep, {frozenset({1, (2, 3)})}, collections.defaultdict(list, a=uuid.UUID(int=7)))
-        ]
+        ids: Any = collections.defaultdict(list)
+        ids["a"] = uuid.UUID(int=7)
+        deep = [(deep, {frozenset({1, (2, 3)})}, ids)]
     value = [rows, deep, b"x" * 100_000, 2**10_000]
     if protocol < 2:  # they name a function that makes any class
         value = [[{"a": n, (1, "b"): [n, None, True, 1.5]} for n in range(3000)], "ä" * 100]
