@@ -73,8 +73,9 @@ async def asend(told: list[Told]) -> None:
 
 @contextmanager
 def _alone() -> Iterator[None]:
-    token = _sending.set(True)
+    before = _sending.get()
     try:
+        _sending.set(True)  # in here: a handler of signals of the system may raise at any step
         yield
     finally:
-        _sending.reset(token)
+        _sending.set(before)

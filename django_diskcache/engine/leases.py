@@ -16,6 +16,8 @@ The functions take the cache first, so that they can run on an impatient twin of
 
 from __future__ import annotations
 
+import threading
+from contextlib import suppress
 from typing import Any
 
 from .errors import LockError, LockLost
@@ -59,6 +61,40 @@ def take(cache: Any, key: Any, token: str, value: int, timeout: float | None) ->
         end = None if timeout is None else now + timeout
         _write(cache, key, fence, [*holders, [token, end]])
         return fence
+
+
+class Attempt:
+    """A `take` in a thread, on behalf of somebody who may be gone when it succeeds.
+
+    A thread cannot be stopped. So it looks afterwards whether what it took is still wanted, and
+    if not gives it back itself; nobody has to wait for it.
+    """
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+        self._lock = threading.Lock()
+        self._taken = False
+        self._abandoned = False
+
+    def take(
+        self, cache: Any, key: Any, value: int, timeout: float | None, name: Any
+    ) -> int | None:
+        """See the function `take`; None as well if it was abandoned meanwhile."""
+        fence = take(cache, key, self._token, value, timeout)
+        with self._lock:
+            self._taken = fence is not None
+            if not self._abandoned:
+                return fence
+        if fence is not None:
+            with suppress(LockLost):
+                give(cache, key, self._token, name)
+        return None
+
+    def abandon(self) -> bool:
+        """Want it no more; whether it was taken already, so that it is to be given back."""
+        with self._lock:
+            self._abandoned = True
+            return self._taken
 
 
 def give(cache: Any, key: Any, token: str, name: Any) -> None:

@@ -1,29 +1,32 @@
 """Named locks and semaphores of a cache, with the interface of those of redis-py.
 
-A lock belongs to whoever has acquired it by this object: to a thread, as each thread has a
-token of its own. Its state is in `leases`.
+A lock belongs to whoever has acquired it by this object: to a thread, as each acquisition
+has a token of its own (see `held`). Its state is in `leases`. It is given back as well when an
+exception of a signal's handler, or the cancellation of a task, comes while it is taken.
 """
 
 from __future__ import annotations
 
 import math
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import suppress
 from secrets import token_hex
 from types import TracebackType
 from typing import Any, TypeVar
 
 from . import leases
 from .errors import LockError, LockLost
+from .faults import FAULTS
 from .guard import raising
+from .held import Held
 from .impatient import on_loop
 from .keyed import KeyedCache
 from .lifetime import positive_seconds
 from .options import is_number
 
 Self = TypeVar("Self", bound="_Lease")
+RUNNING: set[Any] = set()  # tasks that nobody may be waiting for
 SLEEP = 0.005  # seconds between two looks at what another holds
 
 
@@ -64,7 +67,7 @@ class _Lease:
         self.blocking = blocking
         self._cache = raising(cache)
         self._key = f"lock:{name}"
-        self._local = threading.local()
+        self._held = Held()
 
     @property
     def fence(self) -> int | None:
@@ -73,15 +76,21 @@ class _Lease:
         Hand it along with what is written under the lock, and let the receiver refuse what
         comes with a smaller one than he has seen.
         """
-        return getattr(self._local, "fence", None)
+        held = self._held.last(self._task())
+        return None if held is None else held.fence
 
     @property
     def token(self) -> str | None:
-        """What tells this thread's acquisition from all others; None without one."""
-        return getattr(self._local, "token", None)
+        """What tells this thread's acquisition from all others; None without one.
 
-    def _keep(self, token: str | None, fence: int | None) -> None:
-        self._local.token, self._local.fence = token, fence
+        Of several, which only a semaphore allows, it is the last.
+        """
+        held = self._held.last(self._task())
+        return None if held is None else held.token
+
+    def _task(self) -> Any:
+        """The task that calls, or None."""
+        return None
 
     def _token(self, what: str) -> str:
         token = self.token
@@ -89,16 +98,10 @@ class _Lease:
             raise LockError(f"cannot {what} {self.name!r}: this thread has not acquired it")
         return token
 
-    @contextmanager
-    def _releasing(self) -> Iterator[str]:
-        """The token of this thread, which it has no more afterwards, unless a fault raises."""
-        token = self._token("release")
-        try:
-            yield token
-        except LockLost:
-            self._keep(None, None)
-            raise
-        self._keep(None, None)
+    def _give(self, cache: Any, key: Any, token: str) -> None:
+        """Give back the place of `token`, if it has one, after an interrupt."""
+        with suppress(LockLost, *FAULTS):
+            leases.give(cache, key, token, self.name)
 
     def _pauses(self, blocking: bool | None, blocking_timeout: float | None) -> Iterator[float]:
         """The seconds between attempts, as many as are to be made after the first."""
@@ -157,15 +160,30 @@ class CacheLock(_Lease):
         """
         token = token_hex(16)
         pauses = self._pauses(blocking, blocking_timeout)
-        while True:
-            fence = leases.take(self._cache, self._key, token, self.value, self.timeout)
-            if fence is not None:
-                self._keep(token, fence)
-                return True
-            pause = next(pauses, None)
-            if pause is None:
-                return False
-            time.sleep(pause)
+        try:
+            while True:
+                fence = leases.take(self._cache, self._key, token, self.value, self.timeout)
+                if fence is not None:
+                    self._held.put(token, fence)
+                    return True
+                pause = next(pauses, None)
+                if pause is None:
+                    return False
+                time.sleep(pause)
+        except (LockError, *FAULTS):
+            raise
+        except BaseException as error:  # a handler of signals raises, maybe just now
+            self._undo(token, error)
+            raise
+
+    def _undo(self, token: str, error: BaseException) -> None:
+        import traceback  # only now: it takes some milliseconds
+
+        # The transaction that was interrupted may be held by frames, and would take this along
+        # when it is rolled back with them.
+        traceback.clear_frames(error.__traceback__)
+        self._give(self._cache, self._key, token)
+        self._held.drop(token)
 
     def release(self) -> None:
         """Let others have it.
@@ -173,8 +191,21 @@ class CacheLock(_Lease):
         :raises LockError: when this thread has not acquired it
         :raises LockLost: when it has lost it since; if another holds it by now, it stays his
         """
-        with self._releasing() as token:
+        token = None
+        try:
+            token = self._token("release")
             leases.give(self._cache, self._key, token, self.name)
+            self._held.drop(token)
+        except LockLost:
+            self._held.drop(token)
+            raise
+        except (LockError, *FAULTS):
+            raise
+        except BaseException as error:  # a handler of signals raises, maybe before it is done
+            token = token or self.token
+            if token:
+                self._undo(token, error)
+            raise
 
     def extend(self, additional_time: float, replace_ttl: bool = False) -> bool:
         """Hold it for `additional_time` seconds more, or with `replace_ttl` from now on; True.
@@ -222,7 +253,7 @@ class CacheLock(_Lease):
 class AsyncCacheLock(_Lease):
     """`CacheLock` for event loops: all methods are awaited, and it is used by ``async with``.
 
-    It belongs to the object, so let each task make its own.
+    It belongs to the object; of tasks that share one, each has what it has acquired itself.
     """
 
     async def _on_loop(self, step: Callable[..., Any], *args: Any) -> Any:
@@ -237,26 +268,49 @@ class AsyncCacheLock(_Lease):
         token = token_hex(16)
         pauses = self._pauses(blocking, blocking_timeout)
         while True:
-            taking = self._on_loop(leases.take, token, self.value, self.timeout)
-            task = asyncio.ensure_future(taking)
+            attempt = leases.Attempt(token)
             try:
-                fence = await asyncio.shield(task)
-            except asyncio.CancelledError:
-                if await task is not None:  # a thread has just taken it
-                    await self._on_loop(leases.give, token, self.name)
+                fence = await self._on_loop(attempt.take, self.value, self.timeout, self.name)
+            except asyncio.CancelledError:  # a thread may be about to take it
+                if attempt.abandon():
+                    await self._in_background(self._give, token)
                 raise
             if fence is not None:
-                self._keep(token, fence)
+                self._held.put(token, fence, self._task())
                 return True
             pause = next(pauses, None)
             if pause is None:
                 return False
             await asyncio.sleep(pause)
 
+    def _task(self) -> Any:
+        import asyncio
+
+        with suppress(RuntimeError):  # it is looked at where no event loop runs
+            return asyncio.current_task()
+        return None
+
+    async def _in_background(self, step: Callable[..., Any], *args: Any) -> None:
+        """Wait for a step, which is completed too if this is cancelled."""
+        import asyncio
+
+        task = asyncio.ensure_future(self._on_loop(step, *args))
+        RUNNING.add(task)  # an event loop holds tasks weakly
+        task.add_done_callback(RUNNING.discard)
+        await asyncio.shield(task)
+
     async def release(self) -> None:
         """See `CacheLock.release`."""
-        with self._releasing() as token:
-            await self._on_loop(leases.give, token, self.name)
+        held = self._held
+        kept = held.last(self._task())
+        token = self._token("release")
+        held.drop(token)  # or another task would take it for its own meanwhile
+        try:
+            await self._in_background(leases.give, token, self.name)
+        except FAULTS:
+            if kept is not None:
+                held.restore(kept)
+            raise
 
     async def extend(self, additional_time: float, replace_ttl: bool = False) -> bool:
         """See `CacheLock.extend`."""

@@ -250,7 +250,11 @@ def _check_name(name: object, life: str) -> None:
         raise TypeError(f"name={name!r}: expected a text or None{remedy}")
 
 
-def refuse_bare(name: object) -> None:
-    """:raises TypeError: when a decorator was put on without being called"""
-    if callable(name):
-        raise TypeError("name cannot be callable: write @cache.memoize() with parentheses")
+def refuse_bare(first: object, name: str = "name", call: str = "memoize()") -> None:
+    """:raises TypeError: when a decorator was put on without being called
+
+    :param first: its first argument, of this `name`
+    :param call: how it is to be written
+    """
+    if callable(first):
+        raise TypeError(f"{name} cannot be callable: write @cache.{call} with parentheses")

@@ -50,15 +50,18 @@ def draw(cache: Any, key: Any, count: int, seconds: float) -> Allowance:
     clock = cache.engine.clock
     now = clock()
     # Whoever is refused writes nothing, and disturbs no writer.
-    pause, left = drawn(state.get((now, count)), now, count, seconds)
-    if pause:
+    last, tally = state.get((now, count))
+    pause, left = drawn((last, tally), now, count, seconds)
+    if pause and last <= now:
         return Allowance(False, pause, 0)
     with state.transact():
         now = clock()
-        pause, left = drawn(state.get((now, count)), now, count, seconds)
+        last, tally = state.get((now, count))
+        pause, left = drawn((last, tally), now, count, seconds)
+        if not pause or last > now:  # the clock was set back: else it would count from then
+            state.set([now, left])
         if pause:
             return Allowance(False, pause, 0)
-        state.set([now, left])
         return Allowance(True, 0.0, int(left))
 
 
@@ -144,7 +147,7 @@ class RateMethods(KeyedCache):
         :raises TypeError: when used without parentheses
         :raises ValueError: for a `count` below 1, or `seconds` that are not above 0
         """
-        refuse_bare(count)
+        refuse_bare(count, "count", "throttle(count, seconds)")
         checked(count, seconds)
 
         def decorator(function: F) -> F:

@@ -148,7 +148,7 @@ class Limiting(Methods):
         :raises TypeError: when used without parentheses
         :raises ValueError: for a `count` below 1, or `seconds` that are not above 0
         """
-        refuse_bare(count)
+        refuse_bare(count, "count", "throttle(count, seconds)")
         checked(count, seconds)
         lasting.add(self)
 

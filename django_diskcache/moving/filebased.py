@@ -61,5 +61,5 @@ def read(directory: str, name: str, loads: Callable[[bytes], Any], now: float) -
         return Found(loads(pickled), expire, len(data))
     except FileNotFoundError:
         raise
-    except (OSError, AttributeError, *GARBAGE) as error:
+    except (OSError, AttributeError, MemoryError, *GARBAGE) as error:
         raise ValueError(f"{name}: {error}") from error

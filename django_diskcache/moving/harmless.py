@@ -10,7 +10,7 @@ a class that the whole process uses. So it is given only types of which Python l
 change anything; in place of others, and of functions, it gets a *stand-in*, a type made for
 this one pickle that makes the real thing. And none of what is on the list takes a number and
 makes that many bytes or items of it: `list(range(10**12))` would fill the memory, so there is
-no `range`.
+no `range`. What a pickle can ask for by its own instructions is bounded by `scanning`.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..engine.disk import GARBAGE
+from .scanning import scan
 
 FRACTION = re.compile(r"-?[0-9]{1,4000}(/[0-9]{1,4000})?")
 IMMUTABLE = 1 << 8  # Py_TPFLAGS_IMMUTABLETYPE, of types that are not Python's to change
@@ -81,6 +82,8 @@ def _getattr(thing: Any, name: str) -> Callable[..., Any]:
 def _safe_string(text: str = "") -> str:
     from django.utils.safestring import SafeString
 
+    if not isinstance(text, str):  # of anything else it would make a text, of any length
+        raise ValueError("not the text of a safe string")
     return SafeString(text)
 
 
@@ -152,11 +155,13 @@ class Unpickler(pickle.Unpickler):
 
 
 def load(file: Any) -> Any:
-    """The next object that is pickled in a binary file.
+    """The next object that is pickled in a seekable binary file.
 
     :raises NotTrusted: when it needs what is not on the list
+    :raises Excessive: when it would take more time or memory than its length allows for
     :raises Exception: when it is no pickle
     """
+    scan(file)
     return Unpickler(file).load()
 
 

@@ -25,12 +25,14 @@ from ..engine.compression import MOST
 from ..engine.disk import GARBAGE
 from ..engine.sqlite import sqlite3
 from ..engine.trust import Broken, text
+from .scanning import DEPTH
 
 DATABASE = files.PREDECESSOR
 SHARD = re.compile(r"[0-9]{3}")
 VALUE_DIRECTORY = re.compile(r"[0-9a-f]{2}")
 COLLECTIONS = ("cache", "deque", "index")
 PAGE = 100  # rows at a time
+PARTS = 2**16  # of a key; each is hashed whenever the key is
 STREAMED = 2**16  # bytes from which on a file is handed over as one
 
 # Modes of a value there.
@@ -40,7 +42,9 @@ COLUMNS = "rowid, key, raw, expire_time, tag, size, mode, filename, value"
 ROWS = f"SELECT {COLUMNS} FROM Cache WHERE rowid > ? ORDER BY rowid LIMIT ?"
 ROW = f"SELECT {COLUMNS} FROM Cache WHERE rowid = ?"
 KEYS = "SELECT rowid, key FROM Cache WHERE rowid > ? ORDER BY rowid LIMIT ?"
-HAS_TABLE = "SELECT 1 FROM sqlite_master WHERE name = 'Cache' AND type = 'table'"
+TABLE = "SELECT sql FROM sqlite_master WHERE name = 'Cache' AND type = 'table'"
+# Columns that are computed: of a few bytes they make many, or never end.
+COMPUTED = "SELECT 1 FROM pragma_table_xinfo('Cache') WHERE hidden <> 0"
 LAST = "SELECT MAX(rowid) FROM Cache"
 
 Loads = Callable[[bytes], Any]
@@ -106,13 +110,17 @@ class Source:
             raise Damaged(f"{path}: {error}") from error
         self._connection.text_factory = text
         try:
-            found = self._run(HAS_TABLE)
+            found = self._run(TABLE)
+            stored = not self._run(COMPUTED) and "virtual" not in str(found).lower()
         except sqlite3.Error as error:
             self.close()
             raise Damaged(f"{path}: {error}") from error
         if not found:
             self.close()
             raise Damaged(f"{path} has no table Cache")
+        if not stored:
+            self.close()
+            raise Damaged(f"{path}: its table Cache computes what python-diskcache stores")
         self.last = 2**63 - 1  # the largest id
         with suppress(sqlite3.Error):
             self.last = self._run(LAST)[0][0] or 0
@@ -166,7 +174,7 @@ class Source:
     def _page(self, sql: str, cursor: int, count: int) -> list[Any] | None:
         try:
             return self._run(sql, cursor, count)
-        except sqlite3.Error:
+        except (sqlite3.Error, MemoryError):
             return None
 
     def _beyond(self, sql: str, bad: int) -> int:
@@ -197,7 +205,7 @@ class Source:
         for _, number in order:
             try:
                 rows = self._run(ROW, number)
-            except sqlite3.Error:
+            except (sqlite3.Error, MemoryError):
                 self.damaged += 1
                 continue
             yield from map(Row._make, rows)
@@ -212,8 +220,8 @@ class Source:
                 raise Damaged("a key")
             if self.json:
                 return _hashable(_unpacked(row.key))
-            return row.key if row.raw else self.loads(row.key)
-        except GARBAGE as error:
+            return row.key if row.raw else _simple(self.loads(row.key))
+        except (MemoryError, *GARBAGE) as error:
             raise Damaged("a key") from error
 
     def value(self, row: Row) -> tuple[Any, bool]:
@@ -226,7 +234,7 @@ class Source:
             return self._value(row)
         except FileNotFoundError as error:
             raise Lost(str(row.filename)) from error
-        except (OSError, AttributeError, *GARBAGE) as error:
+        except (OSError, AttributeError, MemoryError, *GARBAGE) as error:
             raise Damaged(f"a value: {error}") from error
 
     def _value(self, row: Row) -> tuple[Any, bool]:
@@ -268,6 +276,25 @@ def _unpacked(data: bytes) -> Any:
 def _hashable(key: Any) -> Any:
     """A key as it was before JSON made a list of a tuple."""
     return tuple(map(_hashable, key)) if type(key) is list else key
+
+
+def _simple(key: Any) -> Any:
+    """The key, if it can be hashed in a moment.
+
+    :raises Damaged: when it has too many parts, each as often as it occurs, or is too deep
+    """
+    path, left = [iter((key,))], PARTS
+    while path:
+        for each in path[-1]:
+            left -= 1
+            if left < 0 or len(path) > DEPTH:
+                raise Damaged("a key")
+            if isinstance(each, (tuple, frozenset)):
+                path.append(iter(each))
+                break
+        else:
+            path.pop()
+    return key
 
 
 def is_one(directory: str) -> bool:

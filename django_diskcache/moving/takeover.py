@@ -33,7 +33,15 @@ UNMATCHED = "without a key"
 REASONS = (THERE, EXPIRED, NEEDS, LOST, DAMAGED, REFUSED, UNMATCHED)
 
 # What a key or a value raises that our cache cannot hold.
-ODD = (TypeError, ValueError, AttributeError, ArithmeticError, RecursionError, PicklingError)
+ODD = (
+    TypeError,
+    ValueError,
+    AttributeError,
+    ArithmeticError,
+    RecursionError,
+    MemoryError,
+    PicklingError,
+)
 
 
 @dataclass

@@ -287,6 +287,23 @@ def test_a_dead_holder_gives_back_its_own_place(face: Face) -> None:
     assert not third.locked()
 
 
+def test_a_semaphore_may_be_nested(face: Face) -> None:
+    semaphore = face.semaphore("name", 3)
+    with semaphore:
+        outer = (semaphore.token, semaphore.fence)
+        with semaphore:
+            assert semaphore.fence > outer[1]
+            semaphore.acquire()
+            assert semaphore.locked()
+            semaphore.release()
+        assert (semaphore.token, semaphore.fence) == outer
+        assert semaphore.owned()
+    assert not semaphore.owned()
+    with pytest.raises(LockError, match="not acquired"):
+        semaphore.release()
+    assert all(face.semaphore("name", 3, blocking=False).acquire() for _ in range(3))
+
+
 # On an event loop
 
 
@@ -312,6 +329,27 @@ def test_locks_on_an_event_loop(face: Face) -> None:
         assert [await each.acquire() for each in places] == [True, True, False]
         await places[0].release()
         assert await places[2].acquire()
+
+    asyncio.run(main())
+
+
+def test_tasks_that_share_a_semaphore(face: Face) -> None:
+    async def work(semaphore: Any, first: asyncio.Event, second: asyncio.Event) -> None:
+        async with semaphore:
+            mine = (semaphore.token, semaphore.fence)
+            first.set()
+            await second.wait()
+            assert (semaphore.token, semaphore.fence) == mine
+            assert await semaphore.owned()
+
+    async def main() -> None:
+        semaphore = face.cache.asemaphore("name", 2)
+        one, other = asyncio.Event(), asyncio.Event()
+        await asyncio.gather(work(semaphore, one, other), work(semaphore, other, one))
+        await asyncio.wait_for(semaphore.acquire(), 60)  # maybe in a task of its own
+        await semaphore.release()
+        others = [face.cache.asemaphore("name", 2, blocking=False) for _ in range(2)]
+        assert [await each.acquire() for each in others] == [True, True]
 
     asyncio.run(main())
 
@@ -354,6 +392,8 @@ def test_a_rate_with_a_clock_that_is_set_back(face: Face) -> None:
     assert face.allow("name", 1, 10)
     face.clock.advance(-100)
     assert face.allow("name", 1, 10).retry_after == pytest.approx(10)
+    face.clock.advance(10)
+    assert face.allow("name", 1, 10)
 
 
 def test_once_in_each_period(face: Face) -> None:
@@ -418,7 +458,7 @@ def test_rates_that_are_none(face: Face) -> None:
             make("name", 1, 0)
     with pytest.raises(ValueError, match="seconds=-1"):
         face.once_per("name", -1)
-    with pytest.raises(TypeError, match="parentheses"):
+    with pytest.raises(TypeError, match=r"count .* @cache\.throttle\(count, seconds\)"):
         face.throttle(len, 1)
 
 

@@ -493,3 +493,43 @@ def test_wrong_calls(site: Path) -> None:
     for arguments, text in calls:
         with pytest.raises(CommandError, match=text):
             told(site / arguments[0], *arguments[1:])
+
+
+DEEP = b")" + b"\x85" * 100_000 + b"."
+DOUBLED = b")" + b"2\x86" * 40 + b"."
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        (DEEP, None),
+        (DOUBLED, None),
+        (None, b"\x8e" + (2**40).to_bytes(8, "little") + b"."),
+        (None, b"Nr" + (2**28).to_bytes(4, "little") + b"."),
+        (None, b"}" + DEEP[:-1] + b"Ns."),
+    ],
+)
+def test_a_row_that_would_end_it_is_damaged(
+    site: Path, key: bytes | None, value: bytes | None
+) -> None:
+    old = OldCache(site / "old")
+    old.put("bad", Pickled(value) if value else 1)
+    old.put("good", 2)
+    with closing(sqlite3.connect(site / "old" / "cache.db")) as db:
+        if key:
+            db.execute("UPDATE Cache SET key = ?, raw = 0 WHERE rowid = 1", (key,))
+        db.commit()
+    found = taken(site / "old")
+    assert (found["taken"], found["left"]) == (1, {"damaged": 1})
+    assert cache().get("good") == 2
+
+
+def test_a_table_that_computes_its_values_is_not_read(site: Path) -> None:
+    OldCache(site / "old").put(":1:k", 1)
+    with closing(sqlite3.connect(site / "old" / "cache.db")) as db:
+        db.execute("ALTER TABLE Cache RENAME COLUMN value TO stored")
+        db.execute("ALTER TABLE Cache ADD value AS (zeroblob(400000000))")
+        db.commit()
+    found = taken(site / "old")
+    assert found["taken"] == 0
+    assert "computes" in found["problems"][0]

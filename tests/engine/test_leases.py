@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from django_diskcache.engine import Cache, FanoutCache, Fault
+from django_diskcache.engine import Cache, FanoutCache, Fault, leases
 from django_diskcache.engine.faults import fault
 from django_diskcache.engine.sqlite import sqlite3
 from tests.engine.processes import PATIENCE, Companion, run_all
@@ -76,6 +76,59 @@ def test_a_task_that_is_cancelled_while_a_thread_takes_the_lock(cache: Cache) ->
 
     asyncio.run(main())
     assert not cache.lock("name").locked()
+
+
+def test_a_task_that_is_cancelled_twice(cache: Cache) -> None:
+    """The second time would cancel what gives back what the thread has taken."""
+
+    async def main() -> None:
+        with locked(cache.engine) as release:
+            task = asyncio.ensure_future(cache.alock("name").acquire())
+            for _ in range(2):
+                for _ in range(20):
+                    await asyncio.sleep(0)
+                task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            assert release()
+
+    asyncio.run(main())  # its end waits for the thread
+    assert not cache.lock("name").locked()
+
+
+class Interrupt(BaseException):
+    """What a handler of signals raises."""
+
+
+def test_an_interrupt_leaves_no_lock_held(
+    cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = cache.lock("name")
+    take, give = leases.take, leases.give
+
+    def taken(*args: Any) -> Any:
+        take(*args)
+        raise Interrupt
+
+    def given(*args: Any) -> Any:
+        monkeypatch.setattr(leases, "give", give)
+        begun = cache.transact(retry=True)
+        begun.__enter__()  # which ends only with this frame
+        raise Interrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(leases, "take", taken)
+        with pytest.raises(Interrupt):
+            lock.acquire()
+    assert not lock.locked()
+    assert lock.token is None
+
+    lock.acquire()
+    monkeypatch.setattr(leases, "give", given)
+    with pytest.raises(Interrupt):
+        lock.release()
+    assert not lock.locked()
+    assert lock.token is None
 
 
 @pytest.mark.parametrize("face", ["cache", "fanout"])

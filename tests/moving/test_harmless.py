@@ -101,6 +101,8 @@ def test_what_needs_more_is_named(value: Any, name: str) -> None:
         Calling(bytes, 10**12),
         Calling(bytearray, 10**12),
         Calling(fractions.Fraction, "1e999999999"),
+        Calling(SafeString, ["\\"]),
+        Calling(str, ["\\"]),
     ],
 )
 def test_few_bytes_do_not_become_many(value: Any) -> None:
@@ -148,3 +150,46 @@ def test_what_fails_with_trust_says_so() -> None:
     with pytest.raises(pickle.UnpicklingError):
         harmless.loads_trusted(b"garbage")
     assert harmless.loads_trusted(pickle.dumps(range(3))) == range(3)
+
+
+FEW = {
+    "bytes": b"\x8e" + (2**40).to_bytes(8, "little") + b".",
+    "a text": b"\x8d" + (2**40).to_bytes(8, "little") + b".",
+    "a bytearray": b"\x96" + (2**40).to_bytes(8, "little") + b".",
+    "a frame": b"\x80\x04\x95" + (2**40).to_bytes(8, "little") + b"N.",
+    "the memo": b"Nr" + (2**28).to_bytes(4, "little") + b".",
+    "the memo, in digits": b"Np268435456\n.",
+    "a deep key": b"})" + b"\x85" * 100_000 + b"Ns.",
+    "a deep member": b"\x8f()" + b"\x85" * 100_000 + b"\x90.",
+    "a deep frozenset": b"()" + b"\x85" * 100_000 + b"\x91.",
+    "a key of pairs of pairs": b"})" + b"2\x86" * 40 + b"Ns.",
+    "an argument of pairs of pairs": b"cbuiltins\nset\n)" + b"2\x86" * 40 + b"\x85\x85R.",
+    "a list copied": b"(]q\x00(" + b"N" * 9000 + b"ecbuiltins\nlist\nq\x01"
+    + b"h\x01h\x00\x85R" * 9000 + b"l.",
+    "a text of a text": b"X\x01\x00\x00\x00\\q\x00" + b"cbuiltins\nstr\n"
+    + b"h\x00\x85\x85R.",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", FEW)
+def test_what_asks_for_more_than_its_length_allows_is_not_loaded(what: str) -> None:
+    with pytest.raises(ValueError, match=r"too |expected|not |memo"):
+        harmless.loads(FEW[what])
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_what_is_large_is_loaded(protocol: int) -> None:
+    shared = tuple(range(1000))
+    rows: Any = [
+        {"a rather long name of a column": n, ("a", 1): decimal.Decimal(n), "all": shared}
+        for n in range(3000)
+    ]
+    deep: Any = []
+    for _ in range(100):
+        ids: Any = collections.defaultdict(list)
+        ids["a"] = uuid.UUID(int=7)
+        deep = [(deep, {frozenset({1, (2, 3)})}, ids)]
+    value = [rows, deep, b"x" * 100_000, 2**10_000]
+    if protocol < 2:  # they name a function that makes any class
+        value = [[{"a": n, (1, "b"): [n, None, True, 1.5]} for n in range(3000)], "ä" * 100]
+    assert harmless.loads(pickle.dumps(value, protocol)) == value
