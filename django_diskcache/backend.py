@@ -300,7 +300,9 @@ class DjangoCache(AsyncMethods, Times, Keys, Tags, Commits, Memoizing, Limiting)
         """Store all of `data`; the keys that could not be stored."""
         made = self._made_many(data, version)
         items = {key: data[name] for key, name in made.items()}
-        failed = self._cache.set_many(items, self.get_backend_timeout(timeout), tag, retry=True)
+        cache = self._cache  # now: it opens where that was left to the first use
+        life, spread = self._spread_timeout(timeout)
+        failed = cache.set_many(items, life, tag, retry=True, spread=spread)
         return [made[key] for key in failed]
 
     def delete_many(self, keys: Iterable[Any], version: int | None = None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from random import random
 from typing import Any
 
 from . import hints, schema, tagging
@@ -57,8 +58,12 @@ def store_all(
     expire: float | None,
     tag: Any,
     wait: Wait,
+    spread: float = 0,
 ) -> bool:
-    """Store (place, key, value) items in one transaction: True, or on an error none."""
+    """Store (place, key, value) items in one transaction: True, or on an error none.
+
+    :param spread: see `shortened`
+    """
     places: list[Place] = []
     encoded: list[Stored] = []
     rows: list[list[Any]] = []
@@ -69,6 +74,8 @@ def store_all(
             stored = store.encode(value, False, key, place)
             encoded.append(stored)
             places.append(place)
+            if spread:
+                due = store.due(shortened(expire, spread))
             rows.append(store.row(place, stored, due, column))
         new = _upsert(store, rows, places, wait)
     except BaseException:
@@ -77,6 +84,13 @@ def store_all(
         raise
     store.after_commit(lambda: store.note(places, encoded, new))
     return True
+
+
+def shortened(expire: float | None, spread: float) -> float | None:
+    """Seconds to live, of which up to a fraction of `spread` is taken off at random."""
+    if spread and expire is not None and expire > 0:
+        return expire * (1 - spread * random())
+    return expire
 
 
 def _upsert(store: Store, rows: list[list[Any]], places: list[Place], wait: Wait) -> int:

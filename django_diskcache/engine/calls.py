@@ -91,10 +91,11 @@ def _misleading(form: tuple[Any, ...], given: int, typed: bool) -> bool:
     each = 3 if typed else 2  # what a named argument takes in a key
     for place in range(given):
         if form[place] is None:
-            rest = form[place + 1 :]
-            pairs, odd = divmod(len(rest) - (place if typed else 0), each)
-            names = rest[: max(2 * pairs, 0) : 2]
-            if not odd and pairs >= 0 and all(isinstance(name, str) for name in names):
+            rest = len(form) - place - 1 - (place if typed else 0)
+            if rest < 0 or rest % each:
+                continue
+            names = form[place + 1 : place + 1 + rest // each * 2 : 2]
+            if all(isinstance(name, str) for name in names):
                 return True
     return False
 
@@ -141,10 +142,13 @@ def binder(
         if not kwargs:
             if more < 0:
                 return None
+            form = (*args, None, *(map(type, args) if typed else ()))
             for value in args:
                 if value is None:  # it could be taken for the one that ends the positions
-                    return args_to_key(base, args, {}, typed, ())
-            return (*base, *args, None, *(map(type, args) if typed else ()))
+                    if _misleading(form, given, typed):
+                        return slow(args, kwargs)
+                    break
+            return base + form
         if typed or by_place_only:
             return slow(args, kwargs)
         places = list(args)

@@ -348,19 +348,23 @@ class KeyedCache(LifetimeMethods):
         expire: float | None = None,
         tag: Any = None,
         retry: bool = False,
+        spread: float = 0,
     ) -> list[Any]:
-        """Store all `items`, with one transaction per shard; the keys that were not stored."""
+        """Store all `items`, with one transaction per shard; the keys that were not stored.
+
+        :param spread: up to which fraction `expire` is shortened, for each key at random, so
+            that they do not all end at once
+        """
         failed: list[Any] = []
         for store, places in self._by_store(items).items():
             entries = ((place, key, items[key]) for key, place in places)
-            arguments = (store, entries, expire, tag, self._wait(retry))
+            arguments = (store, entries, expire, tag, self._wait(retry), spread)
             stored = self._safely(False, _store_all_that_fit, *arguments)
             if stored is None:  # one is too large: each for itself, then
-                failed += [
-                    key
-                    for key, _ in places
-                    if not self.set(key, items[key], expire, tag=tag, retry=retry)
-                ]
+                for key, _ in places:
+                    life = batches.shortened(expire, spread)
+                    if not self.set(key, items[key], life, tag=tag, retry=retry):
+                        failed.append(key)
             elif not stored:
                 failed += [key for key, _ in places]
         return failed

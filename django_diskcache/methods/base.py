@@ -89,6 +89,15 @@ class Methods(BaseCache):
         # Expired by a whole second, so that a clock set back a little does not revive it.
         return -1 if timeout == 0 else cast("float | None", timeout)
 
+    def _spread_timeout(self, timeout: Any) -> tuple[float | None, float]:
+        """`get_backend_timeout` without the jitter, and what fraction that takes off."""
+        if timeout is DEFAULT_TIMEOUT:
+            timeout = self.default_timeout
+        spread = 0.0 if type(timeout) is Exact else self._jitter
+        if spread and timeout is not None and timeout > 0:
+            timeout = Exact(timeout)
+        return self.get_backend_timeout(timeout), spread
+
     async def _run(self, name: str, *args: Any, **kwargs: Any) -> Any:
         """What the method with this name returns: run here, or in a thread if it must wait.
 
