@@ -16,6 +16,8 @@ from .engine import ENOVAL, UNKNOWN
 from .methods.base import Methods, in_thread
 from .methods.times import without_key
 
+LARGE = 2**16  # characters or bytes that are compressed in a thread: 1 ms and more
+
 
 class AsyncMethods(Methods):
     """Mixed into `DjangoCache`; every method takes and returns what the sync one does."""
@@ -67,7 +69,11 @@ class AsyncMethods(Methods):
         return await self._store("add", key, value, timeout, version, read, tag, retry)
 
     async def _store(self: Any, name: str, *args: Any) -> bool:
-        if args[4]:  # a file is copied, which takes its time
+        value = args[1]
+        kind = type(value)
+        large = (kind is str or kind is bytes) and len(value) >= LARGE
+        # To copy a file and to compress much take their time.
+        if args[4] or (large and self._cache.compression):
             return bool(await in_thread(getattr(self, name), *args))
         return bool(await self._run(name, *args))
 

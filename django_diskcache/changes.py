@@ -95,18 +95,32 @@ class _Watcher:
         using: str,
         **kwargs: Any,
     ) -> None:
-        if action.startswith("pre_") and not (reverse and action == "pre_clear"):
+        fields = [
+            each
+            for each in self.model._meta.many_to_many
+            if each.remote_field.through is sender
+        ]
+        # A field that refers to its own model both ways sends nothing for the other side.
+        both = any(each.remote_field.symmetrical for each in fields)
+        clearing = action == "pre_clear" and (reverse or both)
+        if action.startswith("pre_") and not clearing:
             return
         if pk_set is not None and not pk_set:  # it was all there already
             return
+        if clearing:  # afterwards nobody knows which they were
+            for field in fields:
+                self.evict(self._objects(using, **{field.name: instance}), using)
+            return
         if not reverse:
-            self.evict([instance], using)
-        elif pk_set is not None:
+            self.evict(self._ours(instance, using), using)
+        if pk_set is not None and (reverse or both):
             self.evict(self._objects(using, pk__in=pk_set), using)
-        elif action == "pre_clear":  # afterwards nobody knows which they were
-            for field in self.model._meta.many_to_many:
-                if field.remote_field.through is sender:
-                    self.evict(self._objects(using, **{field.name: instance}), using)
+
+    def _ours(self, instance: Model, using: str) -> Iterable[Model]:
+        """The object as one of the model; none if it is only one of the parent of the field."""
+        if isinstance(instance, self.model):
+            return [instance]
+        return self._objects(using, **{instance._meta.pk.name: instance.pk})
 
     def _objects(self, using: str, **which: Any) -> Iterable[Model]:
         if not callable(self.tags):

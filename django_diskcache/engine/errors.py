@@ -34,6 +34,10 @@ class Fault(Exception):
         return f"{self.args[1]}: {self.args[2]} ({self.kind})"
 
 
+class Unavailable(Fault):
+    """A value is whole, but nothing that is installed here can read it."""
+
+
 class LockError(AssertionError):
     """A lock was not acquired in time, or something was done to one that is not held.
 

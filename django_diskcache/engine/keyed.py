@@ -16,7 +16,7 @@ from .clock import Clock, wall_clock
 from .connection import Wait
 from .disk import Disk, Place
 from .engine import Engine, open_engine
-from .errors import ENOVAL, UNKNOWN, Timeout, TooLarge
+from .errors import ENOVAL, UNKNOWN, Timeout, TooLarge, Unavailable
 from .guard import RAISE, ErrorHandler
 from .lifetime import LifetimeMethods
 from .options import is_number
@@ -271,8 +271,17 @@ class KeyedCache(LifetimeMethods):
             return False
         store, place = self._engine.place(key)
         return self._safely(
-            False, store.add, place, key, value, expire, read, tag, self._wait(retry)
+            False, self._add, store, place, key, value, expire, read, tag, self._wait(retry)
         )
+
+    def _add(self, store: Store, *args: Any) -> bool:
+        try:
+            return store.add(*args)
+        except Unavailable:
+            # It is a miss to all who ask, and would be for ever. A collection loses nothing.
+            if not self.absorbs:
+                raise
+            return store.set(*args)
 
     def incr(self, key: Any, delta: Any = 1, default: Any = 0, retry: bool = False) -> Any:
         """Add `delta` to the number under `key`, as one step; expiry and tag stay.

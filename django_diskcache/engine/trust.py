@@ -30,7 +30,7 @@ from .disk import (
     Place,
     Stored,
 )
-from .errors import Fault, Foreign, Unreadable
+from .errors import Foreign, Unavailable, Unreadable
 from .integrity import MODE_BITS, MODES, seal_of, seal_of_file
 from .serializers import MODE_JSON, MODE_MSGPACK
 from .signing import LENGTH, MODE_KEY, Secrets, Signer
@@ -207,7 +207,7 @@ class Trust:
                 return MODE_RAW, None, data.decode()
         except Missing as why:  # nothing is wrong with the entry, so it stays
             what = f"there are values that cannot be read without {why}"
-            raise Fault("other", self.database.path, what) from why
+            raise Unavailable("other", self.database.path, what) from why
         except ValueError as error:
             raise Unreadable from error
         if form not in EXPANDED:

@@ -8,6 +8,7 @@ the engine does is a method of its face first.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from random import random
 from typing import Any, TypeVar, cast
 from weakref import WeakSet
@@ -25,6 +26,8 @@ from ..engine.nearcache import NearCache
 
 T = TypeVar("T")
 _SENTINEL = "\x00key\x00"
+# What a KEY_FUNCTION may change, by a digest, quotes or small letters.
+PROBES = ("Key with: %/?#ä", "x" * 1000)
 
 # Backend objects that decorated functions hold, mostly for as long as the process lives: fresh
 # caches in tests are for them too.
@@ -74,11 +77,19 @@ class Methods(BaseCache):
         :raises NotImplementedError: when KEY_FUNCTION does not keep the key in what it makes
         """
         made: Any = self.make_key(_SENTINEL, version)
-        if isinstance(made, str):
-            head, found, tail = made.partition(_SENTINEL)
-            if found:
-                return head, tail
-        raise NotImplementedError("KEY_FUNCTION makes keys that the original is not part of")
+        if not isinstance(made, str) or _SENTINEL not in made:
+            raise NotImplementedError(
+                "KEY_FUNCTION makes keys that the original is not part of"
+            )
+        head, _, tail = made.partition(_SENTINEL)
+        for probe in PROBES:
+            with suppress(ValueError):  # it may refuse such keys
+                if self.make_key(probe, version) != f"{head}{probe}{tail}":
+                    raise NotImplementedError(
+                        "KEY_FUNCTION makes other keys of long ones, or of those with special "
+                        "characters or capitals, so that not all can be found"
+                    )
+        return head, tail
 
     def get_backend_timeout(self, timeout: Any = DEFAULT_TIMEOUT) -> float | None:
         """Seconds that an entry with this timeout lives, after any jitter; None is for ever."""

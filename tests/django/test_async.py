@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import lzma
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AbstractContextManager
@@ -21,6 +22,7 @@ from django.core.cache.backends.locmem import LocMemCache
 from django.test import override_settings
 
 from django_diskcache import DjangoCache
+from django_diskcache.asynchronous import LARGE
 from django_diskcache.methods import base
 from tests import locking
 from tests.locking import PATIENCE, beside
@@ -647,3 +649,27 @@ def test_a_method_that_a_debugger_has_put_on_the_object_waits_in_a_thread(
     assert cache.get("key") == 1
     assert len(calls) == 1
     assert calls[0] != threading.get_ident()
+
+
+def test_what_is_large_is_compressed_in_a_thread(
+    make_cache: MakeCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packing: list[int] = []
+    compress = lzma.compress
+
+    def seen(*args: Any, **kwargs: Any) -> bytes:
+        packing.append(threading.get_ident())
+        return compress(*args, **kwargs)
+
+    monkeypatch.setattr(lzma, "compress", seen)
+    cache = make_cache(compression="lzma")
+
+    async def main() -> int:
+        assert await cache.aset("large", "x" * LARGE)
+        assert await cache.aadd("bytes", b"x" * LARGE)
+        assert await cache.aset("small", "x" * 2000)
+        assert await cache.aget("large") == "x" * LARGE
+        return threading.get_ident()
+
+    loop = run(main())
+    assert [each == loop for each in packing] == [False, False, True]

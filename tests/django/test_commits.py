@@ -15,7 +15,7 @@ from django.test import TestCase, override_settings
 from django.utils.connection import ConnectionDoesNotExist
 
 from django_diskcache import evict_on_change
-from tests.django.myapp.models import Article
+from tests.django.myapp.models import Article, Page, Person, Story, Topic
 
 pytestmark = pytest.mark.django_db(transaction=True)
 two_databases = pytest.mark.django_db(transaction=True, databases=["default", "second"])
@@ -331,6 +331,40 @@ def test_connected_twice_it_is_one(
     seen = counted(monkeypatch)
     article = Article.objects.create(title="t", content="c")
     assert sorted(seen) == [("a", "b"), (f"article:{article.pk}",), ("c",)]
+
+
+def test_a_field_of_a_parent(cache: Any, watch: Callable[..., None]) -> None:
+    watch(Story, lambda story: f"story {story.title}")
+    page, story = Page.objects.create(), Story.objects.create(title="t")
+    topic = Topic.objects.create(name="n")
+
+    def evicts(change: Callable[..., Any], *args: Any) -> bool:
+        cache.set("page", 1, tag="story t")
+        change(*args)
+        return cache.get("page") is None
+
+    assert not evicts(page.topics.add, topic)  # it is no story
+    assert not evicts(topic.pages.remove, page)
+    assert evicts(story.topics.add, topic)
+    assert evicts(Page.objects.get(pk=story.pk).topics.clear)
+    assert evicts(topic.pages.add, story)
+    assert evicts(topic.pages.clear)
+
+
+def test_a_field_to_the_same_model(cache: Any, watch: Callable[..., None]) -> None:
+    watch(Person, lambda person: f"person {person.pk}")
+    one, other = Person.objects.create(), Person.objects.create()
+
+    def evicts(change: Callable[..., Any], *args: Any) -> list[bool]:
+        for each in (one, other):
+            cache.set(f"page{each.pk}", 1, tag=f"person {each.pk}")
+        change(*args)
+        return [cache.get(f"page{each.pk}") is None for each in (one, other)]
+
+    assert evicts(one.friends.add, other) == [True, True]
+    assert evicts(other.friends.remove, one) == [True, True]
+    one.friends.add(other)
+    assert evicts(one.friends.clear) == [True, True]
 
 
 def test_it_can_be_ended(cache: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -21,6 +22,29 @@ def around(key: str, key_prefix: str, version: int) -> str:
 def digest(key: str, key_prefix: str, version: int) -> str:
     """One that the key cannot be told from."""
     return f"{hash((key, key_prefix, version))}"
+
+
+def digest_of_long(key: str, key_prefix: str, version: int) -> str:
+    """One that keeps most keys, as for memcached."""
+    made = f"{key_prefix}:{version}:{key}"
+    return made if len(made) <= 200 else digest(key, key_prefix, version)
+
+
+def quoted(key: str, key_prefix: str, version: int) -> str:
+    """One that keeps keys without special characters."""
+    return quote(f"{key_prefix}:{version}:{key}", safe=":\0")
+
+
+def small(key: str, key_prefix: str, version: int) -> str:
+    """One that keeps keys without capitals."""
+    return f"{key_prefix}:{version}:{key.lower()}"
+
+
+def some_refused(key: str, key_prefix: str, version: int) -> str:
+    """One that takes short keys only."""
+    if len(key) > 200:
+        raise ValueError("too long")
+    return f"{key_prefix}:{version}:{key}"
 
 
 PREFIXES = ["", "site", "*", "a[b]", "é\U0010ffff"]
@@ -65,6 +89,22 @@ def test_the_second_argument_is_that_of_django_redis(cache: DjangoCache) -> None
     assert list(cache.iter_keys("foo_*", 2, 2)) == ["foo_v"]
     with pytest.raises(ValueError, match="itersize=0"):
         cache.iter_keys("foo_*", 0)
+
+
+@pytest.mark.parametrize("function", [digest_of_long, quoted, small])
+def test_a_function_that_changes_some_keys(make_cache: MakeCache, function: Any) -> None:
+    cache = make_cache(KEY_FUNCTION=function)
+    cache.set("key", 1)
+    for call in (cache.keys, lambda: cache.clear(version=1)):
+        with pytest.raises(NotImplementedError, match="other keys of long ones"):
+            call()
+    assert cache.get("key") == 1
+
+
+def test_a_function_that_refuses_some_keys(make_cache: MakeCache) -> None:
+    cache = make_cache(KEY_FUNCTION=some_refused)
+    cache.set("key", 1)
+    assert cache.keys() == ["key"]
 
 
 def test_an_unknown_key_function(make_cache: MakeCache) -> None:

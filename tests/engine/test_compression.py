@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from django_diskcache.engine import Cache, Disk, JSONDisk, compression, inspection
+from django_diskcache.engine import Cache, Disk, Index, JSONDisk, compression, inspection
 from django_diskcache.engine.compression import (
     BY_NUMBER,
     CODECS,
@@ -174,6 +174,40 @@ def test_a_missing_package_costs_no_entry(
         with pytest.raises(Fault, match="lz5"):  # where nothing may be lost silently
             cache["key"]
     assert cache.get("key") == PAGE
+
+
+def test_what_no_package_can_read_is_replaced_in_a_cache(
+    make_cache: MakeCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = make_cache(compression="zlib", disk_min_file_size=1000)
+    index = Index.fromcache(make_cache("other", compression="zlib"))
+    for key in ("inline", "computed"):
+        cache[key] = PAGE
+    cache["file"] = random.Random(0).randbytes(5000) * 2
+    index["key"] = PAGE
+    calls = []
+
+    def missing(codec: Any) -> Any:
+        raise Missing("the package lz5, which is not installed")
+
+    def compute() -> str:
+        calls.append(1)
+        return "new"
+
+    with monkeypatch.context() as patch:
+        patch.setattr(compression, "loaded", missing)
+        for each in (cache, index.cache):
+            each.engine.near.clear()
+        assert cache.add("inline", "new")
+        assert cache.add("file", "new", tag="tag")
+        assert not cache.add("inline", "other")
+        for _ in range(2):
+            assert cache.get_or_set("computed", compute) == "new"
+        assert len(calls) == 1
+        with pytest.raises(Fault, match="lz5"):
+            index.setdefault("key", "new")
+    assert cache.get("inline") == cache.get("file") == "new"
+    assert index["key"] == PAGE
 
 
 @pytest.mark.parametrize("name", ["zstd", "lz4"])
