@@ -26,9 +26,13 @@ class Held(threading.local):
     def __init__(self) -> None:
         self._all: list[Holding] = []
 
-    def put(self, token: str, fence: int, task: Any = None) -> None:
-        """Remember one."""
-        self._all.append(Holding(token, fence, None if task is None else weakref.ref(task)))
+    def put(self, token: str, fence: int, places: int, task: Any = None) -> None:
+        """Remember one; of more than there are `places`, the oldest are lost."""
+        by = None if task is None else weakref.ref(task)
+        own = [each for each in self._all if each.task == by]
+        for each in own[: max(0, len(own) + 1 - places)]:
+            self.drop(each.token)
+        self._all.append(Holding(token, fence, by))
 
     def last(self, task: Any = None) -> Holding | None:
         """The one that is to be given back next, if any."""

@@ -164,7 +164,7 @@ class CacheLock(_Lease):
             while True:
                 fence = leases.take(self._cache, self._key, token, self.value, self.timeout)
                 if fence is not None:
-                    self._held.put(token, fence)
+                    self._held.put(token, fence, self.value)
                     return True
                 pause = next(pauses, None)
                 if pause is None:
@@ -276,7 +276,7 @@ class AsyncCacheLock(_Lease):
                     await self._in_background(self._give, token)
                 raise
             if fence is not None:
-                self._held.put(token, fence, self._task())
+                self._held.put(token, fence, self.value, self._task())
                 return True
             pause = next(pauses, None)
             if pause is None:

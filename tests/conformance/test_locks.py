@@ -114,6 +114,15 @@ def test_a_lock_whose_time_is_over_is_lost(face: Face) -> None:
         lock.release()  # it is told once
 
 
+def test_a_lock_that_was_lost_is_acquired_anew(face: Face) -> None:
+    lock = face.lock("name", timeout=5)
+    lock.acquire()
+    face.clock.advance(5)
+    lock.acquire()
+    lock.release()
+    assert lock.token is None
+
+
 def test_a_lock_that_was_cleared_is_lost(face: Face) -> None:
     lock = face.lock("name")
     lock.acquire()
@@ -302,6 +311,14 @@ def test_a_semaphore_may_be_nested(face: Face) -> None:
     with pytest.raises(LockError, match="not acquired"):
         semaphore.release()
     assert all(face.semaphore("name", 3, blocking=False).acquire() for _ in range(3))
+    many = face.semaphore("many", 9)
+    tokens = []
+    for _ in range(6):
+        many.acquire()
+        tokens.append(many.token)
+    for token in reversed(tokens):
+        assert many.token == token
+        many.release()
 
 
 # On an event loop
