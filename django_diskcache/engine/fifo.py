@@ -192,6 +192,8 @@ class _Walk:
             before = pair.above
             gap = pair.move(place)
             self.above -= before - pair.above
+            if not pair.above:
+                turn = 0  # what is above its last id now was stored meanwhile
             field, mean, size = access[slot], self._mean, size * WHOLE
             self._mean = mean + (size - mean) // WINDOW if mean else size
             marked = field & MARKED
@@ -204,8 +206,8 @@ class _Walk:
                 self._set_back(slot)
             else:
                 # The `_fingerprint`, a call less, and when it was made.
-                print_ = (number * SPREAD & 0xFFFFFFFF) >> 16 or 1
-                ghost[slot] = print_ << 16 | self._clock // unit & 0xFFFF
+                mark = (number * SPREAD & 0xFFFFFFFF) >> 16 or 1
+                ghost[slot] = mark << 16 | self._clock // unit & 0xFFFF
                 self._clock += 1
                 yield pair.queue, entry
 

@@ -225,31 +225,33 @@ class Limits:
             excess = budget.used() - budget.full
         self._again = sys.maxsize
         if excess > 0:
-            excess = self._make_room(excess, store, slots)
-            if excess > 0:
-                self._again = -(-eviction.MOST // self._settings["cull_limit"])
+            self._make_room(excess, store, slots)
         if budget.taken() > budget.most:
             self._shrink()
 
-    def _make_room(self, excess: int, store: Store, slots: Sequence[int]) -> int:
-        """Remove a batch, or more if it must be; the bytes that are left to go.
+    def _make_room(self, excess: int, store: Store, slots: Sequence[int]) -> None:
+        """Remove a batch, or more if it must be, of what is too much by so many bytes.
 
         A few entries at a time would cost a commit each. So, while there is room for them, they
         wait until as many may go as are a batch.
         """
         budget = self.budget
         room = budget.limit // BATCH
-        most = self._settings["cull_limit"] * self._writes
+        cull_limit = self._settings["cull_limit"]
+        again = -(-eviction.MOST // cull_limit)
+        most = cull_limit * self._writes
         if most < eviction.MOST and excess <= room:
-            return excess
+            self._again = again
+            return
         self._expire_some()
         self._writes = 0
         most = max(1, most)
-        while self._evict(size=excess + room, spare=(store, slots), most=most):
+        while gone := self._evict(size=excess + room, spare=(store, slots), most=most):
             excess = budget.used() - budget.full
             if excess <= room:
                 break
-        return excess
+        if gone and excess > 0:
+            self._again = again
 
     def _expire_some(self) -> int:
         """Remove some of what has expired; how many."""
