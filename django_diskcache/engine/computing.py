@@ -50,19 +50,19 @@ class CacheResults(Results):
         return self._cache.claim(key)  # type: ignore[no-any-return]
 
     def get(self, key: Any) -> Any:
-        return self._cache.get(key, default=ENOVAL, retry=True)
+        return _get(self._cache, key)
 
     def until(self, key: Any) -> Found:
-        return self._cache.until(key, retry=True)  # type: ignore[no-any-return]
+        return _until(self._cache, key)
 
     def has(self, key: Any) -> bool:
-        return bool(self._cache.has(key, retry=True))
+        return _has(self._cache, key)
 
     def keep(self, key: Any, value: Any, anew: bool) -> Any:
         return self._keep(self._cache, key, value, anew)
 
     def delete(self, key: Any) -> bool:
-        return bool(self._cache.delete(key, retry=True))
+        return _delete(self._cache, key)
 
     async def aget(self, key: Any) -> Any:
         return await on_loop(self._cache, _get, key)
@@ -146,13 +146,12 @@ class ComputingMethods(KeyedCache):
 
         :return: (ENOVAL, None) if it is missing
         """
-        near = self._engine.near
-        name = key if type(key) is str else near_name(key, self._engine.place(key)[1])
-        known = near.until(name)
+        placed = None if type(key) is str else self._engine.place(key)
+        known = self._engine.near.until(key if placed is None else near_name(key, placed[1]))
         if known is not UNKNOWN:
             found: Found = known
             return found
-        store, place = self._engine.place(key)
+        store, place = placed or self._engine.place(key)
         looked: list[Any] = []
         value = self._safely(ENOVAL, store.load, key, place, self._wait(retry), looked)
         return (ENOVAL, None) if value is ENOVAL else (value, looked[0][0])

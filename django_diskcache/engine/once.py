@@ -28,6 +28,7 @@ import math
 import random
 import time
 import weakref
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from typing import Any, TypeAlias
@@ -47,7 +48,7 @@ _Turns: TypeAlias = "tuple[weakref.ref[_Turn], ...]"
 _computing: ContextVar[_Turns] = ContextVar("django_diskcache_computing")
 
 
-class Results:
+class Results(ABC):
     """Where results are, and how they are shared; a face of the cache fills in the methods.
 
     :param stale: seconds beyond its time to live that a result is kept
@@ -67,53 +68,53 @@ class Results:
         self.renews = bool(stale or early)
         self.scope: Any = None  # of the keys
 
+    @abstractmethod
     def clock(self) -> float:
         """Seconds since the epoch."""
-        raise NotImplementedError
 
+    @abstractmethod
     def claim(self, key: Any) -> Claim | None:
         """The claim on the key, or None while another has it."""
-        raise NotImplementedError
 
+    @abstractmethod
     def get(self, key: Any) -> Any:
         """The value, or ENOVAL."""
-        raise NotImplementedError
 
+    @abstractmethod
     def until(self, key: Any) -> Found:
         """The value, and when it expires."""
-        raise NotImplementedError
 
+    @abstractmethod
     def has(self, key: Any) -> bool:
         """Whether there is a value; nothing is counted."""
-        raise NotImplementedError
 
+    @abstractmethod
     def keep(self, key: Any, value: Any, anew: bool) -> Any:
         """Store what was computed, `anew` where there was something; what callers get."""
-        raise NotImplementedError
 
+    @abstractmethod
     def delete(self, key: Any) -> bool:
         """Remove it; whether it was there."""
-        raise NotImplementedError
 
     async def aclaim(self, key: Any) -> Claim | None:
         """`claim` for event loops; here it waits for nothing and takes microseconds."""
         return self.claim(key)
 
+    @abstractmethod
     async def aget(self, key: Any) -> Any:
         """`get` for event loops, and so are the following."""
-        raise NotImplementedError
 
-    async def auntil(self, key: Any) -> Found:
-        raise NotImplementedError
+    @abstractmethod
+    async def auntil(self, key: Any) -> Found: ...
 
-    async def ahas(self, key: Any) -> bool:
-        raise NotImplementedError
+    @abstractmethod
+    async def ahas(self, key: Any) -> bool: ...
 
-    async def akeep(self, key: Any, value: Any, anew: bool) -> Any:
-        raise NotImplementedError
+    @abstractmethod
+    async def akeep(self, key: Any, value: Any, anew: bool) -> Any: ...
 
-    async def adelete(self, key: Any) -> bool:
-        raise NotImplementedError
+    @abstractmethod
+    async def adelete(self, key: Any) -> bool: ...
 
     def is_time(self, due: float | None) -> bool:
         """Whether an entry that expires then is to be computed anew."""

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from ..engine.calls import full_name
 from ..engine.locks import SLEEP, AsyncCacheLock, CacheLock
 from ..engine.memoize import refuse_bare
 from ..engine.rates import Allowance, F, checked, throttled
 from .base import Methods, lasting
+
+L = TypeVar("L", CacheLock, AsyncCacheLock)
+
+
+def _named(lock: L, name: Any) -> L:
+    """The lock, which its errors call as the caller wrote it, without prefix and version."""
+    lock.name = name
+    return lock
 
 
 class Limiting(Methods):
@@ -39,9 +47,7 @@ class Limiting(Methods):
             `blocking_timeout` below 0
         """
         made = self.make_and_validate_key(name, version)
-        lock = self._cache.lock(made, timeout, blocking_timeout, sleep, blocking)
-        lock.name = name  # as the caller wrote it
-        return lock
+        return _named(self._cache.lock(made, timeout, blocking_timeout, sleep, blocking), name)
 
     def semaphore(
         self,
@@ -61,9 +67,9 @@ class Limiting(Methods):
         :raises ValueError: for a `value` below 1 as well
         """
         made = self.make_and_validate_key(name, version)
-        lock = self._cache.semaphore(made, value, timeout, blocking_timeout, sleep, blocking)
-        lock.name = name  # as the caller wrote it
-        return lock
+        return _named(
+            self._cache.semaphore(made, value, timeout, blocking_timeout, sleep, blocking), name
+        )
 
     def alock(
         self,
@@ -76,9 +82,7 @@ class Limiting(Methods):
     ) -> AsyncCacheLock:
         """`lock` for event loops; it needs no ``await``, its methods do."""
         made = self.make_and_validate_key(name, version)
-        lock = self._cache.alock(made, timeout, blocking_timeout, sleep, blocking)
-        lock.name = name  # as the caller wrote it
-        return lock
+        return _named(self._cache.alock(made, timeout, blocking_timeout, sleep, blocking), name)
 
     def asemaphore(
         self,
@@ -92,9 +96,10 @@ class Limiting(Methods):
     ) -> AsyncCacheLock:
         """`semaphore` for event loops; it needs no ``await``, its methods do."""
         made = self.make_and_validate_key(name, version)
-        lock = self._cache.asemaphore(made, value, timeout, blocking_timeout, sleep, blocking)
-        lock.name = name  # as the caller wrote it
-        return lock
+        return _named(
+            self._cache.asemaphore(made, value, timeout, blocking_timeout, sleep, blocking),
+            name,
+        )
 
     def allow(
         self, name: Any, count: int, seconds: float, version: int | None = None
