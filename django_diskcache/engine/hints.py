@@ -9,8 +9,7 @@ few hints and removes such. So what has one tag or none has nothing to do with a
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from . import schema, tagging, tagsql
@@ -119,8 +118,8 @@ def _is_stale(row: Sequence[Any]) -> bool:
         return True
 
 
-def check(shard: Shard, fix: bool) -> None:
-    """Warn of rows with several tags that would not be found by them, and mend it if `fix`.
+def check(shard: Shard, fix: bool) -> Iterator[str]:
+    """The rows with several tags that would not be found by them, mended if `fix`.
 
     The caller is in a transaction.
     """
@@ -136,8 +135,6 @@ def check(shard: Shard, fix: bool) -> None:
                 if not shard.database.run(tagsql.HAS_HINT, (mark, number))
             ]
             if missing:
-                warnings.warn(
-                    f"{shard.path}: entry {number} is not found by its tags", stacklevel=5
-                )
+                yield f"{shard.path}: entry {number} is not found by its tags"
                 if fix:
                     note_id(shard, number, column)

@@ -9,9 +9,9 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
+from warnings import WarningMessage
 
 from . import files, hints, schema, tagsql, tally
 from .connection import Rows, Wait, changed_rows
@@ -200,52 +200,59 @@ def recount_files(stores: Iterable[Store]) -> None:
         store.segment.rebase(FILES, store.number, tally.file_bytes(store))
 
 
-def check(store: Store, fix: bool, wait: Wait) -> None:
-    """Warn of what is wrong with the shard, and mend it if `fix`.
+def check_all(stores: Iterable[Store], fix: bool, wait: Wait) -> list[WarningMessage]:
+    """What is wrong with the shards, which are mended if `fix`.
+
+    The findings have the form of warnings, as their predecessor's had, but never go through
+    `warnings`: its filters are the whole process's, and so would be what was caught there.
+    """
+    return [finding for store in stores for finding in check(store, fix, wait)]
+
+
+def check(store: Store, fix: bool, wait: Wait) -> list[WarningMessage]:
+    """What is wrong with the shard, which is mended if `fix`.
 
     Value files younger than a minute are left alone: a set in progress writes the file
     before the row.
     """
     with store.transact(wait):
-        for (text,) in store.database.run(schema.INTEGRITY):
-            if text != "ok":
-                warnings.warn(f"{store.path}: {text}", stacklevel=4)
-        hints.check(store, fix)
+        integrity = store.database.run(schema.INTEGRITY)
+        found = [_finding(f"{store.path}: {text}") for (text,) in integrity if text != "ok"]
+        found += map(_finding, hints.check(store, fix))
         rows = store.database.run(schema.FILE_ROWS)
-        _check_rows(store, rows, fix)
-        _check_files(store, {os.path.normpath(str(filename)) for _, filename, _ in rows}, fix)
+        found += _check_rows(store, rows, fix)
+        names = {os.path.normpath(str(filename)) for _, filename, _ in rows}
+        found += _check_files(store, names, fix)
     if fix:
         store.database.script("PRAGMA incremental_vacuum", wait)
         recount_files((store,))
-
-
-def check_all(stores: Iterable[Store], fix: bool, wait: Wait) -> list[warnings.WarningMessage]:
-    """`check` of each of the shards, and what it warned of."""
-    with warnings.catch_warnings(record=True) as found:
-        warnings.simplefilter("always")
-        for store in stores:
-            check(store, fix, wait)
     return found
 
 
-def _check_rows(store: Store, rows: Sequence[tuple[Any, ...]], fix: bool) -> None:
+def _finding(text: str, category: type[UserWarning] = UserWarning) -> WarningMessage:
+    return WarningMessage(category(text), category, __file__, 0)
+
+
+def _check_rows(
+    store: Store, rows: Sequence[tuple[Any, ...]], fix: bool
+) -> Iterator[WarningMessage]:
     for each, filename, size in rows:
         path = os.path.join(store.directory, str(filename))
         try:
             actual = files.size(store.directory, filename)
         except OSError:
-            warnings.warn(f"file not found: {path}", stacklevel=5)
+            yield _finding(f"file not found: {path}")
         else:
             if actual == size:
                 continue
-            warnings.warn(f"wrong file size: {path} has {actual}, not {size}", stacklevel=5)
+            yield _finding(f"wrong file size: {path} has {actual}, not {size}")
         if fix:  # what is in it, if anything, is not what was stored
             store.database.run(schema.DELETE_ID, (each,))
             store.count(-1)
             store.discard([filename])
 
 
-def _check_files(store: Store, known: set[str], fix: bool) -> None:
+def _check_files(store: Store, known: set[str], fix: bool) -> Iterator[WarningMessage]:
     predecessor = os.path.exists(os.path.join(store.directory, files.PREDECESSOR))
     for top, names in reversed(_own_directories(store.directory)):
         for name in names:
@@ -255,12 +262,12 @@ def _check_files(store: Store, known: set[str], fix: bool) -> None:
                 continue  # it may hold what is still to be taken over
             if relative in known or relative in files.OWN or _in_progress(relative, path):
                 continue
-            warnings.warn(f"unknown file: {path}", UnknownFileWarning, stacklevel=5)
+            yield _finding(f"unknown file: {path}", UnknownFileWarning)
             if fix:
                 os.remove(path)
         kept = files.DIRECTORY.fullmatch(os.path.relpath(top, store.directory))
         if top != store.directory and not kept and not os.listdir(top):
-            warnings.warn(f"empty directory: {top}", EmptyDirWarning, stacklevel=5)
+            yield _finding(f"empty directory: {top}", EmptyDirWarning)
             if fix:
                 os.rmdir(top)
 
