@@ -27,6 +27,7 @@ from . import (
     Refused,
     batches,
     bulk,
+    compression,
     documentation,
     large,
     machine,
@@ -46,7 +47,17 @@ from .tables import Table
 
 SUITES: dict[str, ModuleType] = {
     suite.NAME: suite
-    for suite in (operations, batches, large, processes, requests, startup, memory, bulk)
+    for suite in (
+        operations,
+        batches,
+        large,
+        compression,
+        processes,
+        requests,
+        startup,
+        memory,
+        bulk,
+    )
 }
 
 

@@ -72,7 +72,7 @@ class Contender:
         return ""
 
 
-OURS = Contender("django_diskcache", "benchmarks.ours.OnServer", "valkey", 1)
+OURS = Contender("django_diskcache", "django_diskcache.DjangoCache", "valkey", 1)
 CONTENDERS = (
     OURS,
     Contender("Django's RedisCache", "django.core.cache.backends.redis.RedisCache", "redis", 2),

@@ -1,6 +1,6 @@
 """A persistent cache for Django on SQLite, shared by all processes of a machine.
 
-The engine's names are here as well; `DjangoCache` is loaded when it is first asked for, so
+The engine's names are here as well; what needs Django is loaded when it is first asked for, so
 that the engine can be used without Django.
 """
 
@@ -13,10 +13,11 @@ from .engine import __all__ as _engine_all
 
 if TYPE_CHECKING:
     from .backend import DjangoCache as DjangoCache
+    from .changes import evict_on_change as evict_on_change
 
 __version__ = "0.1.0"
 
-__all__ = [*_engine_all, "DjangoCache"]  # noqa: PLE0604
+__all__ = [*_engine_all, "DjangoCache", "evict_on_change"]  # noqa: PLE0604
 
 
 def __getattr__(name: str) -> Any:
@@ -24,4 +25,8 @@ def __getattr__(name: str) -> Any:
         from .backend import DjangoCache
 
         return DjangoCache
+    if name == "evict_on_change":
+        from .changes import evict_on_change
+
+        return evict_on_change
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -14,6 +14,9 @@ from django.core.cache.backends.base import DEFAULT_TIMEOUT
 
 from .engine import ENOVAL, UNKNOWN
 from .methods.base import Methods, in_thread
+from .methods.times import without_key
+
+LARGE = 2**16  # characters or bytes that are compressed in a thread: 1 ms and more
 
 
 class AsyncMethods(Methods):
@@ -22,8 +25,11 @@ class AsyncMethods(Methods):
     async def aget(
         self: Any, key: Any, default: Any = None, version: Any = None, **kwargs: Any
     ) -> Any:
-        if not kwargs:  # the common case, without a twin
-            value = self._known(key, version)
+        # The common case, without a twin; nor is `get` one that a debugger has put here.
+        plain = not kwargs or kwargs.keys() == {"retry"}
+        if plain and "get" not in self.__dict__:
+            made = self._made(key, version)
+            value = self._near.get(made) if type(made) is str else UNKNOWN
             if value is not UNKNOWN:
                 return default if value is ENOVAL else value
         return await self._run("get", key, default, version, **kwargs)
@@ -38,7 +44,7 @@ class AsyncMethods(Methods):
         found: dict[Any, Any] = await self._run("get_many", list(keys), version)
         return found
 
-    async def aset(
+    async def aset(  # type: ignore[override]
         self,
         key: Any,
         value: Any,
@@ -63,7 +69,11 @@ class AsyncMethods(Methods):
         return await self._store("add", key, value, timeout, version, read, tag, retry)
 
     async def _store(self: Any, name: str, *args: Any) -> bool:
-        if args[4]:  # a file is copied, which takes its time
+        value = args[1]
+        kind = type(value)
+        large = (kind is str or kind is bytes) and len(value) >= LARGE
+        # To copy a file and to compress much take their time.
+        if args[4] or (large and self._cache.compression):
             return bool(await in_thread(getattr(self, name), *args))
         return bool(await self._run(name, *args))
 
@@ -107,14 +117,9 @@ class AsyncMethods(Methods):
 
     # Long by nature
 
-    async def aclear(self: Any) -> None:
-        await in_thread(self.clear)
-
+    @without_key
     async def aexpire(self: Any) -> int:
         return int(await in_thread(self.expire))
-
-    async def aevict(self: Any, tag: Any) -> int:
-        return int(await in_thread(self.evict, tag))
 
     async def acull(self: Any) -> int:
         return int(await in_thread(self.cull))

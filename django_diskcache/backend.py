@@ -8,8 +8,7 @@ the directory was removed or replaced.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from hashlib import blake2b
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django.core.cache.backends.base import (
@@ -19,17 +18,38 @@ from django.core.cache.backends.base import (
 )
 
 from .asynchronous import AsyncMethods
-from .engine import ENOVAL, UNKNOWN, Cache, Deque, Index
-from .engine.disk import pickle_key
-from .engine.memoize import Decorator, Function, Results, refuse_bare, wrapper_of
-from .engine.statistics import Statistics
+from .configuration import wants_signals
+from .engine import ENOVAL, UNKNOWN
+from .engine.interface import AnyFace
+from .engine.nearcache import NearCache
 from .methods.base import portable
+from .methods.commits import Commits
+from .methods.keys import Keys
+from .methods.limiting import Limiting
+from .methods.memoizing import Memoizing
+from .methods.tags import Tags
+from .methods.times import Times, without_key
 from .opened import Opened, opened, opened_unless_checked
 
-_SENTINEL = "\x00key\x00"
+
+class _Opening:
+    """An attribute that opens the cache where that was left to the first use, see `opened`.
+
+    It is none any more when the instance has its own. A `__getattr__` would do the same, and
+    make each attribute of every call cost more.
+    """
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, cache: Any, owner: type) -> Any:
+        if cache is None:
+            return self
+        cache._use(opened(*cache._entry))
+        return vars(cache)[self._name]
 
 
-class DjangoCache(AsyncMethods):
+class DjangoCache(AsyncMethods, Times, Keys, Tags, Commits, Memoizing, Limiting):
     """A persistent cache in a directory, shared by all processes of a machine.
 
     ``read``, ``tag``, ``expire_time`` and ``retry`` are what it adds to the arguments that
@@ -41,10 +61,19 @@ class DjangoCache(AsyncMethods):
         directory that cannot be made
     """
 
+    _cache: AnyFace = _Opening()  # type: ignore[assignment]
+    _impatient: AnyFace = _Opening()  # type: ignore[assignment]
+    _near: NearCache = _Opening()  # type: ignore[assignment]
+
     def __init__(self, directory: Any, params: dict[str, Any]) -> None:
         self._entry = directory, params
         entry = opened_unless_checked(directory, params)
         self._use(entry)
+        if wants_signals(params) if entry is None else entry.signals:
+            from .observing import observing  # for the few that ask for it
+
+            kind: Any = type(self)
+            self.__class__ = observing(kind)
         options = params.get("OPTIONS")
         if not isinstance(options, Mapping):  # a mistake that waits for the first use
             options = {}
@@ -59,13 +88,7 @@ class DjangoCache(AsyncMethods):
         if entry is not None:
             self._cache, self._impatient = entry.cache, entry.impatient
             self._near = entry.cache.engine.near
-
-    def __getattr__(self, name: str) -> Any:
-        # What is not there was not opened when this object was made, see `opened`.
-        if name in ("_cache", "_impatient", "_near"):
-            self._use(opened(*self._entry))
-            return self.__dict__[name]
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+            self._jitter = entry.jitter
 
     # One key
 
@@ -95,14 +118,18 @@ class DjangoCache(AsyncMethods):
         expire_time: bool = False,
         tag: bool = False,
         retry: bool = False,
+        touch: Any = False,
     ) -> Any:
         """The value of `key`, or `default`.
 
         :param read: return an open binary file, where the value is bytes
         :param expire_time: return it with the time it expires (seconds since the epoch, or
             None), in a tuple
-        :param tag: return it with its tag, in a tuple
+        :param tag: return it with its tag, or with a tuple of several, in a tuple
         :param retry: wait for a lock as long as it takes
+        :param touch: let it live so many seconds from now, for ever if None, for the default
+            timeout if True: a sliding expiry, which ends after 0.9 to 1 times as many seconds
+            without a read. With 0 or less it ends with this read
         """
         if self.key_func is default_key_func:  # once more without a call: the hottest path
             made: Any = (
@@ -110,23 +137,20 @@ class DjangoCache(AsyncMethods):
             )
         else:
             made = self.make_key(key, version)
-        plain = not (read or expire_time or tag)
+        plain = not (read or expire_time or tag or touch is not False)
         if plain and type(made) is str:
             value = self._near.get(made)  # it knows no key that deserves a warning
             if value is not UNKNOWN:
                 return default if value is ENOVAL else value
+        if touch is not False:
+            touch = self._sliding(touch)
         if type(made) is not str or not portable(made):
             self.validate_key(made)
             with self._near.bypassed():  # the next time is to warn as well
-                return self._cache.get(made, default, read, expire_time, tag, retry)
+                return self._cache.get(made, default, read, expire_time, tag, retry, touch)
         if plain:
             return self._cache.look(made, default, retry)
-        return self._cache.get(made, default, read, expire_time, tag, retry)
-
-    def _known(self, key: Any, version: int | None) -> Any:
-        """What the near cache has of `key`: the value, ENOVAL for a miss, or UNKNOWN."""
-        made = self._made(key, version)
-        return self._near.get(made) if type(made) is str else UNKNOWN
+        return self._cache.get(made, default, read, expire_time, tag, retry, touch)
 
     def read(self, key: Any, version: int | None = None) -> Any:
         """An open binary file of the value of `key`, or None if it is missing."""
@@ -146,7 +170,8 @@ class DjangoCache(AsyncMethods):
 
         :param timeout: seconds; None is for ever, 0 or less is at once
         :param read: `value` is a binary file to copy, or bytes, and is kept in a file
-        :param tag: str, bytes, int, float or None, to find the entry by
+        :param tag: str, bytes, int or float, or several in a tuple, list or set, to find the
+            entry by
         :param retry: wait for a lock as long as it takes
         """
         key = self.make_and_validate_key(key, version=version)
@@ -275,7 +300,9 @@ class DjangoCache(AsyncMethods):
         """Store all of `data`; the keys that could not be stored."""
         made = self._made_many(data, version)
         items = {key: data[name] for key, name in made.items()}
-        failed = self._cache.set_many(items, self.get_backend_timeout(timeout), tag, retry=True)
+        cache = self._cache  # now: it opens where that was left to the first use
+        life, spread = self._spread_timeout(timeout)
+        failed = cache.set_many(items, life, tag, retry=True, spread=spread)
         return [made[key] for key in failed]
 
     def delete_many(self, keys: Iterable[Any], version: int | None = None) -> None:
@@ -289,17 +316,13 @@ class DjangoCache(AsyncMethods):
         """Path of the directory."""
         return self._cache.directory
 
-    def clear(self) -> None:
-        """Remove all entries, those of other versions and prefixes in the directory too."""
-        self._cache.clear()
-
+    @without_key
     def expire(self) -> int:
-        """Remove what has expired; how many entries."""
-        return self._cache.expire()
+        """Remove what has expired; how many entries.
 
-    def evict(self, tag: Any) -> int:
-        """Remove the entries with this tag; how many."""
-        return self._cache.evict(tag)
+        :raises TypeError: with a key, see `expire_in`
+        """
+        return self._cache.expire()
 
     def cull(self) -> int:
         """Remove what has expired, then evict until the size limit holds; how many."""
@@ -331,7 +354,7 @@ class DjangoCache(AsyncMethods):
         """
         return self._cache.stats(enable, reset)
 
-    def figures(self, reset: bool = False) -> Statistics:
+    def figures(self, reset: bool = False) -> Any:
         """What the cache has done and holds, per shard and in all; it costs no scan.
 
         Of more than a few thousand entries in a shard their number is an estimate; `len`
@@ -363,20 +386,6 @@ class DjangoCache(AsyncMethods):
     def __bool__(self) -> bool:
         return True  # an empty cache is a cache: `given or caches["default"]` relies on it
 
-    def __iter__(self) -> Iterator[str]:
-        """The keys of this cache's prefix and version, as the caller wrote them.
-
-        :raises NotImplementedError: when KEY_FUNCTION does not keep the key in what it makes
-        """
-        head, found, tail = self.make_key(_SENTINEL).partition(_SENTINEL)
-        if not found:
-            raise NotImplementedError(
-                "KEY_FUNCTION makes keys that the original is not part of"
-            )
-        for key in self._cache.live_text_keys(head):
-            if key.endswith(tail):
-                yield key[len(head) : len(key) - len(tail)]
-
     def close(self, **kwargs: Any) -> None:
         """The end of a request: notice that the directory was removed or replaced.
 
@@ -391,59 +400,14 @@ class DjangoCache(AsyncMethods):
 
     # Sub-collections
 
-    def cache(self, name: str) -> Cache:
+    def cache(self, name: str) -> Any:
         """The `Cache` with this name in a subdirectory."""
         return self._cache.cache(name)
 
-    def deque(self, name: str, maxlen: int | None = None) -> Deque:
+    def deque(self, name: str, maxlen: int | None = None) -> Any:
         """The `Deque` with this name in a subdirectory."""
         return self._cache.deque(name, maxlen=maxlen)
 
-    def index(self, name: str) -> Index:
+    def index(self, name: str) -> Any:
         """The `Index` with this name in a subdirectory."""
         return self._cache.index(name)
-
-    # Memoizing
-
-    def memoize(
-        self,
-        name: str | None = None,
-        timeout: Any = DEFAULT_TIMEOUT,
-        version: int | None = None,
-        typed: bool = False,
-        tag: Any = None,
-        ignore: Collection[int | str] = (),
-    ) -> Decorator:
-        """A decorator that keeps a function's results, by its arguments.
-
-        A coroutine function stays one; what it returns when awaited is kept. The decorated
-        function has ``__wrapped__``, the function itself, and ``__cache_key__``, which takes
-        the function's arguments and returns the key of their result.
-
-        :param name: stands for the function in keys; by default its module and qualified name
-        :param timeout: seconds that a result is kept; None is for ever, 0 is not at all
-        :param typed: keep f(3) and f(3.0) apart
-        :param tag: tag of the results
-        :param ignore: positions and names of arguments that do not make a different call
-        :raises TypeError: when used without parentheses, or on a generator function
-        """
-        refuse_bare(name)
-        kept = self.get_backend_timeout(timeout)
-
-        results = Results(
-            lambda key: self.get(key, ENOVAL, version, retry=True),
-            lambda key, result: self.set(key, result, timeout, version, tag=tag),
-            lambda key: self.aget(key, ENOVAL, version, retry=True),
-            lambda key, result: self.aset(key, result, timeout, version, tag=tag),
-            kept=kept is None or kept > 0,
-        )
-
-        def decorator(function: Function) -> Function:
-            return wrapper_of(function, name, typed, ignore, _call_key, results)
-
-        return decorator
-
-
-def _call_key(call: tuple[Any, ...]) -> str:
-    """The name of a function and a digest of its arguments: short and portable."""
-    return f"{call[0]}:{blake2b(pickle_key(call[1:], 5), digest_size=16).hexdigest()}"

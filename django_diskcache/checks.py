@@ -20,7 +20,7 @@ from django.core.checks import CheckMessage, Error, Warning
 from .configuration import Mistake
 from .engine.engine import _shards_in
 from .engine.eviction import policy_type
-from .engine.files import DATABASE
+from .engine.files import DATABASE, has_predecessor
 from .engine.relief import FEWEST as RESERVE_BYTES
 from .engine.segment import MIN_SLOTS
 from .engine.segment import _size as segment_bytes
@@ -77,6 +77,8 @@ def check_location(entry: Entry) -> Iterator[CheckMessage]:
         relation = related(Path(entry.path), path)
         if relation and not (relation == CONTAINS and setting.startswith(OF_AN_APP)):
             yield served_location(entry, relation, setting)
+    if has_predecessor(entry.path):
+        yield location_has_a_predecessor(entry)
     made = shards_in(entry.path)
     if made and made != entry.configuration.shards and not entry.mistakes:
         yield shards_are_fixed(entry, made)
@@ -183,6 +185,18 @@ def shards_are_fixed(entry: Entry, made: int) -> Warning:
         f"them: SHARDS of {entry.configuration.shards} makes no difference.",
         hint=f"Set SHARDS to {made}, or stop the site and remove {entry.path!r}.",
         id="django_diskcache.W007",
+    )
+
+
+def location_has_a_predecessor(entry: Entry) -> Warning:
+    return Warning(
+        f"python-diskcache has left its entries in the LOCATION of your {entry.alias!r} cache. "
+        "They are not read, and take space beside its size_limit.",
+        hint=(
+            f"Take them over: manage.py cacheimport {entry.path} --alias {entry.alias}. Then "
+            "remove its files, each cache.db, and let cachecheck --fix remove the rest."
+        ),
+        id="django_diskcache.W008",
     )
 
 

@@ -3,14 +3,19 @@
 Options are the engine's settings plus the few that only the Django face has. Names may be in
 any case, because settings that come from the environment are upper-cased; values may be texts
 ('true', '4GB', '10ms'). All of them may stand beside OPTIONS or inside.
+
+LOCATION is the path of a directory, or the address of a server. An entry that moves from one to
+the other keeps its options: those that mean nothing on a server are read and left alone.
 """
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.conf import settings as site
 from django.core.exceptions import ImproperlyConfigured
@@ -18,8 +23,21 @@ from django.utils.encoding import force_bytes
 from django.utils.module_loading import import_string
 
 from .engine import Disk
-from .engine.options import OPTIONS, Option, Refused, did_you_mean, flag, integer, seconds
+from .engine.compression import compressor_of
+from .engine.options import (
+    DEFAULT_SETTINGS,
+    OPTIONS,
+    Option,
+    Refused,
+    did_you_mean,
+    flag,
+    integer,
+    seconds,
+)
 from .engine.signing import NO_SECRETS, Secrets
+
+if TYPE_CHECKING:
+    from .server.address import Address
 
 
 def imported(value: Any, expected: str) -> Any:
@@ -46,6 +64,24 @@ def error_handler(value: Any) -> Callable[[Exception], object] | None:
     if value is None or callable(value):
         return value  # type: ignore[no-any-return]
     raise Refused("a callable that takes an exception, or its dotted path")
+
+
+def server_name(value: Any) -> str:
+    """What the names of all entries on a server begin with."""
+    if isinstance(value, str) and value and not set("{}") & set(value):
+        return value
+    raise Refused("a text without braces")
+
+
+def fraction(value: Any) -> float:
+    """A number from 0 to 1, also as a text."""
+    try:
+        number = -1.0 if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError):
+        number = -1.0
+    if not 0 <= number <= 1:
+        raise Refused("a number from 0 to 1")
+    return number
 
 
 def default_timeout(value: Any) -> int | None:
@@ -104,24 +140,75 @@ FACE_OPTIONS = {
             "",
             "Raise them instead of counting them as misses; for tests and debugging.",
         ),
+        Option(
+            "timeout_jitter",
+            0.0,
+            fraction,
+            "",
+            "Up to which fraction each timeout is shortened at random.",
+        ),
+        Option(
+            "signals",
+            False,
+            flag,
+            "",
+            "Send Django signals of hits, misses, sets, deletions, evictions and errors.",
+        ),
+        Option(
+            "server_name",
+            "django_diskcache",
+            server_name,
+            "",
+            "What the names of all entries on a server begin with.",
+        ),
     )
 }
+
+# Those that mean something where LOCATION is a server, beside arguments of a Disk. The server
+# itself decides on the rest: how much it keeps, and what goes first.
+ON_A_SERVER = {
+    *FACE_OPTIONS.keys() - {"shards"},
+    "serializer",
+    "compression",
+    "compression_level",
+    "compression_min_size",
+    "statistics",
+    "near_cache_size",
+    "disk_pickle_protocol",
+}
+SERVER_TIMEOUT = 0.25  # seconds, by default: a call goes over a network
+_ADDRESS = re.compile(r"[a-z]+://", re.IGNORECASE)
 
 # What differs from the engine's own defaults: counting costs nothing, and a site wants to know.
 DEFAULTS = {"statistics": 1}
 
 
 class Configuration(NamedTuple):
-    """A parsed entry of CACHES."""
+    """A parsed entry of CACHES.
+
+    :param directory: '' where it is on a server
+    :param address: of the server, or None
+    :param ignored: options that are given and mean nothing there
+    """
 
     directory: str
+    address: Address | None
+    server_name: str
+    ignored: list[str]
     shards: int
     timeout: float
     disk: type[Disk]
     secrets: Secrets
     error_handler: Callable[[Exception], object] | None
     strict: bool
+    jitter: float
+    signals: bool
     settings: dict[str, Any]
+
+    @property
+    def place(self) -> str:
+        """Where it is, as it may be shown: without a password."""
+        return self.directory if self.address is None else self.address.text
 
 
 def site_secrets() -> Secrets:
@@ -161,12 +248,20 @@ def read(location: Any, params: Mapping[str, Any], secrets: Secrets) -> Configur
     :param secrets: the site's
     :raises ImproperlyConfigured: which names the mistake and what is taken instead
     """
-    configuration, mistakes = examine(location, params, secrets)
+    found, mistakes = examine(location, params, secrets)
     if mistakes:
         mistake = mistakes[0]
-        where = "" if mistake.kind == "location" else f"The cache at {str(location)!r}: "
+        where = "" if mistake.kind == "location" else f"The cache at {found.place!r}: "
         raise ImproperlyConfigured(where + mistake.text)
-    return configuration
+    return found
+
+
+def wants_signals(params: Mapping[str, Any]) -> bool:
+    """Whether an entry that is not yet read has the option `signals`."""
+    value = _given(params)[0].get("signals", False)
+    with suppress(Refused):
+        return bool(flag(value))
+    return False
 
 
 def examine(
@@ -176,22 +271,17 @@ def examine(
 
     The arguments are those of `read`.
     """
-    mistakes: list[Mistake] = []
-    directory = ""
-    if isinstance(location, (str, os.PathLike)) and os.fspath(location):
-        directory = str(os.fspath(location))
-    else:
-        expected = "the path of a directory"
-        text = f"LOCATION={location!r} of a DjangoCache: expected {expected}"
-        mistakes.append(
-            Mistake("location", text, f"has LOCATION={location!r}", f"It takes {expected}.")
-        )
+    directory, address, mistakes = _of_location(location)
+    on_server = is_address(location)
     given, repeated = _given(params)
     mistakes += repeated
     given[TIMEOUT.name] = params.get("timeout", params.get(TIMEOUT.name, 300))
     given[KEY_FUNCTION.name] = params.get(KEY_FUNCTION.name)
     face = {name: option.default for name, option in FACE_OPTIONS.items()}
+    if on_server:
+        face["database_timeout"] = SERVER_TIMEOUT
     settings: dict[str, Any] = dict(DEFAULTS)
+    ignored: list[str] = []
     for name, value in given.items():
         option = BESIDE.get(name) or FACE_OPTIONS.get(name) or OPTIONS.get(name)
         if option is None and name.startswith("disk_"):
@@ -204,7 +294,9 @@ def examine(
             except ValueError as error:
                 mistakes.append(_wrong(option, value, str(error)))
                 continue
-            if name in FACE_OPTIONS:
+            if on_server and name not in ON_A_SERVER and name not in BESIDE:
+                ignored.append(name)
+            elif name in FACE_OPTIONS:
                 face[name] = parsed
             elif name in OPTIONS:
                 settings[name] = parsed
@@ -215,15 +307,54 @@ def examine(
         mistakes += _of_secrets(secrets)
     configuration = Configuration(
         directory,
+        address,
+        face["server_name"],
+        ignored,
         face["shards"],
         face["database_timeout"],
         face["disk"],
         secrets,
         face["error_handler"],
         bool(face["strict"]),
+        face["timeout_jitter"],
+        bool(face["signals"]),
         settings,
     )
     return configuration, mistakes
+
+
+def is_address(location: Any) -> bool:
+    """Whether LOCATION is meant to be a server, or nodes of a cluster, well written or not."""
+    if isinstance(location, (list, tuple)):
+        return True
+    return isinstance(location, str) and bool(_ADDRESS.match(location))
+
+
+def _of_location(location: Any) -> tuple[str, Address | None, list[Mistake]]:
+    """The directory or the server that LOCATION says, and what is wrong with it."""
+    if is_address(location):
+        try:
+            from .server.address import read_address  # an extra, which a directory does without
+        except ImportError as error:
+            text = (
+                f"LOCATION is the address of a server, which takes the extra valkey ({error}): "
+                "pip install 'django-diskcache[valkey]'"
+            )
+            fault = f"is on a server, for which a package is missing: {error}"
+            remedy = "Install the extra: pip install 'django-diskcache[valkey]'."
+            return "", None, [Mistake("location", text, fault, remedy)]
+        try:
+            return "", read_address(location), []
+        except ValueError as error:
+            fault, _, expected = str(error).partition(": ")
+            remedy = f"{expected[:1].upper()}{expected[1:]}."
+            return "", None, [Mistake("location", str(error), f"has {fault}", remedy)]
+    if isinstance(location, (str, os.PathLike)) and os.fspath(location):
+        return str(os.fspath(location)), None, []
+    expected = "the path of a directory, or the address of a server"
+    text = f"LOCATION={location!r} of a DjangoCache: expected {expected}"
+    fault = f"has LOCATION={location!r}"
+    return "", None, [Mistake("location", text, fault, f"It takes {expected}.")]
 
 
 def _unknown(name: str) -> Mistake:
@@ -260,6 +391,11 @@ def _of_disk(
             f"has options that its Disk refuses: {error}",
             f"Those that begin with disk_ are arguments of {disk.__name__}.",
         )
+    try:
+        compressor_of({**DEFAULT_SETTINGS, **settings}, disk)
+    except ValueError as error:
+        fault = f"cannot compress: {error}"
+        yield Mistake("value", str(error), fault, "Change one of the two, or leave it out.")
 
 
 def _of_secrets(secrets: Secrets) -> Iterator[Mistake]:

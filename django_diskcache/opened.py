@@ -23,6 +23,7 @@ anew. So:
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Mapping
 from traceback import walk_stack
@@ -35,23 +36,34 @@ from django.core.signals import request_finished
 
 from . import configuration
 from .engine import FanoutCache
-from .engine.engine import Engine
+from .engine.clock import Clock, wall_clock
 from .engine.faults import FAULTS
+from .engine.files import has_predecessor
 from .engine.impatient import impatient
+from .engine.interface import AnyEngine, AnyFace
 from .engine.signing import Secrets
 
 
 class Opened(NamedTuple):
-    """What an entry in CACHES stands for, its twin for event loops, and what it was made of."""
+    """What an entry in CACHES stands for, its twin for event loops, and what it was made of.
 
-    cache: FanoutCache
-    impatient: FanoutCache
+    :param jitter: by which fraction timeouts are shortened at most
+    """
+
+    cache: AnyFace
+    impatient: AnyFace
     params: dict[str, Any]
     secrets: Secrets
+    jitter: float
+    signals: bool
 
+
+clock: Clock = wall_clock  # of what is opened from now on; tests put theirs here
 
 _opened: dict[str, list[Opened]] = {}  # by LOCATION
-_in_use: set[Engine] = set()  # else an engine would go with the last backend object of a thread
+_in_use: set[AnyEngine] = (
+    set()
+)  # else an engine would go with the last backend object of a thread
 
 
 def opened(location: Any, params: Mapping[str, Any]) -> Opened:
@@ -83,9 +95,10 @@ def opened_unless_checked(
     :raises ImproperlyConfigured: for an option that is not known or has a wrong value, and a
         directory that cannot be made
     """
-    path = os.fspath(location) if isinstance(location, (str, os.PathLike)) else ""
+    path = os.fspath(location) if isinstance(location, (str, os.PathLike)) else str(location)
     # A relative path, a home or a variable may mean something else the next time.
     fixed = type(path) is str and path[:1] == os.sep and "$" not in path
+    fixed = fixed or configuration.is_address(location)
     secrets = configuration.site_secrets()
     if fixed:
         for known in _opened.get(path, ()):
@@ -94,11 +107,12 @@ def opened_unless_checked(
                 return known
     if checked():
         return None
-    cache = _open(location, params, secrets)
+    read = configuration.read(location, params, secrets)
+    cache = _open(location, read)
     _in_use.add(cache.engine)
     # A copy: settings may be changed in place.
     entry = {n: dict(v) if isinstance(v, dict) else v for n, v in params.items()}
-    new = Opened(cache, impatient(cache), entry, secrets)
+    new = Opened(cache, impatient(cache), entry, secrets, read.jitter, read.signals)
     if fixed:
         _opened.setdefault(path, []).append(new)
     return new
@@ -107,19 +121,19 @@ def opened_unless_checked(
 def tidy(**kwargs: Any) -> None:
     """The end of a request: `Engine.tidy` of all engines in use, but for those shut down."""
     for engine in tuple(_in_use):
-        if any(store.database.opened for store in engine.stores):
+        if engine.in_use:
             engine.tidy()
 
 
 request_finished.connect(tidy)
 
 
-def engines() -> set[Engine]:
+def engines() -> set[AnyEngine]:
     """Those that are open for entries in CACHES."""
     return set(_in_use)
 
 
-def forget(engine: Engine) -> None:
+def forget(engine: AnyEngine) -> None:
     """Close an engine and let go of it, when a test is done with its directory."""
     engine.close()
     _in_use.discard(engine)
@@ -127,25 +141,44 @@ def forget(engine: Engine) -> None:
         _opened[location] = [each for each in known if each.cache.engine is not engine]
 
 
-def _open(location: Any, params: Mapping[str, Any], site: Secrets) -> FanoutCache:
-    read = configuration.read(location, params, site)
-    name = read.directory
+def _open(location: Any, read: configuration.Configuration) -> AnyFace:
+    name = read.place
+    handler = read.error_handler
+    if read.signals:
+        from .observing import Handler, Teller  # for the few that ask for it
+
+        teller = Teller(location, name)
+        handler = Handler(teller, handler)
+    common = {
+        "timeout": read.timeout,
+        "disk": read.disk,
+        "secret": read.secrets,
+        "error_handler": handler,
+        "strict": read.strict,
+        "clock": clock,
+        **read.settings,
+    }
     try:
-        return FanoutCache(
-            name,
-            read.shards,
-            read.timeout,
-            read.disk,
-            stored=False,
-            secret=read.secrets,
-            error_handler=read.error_handler,
-            strict=read.strict,
-            **read.settings,
-        )
+        if read.address is None:
+            cache: AnyFace = FanoutCache(name, read.shards, stored=False, **common)
+        else:
+            from .server import ServerCache  # an extra
+
+            remote: Any = ServerCache(read.address, name=read.server_name, **common)
+            cache = remote
     except (OSError, *FAULTS) as error:
         raise ImproperlyConfigured(
             f"The cache at {name!r}: {error}; LOCATION takes a directory that this "
-            "process may make and write in"
+            "process may make and write in, or the address of a server"
         ) from error
     except (TypeError, ValueError, RuntimeError) as error:
         raise ImproperlyConfigured(f"The cache at {name!r}: {error}") from error
+    if read.signals:
+        cache.on_removal(teller)
+    if read.directory and has_predecessor(cache.directory):
+        logging.getLogger(__package__).warning(
+            "%s: python-diskcache has left its entries here. They are not read, and stay; "
+            "`manage.py cacheimport` takes them over",
+            cache.directory,
+        )
+    return cache

@@ -11,6 +11,7 @@ sys.path[:0] = [str(HERE.parent), str(HERE / "_ext")]
 import django_diskcache  # noqa: E402
 
 project = "django_diskcache"
+copyright = "the authors of django_diskcache; Apache-2.0"
 release = version = django_diskcache.__version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "options_table"]
@@ -19,6 +20,7 @@ html_theme = "furo"
 html_title = "django_diskcache"
 
 myst_heading_anchors = 3
+myst_enable_extensions = ["deflist"]  # a term, and below it a colon and what it is
 default_role = "code"  # a name between single backticks in a docstring
 autodoc_preserve_defaults = True  # else DEFAULT_TIMEOUT would be printed as an address
 autodoc_member_order = "bysource"

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.core.cache import caches
 from django.core.exceptions import ImproperlyConfigured
 
 from ..backend import DjangoCache
-from ..engine.engine import Engine
-from ..engine.fanout import FanoutCache
 from ..engine.faults import FAULTS
 
 # What a cache that is in trouble may raise. A page shows it as a text.
@@ -23,12 +21,12 @@ class Listed(NamedTuple):
     cache: DjangoCache
 
     @property
-    def face(self) -> FanoutCache:
+    def face(self) -> Any:
         """The cache of the engine, which takes keys as they are stored."""
         return self.cache._cache
 
     @property
-    def engine(self) -> Engine:
+    def engine(self) -> Any:
         """The engine behind it."""
         return self.face.engine
 

@@ -177,7 +177,7 @@ def configuration(cache: Listed) -> list[dict[str, Any]]:
     engine = cache.engine
     backend = cache.cache
     face = backend._cache
-    handler = face.error_handler
+    handler = getattr(face.error_handler, "given", face.error_handler)  # with signals
     values = {
         "LOCATION": engine.directory,
         "TIMEOUT": backend.default_timeout,
@@ -189,6 +189,8 @@ def configuration(cache: Listed) -> list[dict[str, Any]]:
         "signing": bool(engine.secrets),
         "error_handler": None if handler is None else _path(handler),
         "strict": not face.absorbs,
+        "timeout_jitter": backend._jitter,
+        "signals": hasattr(type(backend), "sends"),
         **engine.settings,
     }
     defaults = {name: each.default for name, each in (FACE_OPTIONS | OPTIONS).items()}
@@ -372,6 +374,6 @@ def entry_page(cache: Listed, query: QueryDict) -> dict[str, Any]:
             "access": inspection.access(store, entry),
             "path": inspection.path_of(store, entry),
             "quoted": quoted(str(key)),
-            "tag_fields": None if entry.tag is None else TagForm.fields_of(entry.tag),
+            "tags": [(tag, TagForm.fields_of(tag)) for tag in entry.tags],
         }
     return context

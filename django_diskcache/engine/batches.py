@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from random import random
 from typing import Any
 
-from . import schema
+from . import hints, schema, tagging
 from .connection import Wait
 from .disk import Place, Stored
 from .errors import ENOVAL
@@ -57,18 +58,25 @@ def store_all(
     expire: float | None,
     tag: Any,
     wait: Wait,
+    spread: float = 0,
 ) -> bool:
-    """Store (place, key, value) items in one transaction: True, or on an error none."""
+    """Store (place, key, value) items in one transaction: True, or on an error none.
+
+    :param spread: see `shortened`
+    """
     places: list[Place] = []
     encoded: list[Stored] = []
     rows: list[list[Any]] = []
     due = store.due(expire)
+    column = tagging.stored(tag)
     try:
         for place, key, value in items:
             stored = store.encode(value, False, key, place)
             encoded.append(stored)
             places.append(place)
-            rows.append(store.row(place, stored, due, tag))
+            if spread:
+                due = store.due(shortened(expire, spread))
+            rows.append(store.row(place, stored, due, column))
         new = _upsert(store, rows, places, wait)
     except BaseException:
         for stored in encoded:
@@ -78,6 +86,13 @@ def store_all(
     return True
 
 
+def shortened(expire: float | None, spread: float) -> float | None:
+    """Seconds to live, of which up to a fraction of `spread` is taken off at random."""
+    if spread and expire is not None and expire > 0:
+        return expire * (1 - spread * random())
+    return expire
+
+
 def _upsert(store: Store, rows: list[list[Any]], places: list[Place], wait: Wait) -> int:
     """Store rows in one transaction; how many are new, where entries are counted."""
     with store.transact(wait) as transaction:
@@ -85,6 +100,8 @@ def _upsert(store: Store, rows: list[list[Any]], places: list[Place], wait: Wait
         if store.settings["max_entries"] is None:
             stored = store.database.run_many(schema.SET, rows)
             if stored == len(rows):  # else some had their value in a file
+                if rows and tagging.several(rows[0][4]):  # all have the same
+                    hints.note(store, rows)
                 return 0
         pairs = zip(rows, places, strict=True)
         return sum(store.replace(row, place[2], wait) for row, place in pairs)

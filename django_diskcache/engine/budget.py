@@ -33,9 +33,7 @@ MORE_SLACK = 2**19  # bytes beside, for the large values of a few writers; of a 
 SPARE = 64  # and for free pages: those that one shard has and another needs
 DIRECTORIES = 64  # and at most for the directories of value files
 MOST_DIRECTORIES = 256  # in a shard
-ON_ITS_WAY = 60.0  # seconds for which a value file may count before its row is there
-LOOKS = 8  # at the count of value files in that time, to say that it is too high
-STEPS = 2048  # looks of all shards while the limit is written once
+STEPS = 512  # looks of all shards while the limit is written once
 SHORTEST_STEP, LONGEST_STEP = 2**12, 2**14
 
 
@@ -107,26 +105,6 @@ class Budget:
     def taken(self) -> int:
         """Bytes on disk: those in use, free pages and logs."""
         return self.fixed + self._sum(PAGES) + self._sum(LOG) + self.segment.whole(FILES)
-
-
-class Surplus:
-    """Bytes of value files that the segment has too many, at each of some looks in a row."""
-
-    def __init__(self) -> None:
-        self.least = 0
-        self.looks = 0
-        self.since = 0.0
-
-    def note(self, surplus: int, now: float) -> int:
-        """What is surely too much: it was at each look for a minute, and is noted anew."""
-        if not self.looks:
-            self.least, self.since = surplus, now
-        self.least = min(self.least, surplus)
-        self.looks += 1
-        if self.looks < LOOKS or abs(now - self.since) < ON_ITS_WAY:
-            return 0
-        self.looks = 0
-        return self.least
 
 
 def log_bytes(store: Store) -> int:

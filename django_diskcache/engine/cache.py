@@ -7,15 +7,23 @@ from typing import Any
 
 from . import ordering, queues
 from .clock import Clock, wall_clock
+from .computing import ComputingMethods
 from .connection import Wait
 from .disk import Disk
 from .errors import Fault
+from .finding import FindingMethods
 from .guard import ErrorHandler
 from .keyed import PAGE, KeyedCache, shaped
+from .labels import TagMethods
+from .locks import LockMethods
+from .rates import RateMethods
 from .signing import Secret, Secrets, read_secrets, refuse_pickling
+from .watching import WatchMethods
 
 
-class QueueMethods(KeyedCache):
+class QueueMethods(
+    FindingMethods, TagMethods, ComputingMethods, LockMethods, RateMethods, WatchMethods
+):
     """The methods of a cache that go by order instead of by key."""
 
     def push(
@@ -187,7 +195,11 @@ def part_of(
 ) -> Cache:
     """A cache in another directory, or a temporary one, that is otherwise set up like this."""
     engine = cache.engine
-    settings.setdefault("serializer", engine.settings["serializer"])
+    names = ["serializer"]
+    if disk is engine.disk_type:  # another may not have its values compressed
+        names += ["compression", "compression_level", "compression_min_size"]
+    for name in names:
+        settings.setdefault(name, engine.settings[name])
     return Cache(
         directory,
         timeout,

@@ -24,6 +24,7 @@ from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
 from . import files
+from .compression import Compressor
 from .errors import UNKNOWN
 from .serializers import MODE_JSON, MODE_MSGPACK, SERIALIZERS, loads_json, loads_msgpack
 
@@ -125,6 +126,10 @@ class Disk:
 
     serializer = "pickle"  # or the name of one of SERIALIZERS
     pickles = True  # else a pickle in a row is none of its own, and is not loaded
+    # Whether values may be compressed: `store` keeps the mode that `Disk.store` returns. A
+    # subclass with a `store` or `fetch` of its own has to say so.
+    compresses = True
+    compressor: Compressor | None = None  # set by the engine
     # What the store and `Disk` tell one another of a value in a file: `pickled` is the pickle
     # that was just put into one, for the store signs that, and not what a file in the directory
     # says a moment later; `crc` is the CRC-32 of what was put there, `expected` what is due.
@@ -182,10 +187,14 @@ class Disk:
         if read:
             return self._store_file(MODE_BINARY, chunks_of(value), key, value)
         if kind is str and is_text(value):
+            if self.compressor is not None and len(value) >= self.compressor.least:
+                return self._packed(MODE_TEXT, value.encode(), key, value)
             if len(value) < self.min_file_size:
                 return 0, MODE_RAW, None, value
             return self._store_file(MODE_TEXT, iter((value.encode(),)), key, value)
         if kind is bytes:
+            if self.compressor is not None and len(value) >= self.compressor.least:
+                return self._packed(MODE_BINARY, value, key, value)
             if len(value) < self.min_file_size:
                 return 0, MODE_RAW, None, value
             return self._store_file(MODE_BINARY, iter((value,)), key, value)
@@ -195,19 +204,32 @@ class Disk:
             return 0, MODE_RAW, None, value
         if self.serializer != "pickle":
             return self._serialise(value, key)
-        data = pickle.dumps(value, protocol=self.pickle_protocol)
+        mode, data = MODE_PICKLE, pickle.dumps(value, protocol=self.pickle_protocol)
+        if self.compressor is not None:
+            mode, data = self.compressor.pack(mode, data)
         if len(data) < self.min_file_size:
-            return 0, MODE_PICKLE, None, data
-        stored = self._store_file(MODE_PICKLE, iter((data,)), key, value)
+            return 0, mode, None, data
+        stored = self._store_file(mode, iter((data,)), key, value)
         self.filed.pickled = data
         return stored
 
     def _serialise(self, value: Any, key: Any) -> Stored:
         serializer = SERIALIZERS[self.serializer]
-        data = serializer.encode(value, key)
+        mode, data = serializer.mode, serializer.encode(value, key)
+        if self.compressor is not None:
+            mode, data = self.compressor.pack(mode, data)
         if len(data) < self.min_file_size:
-            return 0, serializer.mode, None, data
-        return self._store_file(serializer.mode, iter((data,)), key, value)
+            return 0, mode, None, data
+        return self._store_file(mode, iter((data,)), key, value)
+
+    def _packed(self, kind: int, data: bytes, key: Any, value: Any) -> Stored:
+        """A text or bytes, compressed if that is worth it."""
+        assert self.compressor is not None
+        mode, packed = self.compressor.pack(kind, data)
+        if len(packed) < self.min_file_size:
+            # As it is, it stands in the row as the text that it is.
+            return (0, MODE_RAW, None, value) if mode == kind else (0, mode, None, packed)
+        return self._store_file(mode, iter((packed,)), key, value)
 
     def _store_file(self, mode: int, chunks: Iterator[bytes], key: Any, value: Any) -> Stored:
         filename, path = self.filename(key, value)
@@ -272,6 +294,7 @@ class JSONDisk(Disk):
     """
 
     pickles = False
+    compresses = False  # it does so by itself
 
     def __init__(self, directory: str, compress_level: int = 1, **kwargs: Any) -> None:
         if type(compress_level) is not int or not -1 <= compress_level <= 9:

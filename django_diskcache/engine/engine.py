@@ -17,11 +17,12 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 from zlib import crc32
 
 from . import files, maintenance, schema
 from .clock import Clock
+from .compression import compressor_of
 from .connection import Wait
 from .disk import Disk, Place, portable_hash
 from .errors import ENOVAL, Fault
@@ -48,11 +49,14 @@ SHARD_NAME = re.compile(r"[0-9]{3,}")
 
 
 class Engine:
-    """The shards in `directory`; get one from `open_engine`.
+    """The shards in `directory`, an `interface.AnyEngine`; get one from `open_engine`.
 
     :param sharded: whether shards have directories of their own (`FanoutCache`), or the one
         shard is the directory itself (`Cache`)
     """
+
+    in_files: ClassVar[bool] = True
+    transactions: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -208,6 +212,7 @@ class Engine:
     def configure(self, settings: Mapping[str, Any], save: bool = True) -> None:
         """Put parsed settings in force, and keep them for the next who opens the directory."""
         before = dict(self.settings)
+        compressor_of({**before, **settings}, self.disk_type)  # it may raise: before any change
         if any(name not in before for name in settings):
             # An argument of a Disk that was made without: it is asked whether it takes it.
             self._make_disk(self.directory, {**before, **settings})
@@ -248,8 +253,10 @@ class Engine:
             if name.startswith("disk_"):
                 for disk in self.disks:
                     setattr(disk, name[len("disk_") :], value)
+        compressor = compressor_of(self.settings, self.disk_type)
         for disk in self.disks:
             disk.serializer = self.settings["serializer"]
+            disk.compressor = compressor
 
     def _load(self) -> dict[str, Any]:
         known = {}
@@ -264,6 +271,10 @@ class Engine:
             except (TypeError, ValueError):
                 continue  # of another version, or damaged: the default serves
             known.update(parsed)
+        try:
+            compressor_of({**DEFAULT_SETTINGS, **known}, self.disk_type)
+        except ValueError:  # by the Disk that the directory was used with before, say
+            known.pop("compression")
         return known
 
     def _save(self, settings: Mapping[str, Any]) -> None:
@@ -348,6 +359,11 @@ class Engine:
         """A write transaction of this thread on every shard, taken in their order."""
         with _all(self.stores, 0, wait):
             yield
+
+    @property
+    def in_use(self) -> bool:
+        """Whether a database is open in this process."""
+        return any(store.database.opened for store in self.stores)
 
     def transacting(self) -> bool:
         """Whether this thread is in a transaction on any shard."""

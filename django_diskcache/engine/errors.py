@@ -34,12 +34,22 @@ class Fault(Exception):
         return f"{self.args[1]}: {self.args[2]} ({self.kind})"
 
 
-class LockLost(AssertionError):
-    """A lock was released that its holder had no more.
+class Unavailable(Fault):
+    """A value is whole, but nothing that is installed here can read it."""
+
+
+class LockError(AssertionError):
+    """A lock was not acquired in time, or something was done to one that is not held.
+
+    It is an AssertionError, as releasing what was not acquired is in python-diskcache.
+    """
+
+
+class LockLost(LockError):
+    """A lock was released or extended that its holder had no more.
 
     Meanwhile it expired, was cleared, or was freed by somebody else, and perhaps another has it
-    now. What was done under it may have been done by two at once. It is an AssertionError, as
-    releasing what was not acquired is.
+    now. What was done under it may have been done by two at once.
     """
 
 

@@ -19,6 +19,18 @@ from .index import Index
 from .signing import Secret, Secrets, read_secrets, refuse_pickling
 
 
+def parts_of(kind: str, name: Any) -> list[str]:
+    """The directories, one in the other, that the name of a collection stands for.
+
+    :raises ValueError: when it would lead out of those of its kind
+    """
+    parts = name.split("/") if isinstance(name, str) else []
+    if not parts or any(part in ("", ".", "..") or "\0" in part for part in parts):
+        an = "an" if kind == "index" else "a"
+        raise ValueError(f"{name!r} is no name for {an} {kind}: expected words, with / between")
+    return parts
+
+
 class FanoutCache(QueueMethods):
     """A cache of several SQLite databases, to which keys are spread.
 
@@ -148,13 +160,8 @@ class FanoutCache(QueueMethods):
             return self._collections.setdefault((kind, path, variant), make(path))
 
     def _path(self, kind: str, name: str) -> str:
-        parts = name.split("/") if isinstance(name, str) else []
-        if not parts or any(part in ("", ".", "..") or "\0" in part for part in parts):
-            raise ValueError(
-                f"{name!r} is no name for a {kind}: expected words, with / between"
-            )
         path = self.directory
-        for part in (kind, *parts):
+        for part in (kind, *parts_of(kind, name)):
             path = os.path.join(path, part)
             files.refuse_link(path)
         return path

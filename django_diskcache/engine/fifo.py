@@ -37,7 +37,9 @@ SMALL_SHARE = 10  # the small queue has one in so many entries
 # And where many are weighed: what stays is small, so that its entries have more of the bytes.
 WEIGHED_SHARE = 20
 FEW = 512  # entries that go in their order over all shards
+TURN = 8  # of more of them, so many go in the order of a shard until another has its turn
 CHUNK = 32  # entries read at a time
+MOST_AHEAD = 128  # and the first time as many as will go, if none of them stays
 PATIENCE = 256  # entries passed in the main queue for one that goes, however often read
 
 # Hands. All but two are those of the first shard, for all. `SHARE` is the part of the ids
@@ -48,6 +50,7 @@ SMALL, MAIN, GHOST_CLOCK, LIFETIME, SHARE, MEAN = range(6)
 WHOLE = 2**16
 WINDOW = 64  # ids, or entries, that they are the means of, about
 
+SPREAD = 0x9E3779B1  # of a hash over 32 bits, for its fingerprint
 GHOST_TICKS = 2**14  # of the ghost's clock, while as many entries go as it has room for
 NEVER = float("inf")
 
@@ -88,7 +91,8 @@ class S3FIFO(Policy):
 
     def stored(self, slot: int, number: int, now: float) -> bool:
         known = self._ghost[slot]
-        if not known or known >> 16 != _fingerprint(number):
+        # Most sets come no farther, so this is `_fingerprint`, a call less.
+        if not known or known >> 16 != ((number * SPREAD & 0xFFFFFFFF) >> 16 or 1):
             return False
         self._ghost[slot] = 0
         if (self._clock() - known) & 0xFFFF > self._shared[LIFETIME]:
@@ -111,22 +115,24 @@ class S3FIFO(Policy):
         # The clock is that of all shards, of which some take part.
         whole = entries * self.board.shards // len(queues)
         self._shared[LIFETIME] = min(max(1, whole // self.unit), 0xFFFF)
-        pairs = [_Hands(queue, self._hands[queue.number]) for queue in queues]
-        # Of few entries, each one out of order counts. Of many, the shards take turns.
+        ahead = min(max(-(-count // len(queues)), 1), MOST_AHEAD)
+        pairs = [_Hands(queue, self._hands[queue.number], ahead) for queue in queues]
+        # Of few entries, each one out of order counts. Of many, the shards take turns, the one
+        # with the longest small queue first.
         following = _oldest if entries <= FEW else _most_above
         walk = _Walk(self, pairs, weigh, following)
         share = WEIGHED_SHARE if weigh and entries > FEW else SMALL_SHARE
+        access, small = self._access, walk.small()
         try:
             while entries > 0:
-                above = pairs[0].above if len(pairs) == 1 else sum(map(_above, pairs))
                 found = None
-                if above * walk.share * share > entries * WHOLE:
-                    found = walk.small()
-                found = found or walk.main() or walk.small()
+                if walk.above * walk.share * share > entries * WHOLE:
+                    found = next(small, None)
+                found = found or walk.main() or next(small, None)
                 if found is None:
                     return
                 entries -= 1
-                self._access[found[1].slot] = 0
+                access[found[1].slot] = 0
                 yield found
         finally:
             walk.end()
@@ -149,6 +155,7 @@ class _Walk:
         self._pairs = pairs
         self._weigh = weigh
         self._following = following
+        self.above = sum(map(_above, pairs))  # about: how many the small queues have
         self.share = self._shared[SHARE]
         self._mean = self._shared[MEAN]
         self._clock = self._began = self._shared[GHOST_CLOCK]
@@ -161,35 +168,48 @@ class _Walk:
         for pair in self._pairs:
             pair.end()
 
-    def small(self) -> Victim | None:
-        """The next that the small hand evicts, if there is one."""
-        access, following, pairs = self._access, self._following, self._pairs
-        while (pair := following(pairs)) is not None:
-            entry = pair.next_small()
-            if entry is None:
+    def small(self) -> Iterator[Victim]:
+        """What the small hand evicts, one after the other.
+
+        Each victim comes by here, so it is written for speed.
+        """
+        access, ghost, unit = self._access, self._ghost, self._unit
+        following, pairs = self._following, self._pairs
+        most = 1 if following is _oldest else TURN
+        pair, turn = pairs[0], 0
+        while True:
+            if not turn:
+                if (found := following(pairs)) is None:
+                    return
+                pair, turn = found, most
+            turn -= 1
+            entry = pair.ahead or next(pair.small, None) or pair.head()
+            if entry is None:  # what was above it has gone otherwise
+                self.above = sum(map(_above, pairs))
+                turn = 0
                 continue
-            slot = entry.slot
-            field = access[slot]
+            place, _, size, slot, number = entry
+            before = pair.above
+            gap = pair.move(place)
+            self.above -= before - pair.above
+            if not pair.above:
+                turn = 0  # what is above its last id now was stored meanwhile
+            field, mean, size = access[slot], self._mean, size * WHOLE
+            self._mean = mean + (size - mean) // WINDOW if mean else size
             marked = field & MARKED
-            gap = pair.gap
             if gap > 1 or marked or self.share != WHOLE:
                 part = 0 if marked else WHOLE // gap
                 self.share += (part - self.share) * min(gap, WINDOW) // WINDOW
-            size = entry.size * WHOLE
-            mean = self._mean
-            self._mean = mean + (size - mean) // WINDOW if mean else size
             if marked:
                 access[slot] = field & MOST_HITS
             elif field and self._stays(field, entry):
                 self._set_back(slot)
             else:
-                number = entry.number
-                self._ghost[slot] = (
-                    _fingerprint(number) << 16 | self._clock // self._unit & 0xFFFF
-                )
+                # The `_fingerprint`, a call less, and when it was made.
+                mark = (number * SPREAD & 0xFFFFFFFF) >> 16 or 1
+                ghost[slot] = mark << 16 | self._clock // unit & 0xFFFF
                 self._clock += 1
-                return pair.queue, entry
-        return None
+                yield pair.queue, entry
 
     def main(self) -> Victim | None:
         """The next that the main hand evicts, if there is one."""
@@ -214,16 +234,16 @@ class _Walk:
 
 def _fingerprint(number: int) -> int:
     """16 bits of a hash that are not those that chose the slot; never 0."""
-    return (number * 0x9E3779B1 & 0xFFFFFFFF) >> 16 or 1
+    return (number * SPREAD & 0xFFFFFFFF) >> 16 or 1
 
 
 class _Hands:
     """A shard's queue with its two hands, and the entries read ahead of each."""
 
-    def __init__(self, queue: Queue, hands: Hands) -> None:
+    def __init__(self, queue: Queue, hands: Hands, ahead: int) -> None:
         self.queue = queue
-        self.gap = 1  # between the entry that the small hand came to last and that before
         self._hands = hands
+        self._ahead = ahead
         first, self._last = queue.bounds()
         # Ids begin anew when a table was emptied.
         self._small_hand = min(hands[SMALL], self._last)
@@ -231,32 +251,32 @@ class _Hands:
         self._from = hands[SMALL], hands[MAIN]
         self.above = self._last - max(self._small_hand, first - 1)
         self.below = max(0, queue.entries - self.above)
-        self._head: Entry | None = None
-        self._small: Iterator[Entry] = iter(())
+        # What the small hand comes to next: an entry, if `head` has looked; then the others.
+        self.ahead: Entry | None = None
+        self.small: Iterator[Entry] = iter(())
         self._main: Iterator[Entry] = iter(())
 
     def head(self) -> Entry | None:
         """The entry that the small hand comes to next, if there is one."""
-        if self._head is None:
-            self._head = next(self._small, None)
-            if self._head is None and self.above:
-                self._small = iter(self.queue.after(self._small_hand, CHUNK))
-                self._head = next(self._small, None)
-                if self._head is None:
+        if self.ahead is None:
+            self.ahead = next(self.small, None)
+            if self.ahead is None and self.above:
+                self.small = iter(self.queue.after(self._small_hand, self._ahead))
+                self._ahead = CHUNK
+                self.ahead = next(self.small, None)
+                if self.ahead is None:
                     self.above = 0
-        return self._head
+        return self.ahead
 
-    def next_small(self) -> Entry | None:
-        """The same; and the hand is there now."""
-        entry = self._head or next(self._small, None) or self.head()
-        if entry is not None:
-            place = entry.id
-            self._head = None
-            self.gap = max(1, place - self._small_hand)
-            self._small_hand = place
-            self.above = max(0, self._last - place)
-            self.below += 1
-        return entry
+    def move(self, place: int) -> int:
+        """The small hand is at this id now; how far it has come."""
+        self.ahead = None
+        gap = place - self._small_hand
+        self._small_hand = place
+        above = self._last - place
+        self.above = above if above > 0 else 0
+        self.below += 1
+        return gap if gap > 1 else 1
 
     def next_main(self) -> Entry | None:
         """The entry that the main hand comes to, round and round."""

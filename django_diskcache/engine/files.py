@@ -31,6 +31,7 @@ QUARANTINE = "quarantine"  # the directory of damaged databases, see `healing`
 OWN = frozenset(
     {
         "lock",
+        "claims",
         "segment",
         "segment.new",
         "reserve",
@@ -38,6 +39,11 @@ OWN = frozenset(
     }
 )
 NAME = re.compile(r"[0-9a-f]{2}/[0-9a-f]{30}\.val")
+# What python-diskcache has in the directory of a shard. It is none of ours, and not to be lost.
+PREDECESSOR = "cache.db"
+PREDECESSORS = re.compile(
+    r"cache\.db(-wal|-shm|-journal)?|([0-9a-f]{2}/){2}[0-9a-f]{28}\.val", re.ASCII
+)
 DIRECTORY = re.compile(r"[0-9a-f]{2}")
 WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL
 READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK  # the last for what is a pipe
@@ -56,6 +62,13 @@ def new_name(directories: int = 256) -> str:
     name = secrets.token_hex(16)
     top = name[:2] if directories == 256 else f"{int(name[:2], 16) % directories:02x}"
     return os.path.join(top, f"{name[2:]}.val")
+
+
+def has_predecessor(directory: str) -> bool:
+    """Whether a cache of python-diskcache is in a directory, with or without shards."""
+    return any(
+        os.path.exists(os.path.join(directory, *above, PREDECESSOR)) for above in ((), ("000",))
+    )
 
 
 def make_directory(path: str) -> None:

@@ -24,6 +24,8 @@ from .store import Store
 T = TypeVar("T")
 ErrorHandler: TypeAlias = Callable[[Exception], object]
 
+# Entries removed from which on the disk gets their space back: to do so takes 0.1 s or more.
+MUCH = 1000
 RAISE = Constant("RAISE")  # instead of what to return: the caller is told in any case
 
 
@@ -81,9 +83,10 @@ class Guarded:
                 if not self._absorbed(error):
                     raise
 
-    def _removed_from_each(self, remove: Callable[[Store], int]) -> int:
+    def _removed_from_each(self, remove: Callable[[Store], int], much: int = 0) -> int:
         """How many entries `remove` took from all shards; one with a fault is passed over.
 
+        :param much: from how many on free space is given back to the disk
         :raises Timeout: with the number removed so far
         """
         removed = 0
@@ -96,7 +99,8 @@ class Guarded:
                 removed += error.removed
                 if not self._absorbed(error):
                     raise
-        self._safely(None, self._engine.limits.give_back)
+        if removed >= much:
+            self._safely(None, self._engine.limits.give_back)
         return removed
 
     @contextmanager

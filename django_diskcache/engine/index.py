@@ -18,15 +18,17 @@ from collections.abc import (
     ValuesView,
 )
 from contextlib import AbstractContextManager
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import ordering
 from .cache import Cache, part_of
 from .disk import Disk
 from .errors import ENOVAL
 from .guard import raising
-from .memoize import Decorator
 from .signing import refuse_pickling
+
+if TYPE_CHECKING:
+    from .memoized import Memoizer
 
 Self = TypeVar("Self", bound="Index")
 
@@ -270,9 +272,9 @@ class Index(MutableMapping[Any, Any]):
         name: str | None = None,
         typed: bool = False,
         ignore: Collection[int | str] = (),
-    ) -> Decorator:
+    ) -> Memoizer:
         """A decorator that keeps a function's results in the index; see `Cache.memoize`."""
-        decorator: Decorator = self._cache.memoize(name, typed, ignore=ignore)
+        decorator: Memoizer = self._cache.memoize(name, typed, ignore=ignore)
         return decorator
 
 

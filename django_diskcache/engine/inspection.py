@@ -19,7 +19,8 @@ from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
-from . import files, schema
+from . import files, schema, tagging, tagsql
+from .compression import PLAIN, Missing, codec_of, expanded
 from .disk import (
     INT64_MIN,
     MODE_BINARY,
@@ -45,6 +46,7 @@ SAMPLE = 1000  # entries that stand for the others, of all shards together
 RUN = 2  # neighbours at each random place; more would have the same tag all too often
 FRONT = 32  # entries at the beginning of each shard
 BEGINNING = 4096  # bytes of a value that are read for a preview
+MOST_PACKED = 2**18  # bytes of a compressed value that are: all of it, or nothing
 SHOWN = 1000  # characters of them that are shown
 MOST_STEPS = 60  # opcodes of a pickle that are shown
 # Opcodes that say nothing of what is in a pickle.
@@ -69,11 +71,19 @@ class Entry(NamedTuple):
     raw: int  # whether that is the key itself
     expire: float | None
     stored: float
-    tag: Any
+    tag: Any  # as it stands in the row
     mode: int
     updates: int  # how often it was overwritten
     filename: str | None  # of its value, relative to the directory of the shard
     size: int
+
+    @property
+    def tags(self) -> tuple[Any, ...]:
+        """Its tags; what is no tag of ours is one."""
+        try:
+            return tagging.all_of(self.tag)
+        except ValueError:
+            return (self.tag,)
 
     @property
     def pinned(self) -> bool:
@@ -82,8 +92,13 @@ class Entry(NamedTuple):
 
     @property
     def form(self) -> int:
-        """The mode without the seal, and without the mark of what is pinned."""
-        return self.mode & MODES & ~PINNED
+        """The mode without the seal, the mark of what is pinned, and the codec."""
+        return self.mode & MODES & PLAIN & ~PINNED
+
+    @property
+    def codec(self) -> str | None:
+        """What the value is compressed with: a name, '?' if it is not known, or None."""
+        return codec_of(self.mode & MODES)
 
 
 class Preview(NamedTuple):
@@ -174,7 +189,8 @@ def access(store: Store, entry: Entry) -> Access:
 
 def preview(store: Store, entry: Entry) -> Preview:
     """The beginning of an entry's value, without unpickling anything."""
-    length = BEGINNING + LENGTH
+    length = BEGINNING + LENGTH if entry.codec is None else MOST_PACKED
+    size = entry.size
     try:
         if entry.filename is not None:
             with files.opened(store.directory, entry.filename) as file:
@@ -188,20 +204,26 @@ def preview(store: Store, entry: Entry) -> Preview:
         return Preview("lost", "", True)
     if isinstance(store.disk, JSONDisk) and isinstance(beginning, bytes):
         return _unpacked(beginning)
+    if entry.form == MODE_SIGNED and entry.filename is None and isinstance(beginning, bytes):
+        beginning = beginning[LENGTH:]
+    if entry.codec is not None:
+        try:
+            beginning = expanded(entry.mode, beginning)
+        except (ValueError, Missing):  # too long to be read whole, perhaps
+            return Preview("unknown", "", False)
+        size, beginning = len(beginning), beginning[:BEGINNING]
     if entry.form in (MODE_PICKLE, MODE_SIGNED) and isinstance(beginning, bytes):
-        if entry.form == MODE_SIGNED and entry.filename is None:
-            beginning = beginning[LENGTH:]
-        return _outline(beginning, entry.size <= length)
+        return _outline(beginning, size <= len(beginning) + LENGTH)
     if entry.form in (MODE_TEXT, MODE_JSON) and isinstance(beginning, bytes):
         beginning = beginning.decode(errors="replace")
     if entry.form not in KINDS:
         return Preview("unknown", repr(beginning)[:SHOWN], False)
     if isinstance(beginning, str):
-        whole = len(beginning) <= SHOWN and entry.size <= length
+        whole = len(beginning) <= SHOWN and size <= length
         return Preview(KINDS[entry.form] or "text", beginning[:SHOWN], whole)
     if isinstance(beginning, bytes):
         shown = beginning[: SHOWN // 4]
-        whole = len(shown) == entry.size
+        whole = len(shown) == size
         return Preview(KINDS[entry.form] or "bytes", shown.hex(" "), whole)
     return Preview("number", repr(beginning), True)
 
@@ -361,8 +383,8 @@ def tags(looked_at: Sample, count: int) -> list[Tag]:
     """The tags with most entries; of a sample, about how many."""
     found: dict[tuple[type, Any], list[int]] = {}
     for entry in looked_at.entries:
-        if entry.tag is not None:
-            sums = found.setdefault((type(entry.tag), entry.tag), [0, 0])
+        for tag in entry.tags:
+            sums = found.setdefault((type(tag), tag), [0, 0])
             sums[0] += 1
             sums[1] += entry.size
     weight = looked_at.weight
@@ -375,9 +397,14 @@ def tags(looked_at: Sample, count: int) -> list[Tag]:
 
 def tagged(stores: Sequence[Store], tag: Any, most: int) -> int:
     """How many entries have this tag, counted up to `most`; by the index on tags."""
+    needles = tagging.needles(tag)
+    sql = tagsql.count_hinted(tagsql.has_tags((len(needles),)))
     number = 0
     for store in stores:
-        number += store.database.run(schema.TAGGED, (tag, most - number))[0][0]
+        if not tagging.several(tag):
+            number += store.database.run(schema.TAGGED, (tag, most - number))[0][0]
+        values = (tagging.mark(tag), *needles, most - number)
+        number += store.database.run(sql, values)[0][0]
         if number >= most:
             break
     return number

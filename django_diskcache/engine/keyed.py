@@ -6,19 +6,20 @@ a call waits for a lock, and in which faults reach the caller (see `guard`).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from . import batches, maintenance, ordering, schema, statistics
+from . import attributes, batches, maintenance, ordering, schema, statistics
 from .clock import Clock, wall_clock
 from .connection import Wait
 from .disk import Disk, Place
 from .engine import Engine, open_engine
-from .errors import ENOVAL, UNKNOWN, Timeout, TooLarge
-from .guard import RAISE, ErrorHandler, Guarded
-from .memoize import Decorator, memoizer
+from .errors import ENOVAL, UNKNOWN, Timeout, TooLarge, Unavailable
+from .guard import RAISE, ErrorHandler
+from .lifetime import LifetimeMethods
+from .options import is_number
 from .signing import NO_SECRETS, Secrets
 from .store import Store, near_name
 
@@ -46,7 +47,7 @@ def _store_all_that_fit(*args: Any) -> bool | None:
         return None
 
 
-class KeyedCache(Guarded):
+class KeyedCache(LifetimeMethods):
     """The operations of a cache on an engine; not used by itself."""
 
     def __init__(
@@ -72,6 +73,7 @@ class KeyedCache(Guarded):
         self._engine = open_engine(
             directory, shards, sharded, disk, settings, clock, stored, secrets
         )
+        attributes.show(self._engine.settings, KeyedCache)
 
     # What it is
 
@@ -95,13 +97,10 @@ class KeyedCache(Guarded):
         """How keys and values are serialised: that of the first shard."""
         return self._engine.disks[0]
 
-    def __getattr__(self, name: str) -> Any:
-        # Settings are attributes too: cache.size_limit
-        if not name.startswith("_"):
-            settings = self._engine.settings
-            if name in settings:
-                return settings[name]
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """A setting, see `attributes`."""
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(directory={self.directory!r})"
@@ -157,7 +156,8 @@ class KeyedCache(Guarded):
 
         :param expire: seconds until it expires; None is never
         :param read: `value` is a binary file to copy, or bytes, and is kept in a file
-        :param tag: str, bytes, int, float or None, to find the entry by
+        :param tag: str, bytes, int or float, or several in a tuple, list or set, to find the
+            entry by
         :param retry: wait for a lock as long as it takes
         :return: whether it was stored; a value that cannot fit into the cache is not
         """
@@ -178,15 +178,23 @@ class KeyedCache(Guarded):
         expire_time: bool = False,
         tag: bool = False,
         retry: bool = False,
+        touch: float | bool | None = False,
     ) -> Any:
         """The value of `key`, or `default`.
 
         :param read: return an open binary file, where the value is bytes
         :param expire_time: return it with the time it expires (seconds since the epoch, or
             None), in a tuple
-        :param tag: return it with its tag, in a tuple
+        :param tag: return it with its tag, or with a tuple of several, in a tuple
         :param retry: wait for a lock as long as it takes
+        :param touch: let it live so many seconds from now, or for ever if None: a sliding
+            expiry, which ends after 0.9 to 1 times as many seconds without a read. With 0
+            or less it ends with this read
         """
+        if touch is not False and not self._slide(key, touch, retry):
+            found = self.get(key, default, read, expire_time, tag, retry)
+            self.touch(key, touch, retry)
+            return found
         if not (read or expire_time or tag):
             value = self._engine.near.get(key) if type(key) is str else UNKNOWN
             if value is UNKNOWN:
@@ -263,16 +271,17 @@ class KeyedCache(Guarded):
             return False
         store, place = self._engine.place(key)
         return self._safely(
-            False, store.add, place, key, value, expire, read, tag, self._wait(retry)
+            False, self._add, store, place, key, value, expire, read, tag, self._wait(retry)
         )
 
-    def touch(self, key: Any, expire: float | None = None, retry: bool = False) -> bool:
-        """Let `key` expire `expire` seconds from now, or never.
-
-        :return: whether it is there
-        """
-        store, place = self._engine.place(key)
-        return self._safely(False, store.touch, place, expire, self._wait(retry))
+    def _add(self, store: Store, *args: Any) -> bool:
+        try:
+            return store.add(*args)
+        except Unavailable:
+            # It is a miss to all who ask, and would be for ever. A collection loses nothing.
+            if not self.absorbs:
+                raise
+            return store.set(*args)
 
     def incr(self, key: Any, delta: Any = 1, default: Any = 0, retry: bool = False) -> Any:
         """Add `delta` to the number under `key`, as one step; expiry and tag stay.
@@ -348,19 +357,23 @@ class KeyedCache(Guarded):
         expire: float | None = None,
         tag: Any = None,
         retry: bool = False,
+        spread: float = 0,
     ) -> list[Any]:
-        """Store all `items`, with one transaction per shard; the keys that were not stored."""
+        """Store all `items`, with one transaction per shard; the keys that were not stored.
+
+        :param spread: up to which fraction `expire` is shortened, for each key at random, so
+            that they do not all end at once
+        """
         failed: list[Any] = []
         for store, places in self._by_store(items).items():
             entries = ((place, key, items[key]) for key, place in places)
-            arguments = (store, entries, expire, tag, self._wait(retry))
+            arguments = (store, entries, expire, tag, self._wait(retry), spread)
             stored = self._safely(False, _store_all_that_fit, *arguments)
             if stored is None:  # one is too large: each for itself, then
-                failed += [
-                    key
-                    for key, _ in places
-                    if not self.set(key, items[key], expire, tag=tag, retry=retry)
-                ]
+                for key, _ in places:
+                    life = batches.shortened(expire, spread)
+                    if not self.set(key, items[key], life, tag=tag, retry=retry):
+                        failed.append(key)
             elif not stored:
                 failed += [key for key, _ in places]
         return failed
@@ -395,21 +408,15 @@ class KeyedCache(Guarded):
         return self._removed_from_each(lambda store: maintenance.clear(store, wait))
 
     def _expire(self, now: float | None, wait: Wait) -> int:
-        return self._remove(
-            schema.REMOVE_EXPIRED, self._engine.clock() if now is None else now, wait
-        )
-
-    def _remove(self, sql: str, value: Any, wait: Wait) -> int:
+        if now is not None and not is_number(now):  # which is more than any time is to SQLite
+            raise TypeError(
+                f"now={now!r}: expected seconds since the epoch; "
+                "expire_in(key, seconds) lets a key expire"
+            )
+        due = self._engine.clock() if now is None else now
         return self._removed_from_each(
-            lambda store: maintenance.remove(store, sql, value, wait)
+            lambda store: maintenance.remove(store, schema.REMOVE_EXPIRED, due, wait)
         )
-
-    def evict(self, tag: Any, retry: bool = False) -> int:
-        """Remove the entries with this tag; how many. `create_tag_index` makes it fast.
-
-        :raises Timeout: with the number removed so far
-        """
-        return self._remove(schema.REMOVE_TAGGED, tag, self._removal_wait(retry))
 
     def cull(self, retry: bool = False) -> int:
         """Remove what has expired, then evict until the size limit holds; how many.
@@ -496,32 +503,3 @@ class KeyedCache(Guarded):
     def __reversed__(self) -> Iterator[Any]:
         """Keys in the opposite order of iteration."""
         return self._from_each(lambda store: ordering.keys(store, PAGE, reverse=True), True)
-
-    def live_text_keys(self, head: str) -> Iterator[str]:
-        """Text keys that begin with `head` and have not expired, in their order by shard."""
-        return self._from_each(
-            lambda store: ordering.live_text_keys(store, head, 10 * PAGE), False
-        )
-
-    def memoize(
-        self,
-        name: str | None = None,
-        typed: bool = False,
-        expire: float | None = None,
-        tag: Any = None,
-        ignore: Collection[int | str] = (),
-    ) -> Decorator:
-        """A decorator that keeps a function's results in the cache, by its arguments.
-
-        A coroutine function stays one; what it returns when awaited is kept. The decorated
-        function has ``__wrapped__``, the function itself, and ``__cache_key__``, which takes
-        the function's arguments and returns the key of their result.
-
-        :param name: stands for the function in keys; by default its module and qualified name
-        :param typed: keep f(3) and f(3.0) apart
-        :param expire: seconds that a result is kept; None is for ever, 0 is not at all
-        :param tag: tag of the results
-        :param ignore: positions and names of arguments that do not make a different call
-        :raises TypeError: when used without parentheses, or on a generator function
-        """
-        return memoizer(self, name, typed, expire, tag, ignore)

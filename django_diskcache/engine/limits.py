@@ -8,6 +8,7 @@ just written. Removal is in batches, so that no write pays for many.
 
 from __future__ import annotations
 
+import sys
 import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -18,7 +19,7 @@ from .clock import Clock
 from .connection import Wait
 from .errors import Timeout, TooLarge
 from .policies import Policy
-from .segment import ENTRIES, FILES, FREE, LOG, REFUSED
+from .segment import ENTRIES, FILES, FREE, LOG, REFUSED, WRITTEN
 from .shard import Shard
 from .store import Store
 
@@ -52,6 +53,7 @@ class Limits:
         self._unseen = 0  # and since it looked at the sum of all shards
         self._unlooked = [0] * len(stores)  # bytes written by it since it looked at a shard
         self._writes = 0  # entries written by it since it evicted any for their size
+        self._again = sys.maxsize  # so many of them, and the next batch is due
         self._least: int | None = None  # entries that are to be left, once too many were there
         for store in stores:
             store.limits = weakref.proxy(self)  # not a cycle: an engine goes with its last user
@@ -79,6 +81,7 @@ class Limits:
             transaction takes it all
         """
         taken = size if so_far else on_disk(size)
+        store.segment.add(WRITTEN, store.number, taken)
         if not self._bound():
             store.segment.add(FILES, store.number, taken)
             return taken
@@ -172,11 +175,15 @@ class Limits:
         self._writes += len(slots)
         unlooked = self._unlooked
         unlooked[store.number] += size + ROW_OVERHEAD * len(slots)
-        if unlooked[store.number] >= self.budget.step:
+        if unlooked[store.number] >= self.budget.step or self._writes >= self._again:
             unlooked[store.number] = 0
             self.budget.look(store)
             if settings["cull_limit"] and self.policy.evicts:
                 self._keep_size(store, slots)
+
+    def doubt(self) -> None:
+        """The count of entries may be wrong: the next look at it counts anew."""
+        self._uncounted = self._settings["max_entries"] or 0
 
     def _keep_entries(self, store: Store, slots: Sequence[int]) -> None:
         most = self._settings["max_entries"]
@@ -216,18 +223,35 @@ class Limits:
         if excess > 0:
             self._believe()
             excess = budget.used() - budget.full
+        self._again = sys.maxsize
         if excess > 0:
-            self._expire_some()
-            most = max(1, self._settings["cull_limit"] * self._writes)
-            self._writes = 0
-            wanted = excess + budget.limit // BATCH
-            while self._evict(size=wanted, spare=(store, slots), most=most):
-                excess = budget.used() - budget.full
-                if excess <= budget.limit // BATCH // 2:
-                    break  # it fits; the next look goes on
-                wanted = excess
+            self._make_room(excess, store, slots)
         if budget.taken() > budget.most:
             self._shrink()
+
+    def _make_room(self, excess: int, store: Store, slots: Sequence[int]) -> None:
+        """Remove a batch, or more if it must be, of what is too much by so many bytes.
+
+        A few entries at a time would cost a commit each. So, while there is room for them, they
+        wait until as many may go as are a batch.
+        """
+        budget = self.budget
+        room = budget.limit // BATCH
+        cull_limit = self._settings["cull_limit"]
+        again = -(-eviction.MOST // cull_limit)
+        most = cull_limit * self._writes
+        if most < eviction.MOST and excess <= room:
+            self._again = again
+            return
+        self._expire_some()
+        self._writes = 0
+        most = max(1, most)
+        while gone := self._evict(size=excess + room, spare=(store, slots), most=most):
+            excess = budget.used() - budget.full
+            if excess <= room:
+                break
+        if gone and excess > 0:
+            self._again = again
 
     def _expire_some(self) -> int:
         """Remove some of what has expired; how many."""
@@ -320,14 +344,28 @@ class Limits:
         removed = maintenance.remove_everywhere(
             self._stores, schema.REMOVE_EXPIRED, self._clock(), wait
         )
-        self.budget.look_at_all()
+        budget = self.budget
+        budget.look_at_all()
+        least: int | None = None  # bytes in use, once as much has gone as was too much at first
         while self.policy.evicts and (excess := self._excess(target)) > 0:
-            gone = self._evict(size=excess, spare=None)
-            if not gone:
+            used = budget.used()
+            least = used - excess if least is None else least
+            if target is not None and self.logged():
+                excess = used - least  # what goes only makes the logs longer
+            if excess <= 0 or not (gone := self._evict(size=excess, spare=None)):
                 break
             removed += gone
         self._shrink()
         return removed
+
+    def freed(self, enough: int) -> bool:
+        """Whether at most `enough` bytes are stored, and only logs keep it from showing."""
+        return self.logged() > 0 and self.budget.used() <= enough
+
+    def logged(self) -> int:
+        """Bytes of the logs, as of the last look. After a checkpoint it is 0, unless somebody
+        reads what was there before, or writes."""
+        return sum(self.budget.of(LOG, store) for store in self._stores)
 
     def _excess(self, target: int | None) -> int:
         """Bytes that are to go, until the limit holds or `target` is reached."""

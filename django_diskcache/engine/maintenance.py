@@ -9,14 +9,13 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
+from warnings import WarningMessage
 
-from . import files, schema
-from .budget import BLOCK, NAME_BYTES
-from .connection import Wait, changed_rows
-from .disk import INT64_MAX, INT64_MIN
+from . import files, hints, schema, tagsql, tally
+from .connection import Rows, Wait, changed_rows
+from .disk import INT64_MIN
 from .errors import EmptyDirWarning, Fault, Timeout, UnknownFileWarning
 from .segment import COUNTED, ENTRIES, EXPIRED, FILES, SWEEP
 from .store import Store
@@ -34,9 +33,31 @@ def remove(store: Store, sql: str, value: Any, wait: Wait) -> int:
 
     :raises Timeout: with the number removed so far
     """
+
+    def batch(last: int, size: int) -> tuple[Rows, int | None]:
+        rows = store.database.run(sql, (last, value, size))
+        return rows, max(row[0] for row in rows) if rows else None
+
+    return remove_by(store, batch, wait, EXPIRED if sql is schema.REMOVE_EXPIRED else None)
+
+
+def remove_by(
+    store: Store,
+    remove_batch: Callable[[int, int], tuple[Rows, int | None]],
+    wait: Wait,
+    reason: int | None = None,
+) -> int:
+    """Remove entries, a batch at a time; how many.
+
+    :param remove_batch: is given a place, the first of which is INT64_MIN, and how many entries
+        to remove; returns what it has removed beyond that place, as (id, filename, size), and
+        the place to go on from, or None when there is nothing more
+    :param reason: the kind of counter for it, if it is one that is counted
+    :raises Timeout: with the number removed so far
+    """
     removed = 0
     last = INT64_MIN
-    batch = BATCH
+    size = BATCH
     transaction = store.database.current()
     if transaction is not None:
         transaction.changes.whole = True
@@ -44,18 +65,18 @@ def remove(store: Store, sql: str, value: Any, wait: Wait) -> int:
         while True:
             try:
                 with store.database.transact(wait):  # for the count, see Store.count
-                    rows = store.database.run(sql, (last, value, batch))
-                    store.removed(rows, EXPIRED if sql is schema.REMOVE_EXPIRED else None)
+                    rows, following = remove_batch(last, size)
+                    store.removed(rows, reason)
             except Fault as fault:
-                if fault.kind != "full" or batch == SMALL_BATCH or transaction is not None:
+                if fault.kind != "full" or size == SMALL_BATCH or transaction is not None:
                     raise
-                batch = SMALL_BATCH  # the log of a smaller one may find room
+                size = SMALL_BATCH  # the log of a smaller one may find room
                 checkpoint(store)
                 continue
-            if not rows:
-                break
-            last = max(row[0] for row in rows)
             removed += len(rows)
+            if following is None:
+                break
+            last = following
         if removed and transaction is None:
             store.segment.stamp_shard(store.number)
     except BaseException as error:  # a signal handler's may have come after a commit
@@ -92,6 +113,7 @@ def clear(store: Store, wait: Wait) -> int:
         transaction.changes.whole = True
         filenames = [name for (name,) in store.database.run(schema.FILENAMES)]
         removed = store.database.run(schema.CLEAR, (), wait, changed_rows)
+        store.database.run(tagsql.CLEAR_HINTS)
         store.discard(filenames)
         store.count(-removed)
         store.segment.cells[store.segment.cell(COUNTED, store.number)] = 0
@@ -111,9 +133,11 @@ def sweep(store: Store) -> int:
     last, removed = _sweep(store, start, WINDOW)
     cells[hand] = last
     if last == INT64_MIN:  # it begins from the front again
-        mend_files(store)
+        store.tally.begin(store)
+    store.tally.go_on(store)
     if INT64_MIN not in (start, last):
         removed += _sweep(store, INT64_MIN, FRONT)[1]
+    hints.sweep(store)
     return removed
 
 
@@ -173,95 +197,77 @@ def recount(store: Store, wait: Wait = None) -> int:
 def recount_files(stores: Iterable[Store]) -> None:
     """Let the segment say what the value files of rows take."""
     for store in stores:
-        store.segment.rebase(FILES, store.number, _file_bytes(store))
+        store.segment.rebase(FILES, store.number, tally.file_bytes(store))
 
 
-def _file_bytes(store: Store) -> int:
-    """What the value files of rows take.
+def check_all(stores: Iterable[Store], fix: bool, wait: Wait) -> list[WarningMessage]:
+    """What is wrong with the shards, which are mended if `fix`.
 
-    A row that says of its file what no cache of this size takes is damaged, and not believed.
+    The findings have the form of warnings, as their predecessor's had, but never go through
+    `warnings`: its filters are the whole process's, and so would be what was caught there.
     """
-    bound = store.settings["eviction_policy"] != "none"
-    most = store.settings["size_limit"] if bound else INT64_MAX
-    parameters = (BLOCK, BLOCK, BLOCK, NAME_BYTES, most)
-    ((size,),) = store.database.run(schema.FILE_BYTES, parameters)
-    return int(size)
+    return [finding for store in stores for finding in check(store, fix, wait)]
 
 
-def mend_files(store: Store) -> None:
-    """Bring what the segment says of value files closer to what is in rows.
-
-    A file counts from before its row is there until after its row is gone. So the segment is
-    never to say less than the rows; and what it says too much for a minute is more than what
-    is on its way.
-    """
-    total, segment = store.segment.total, store.segment
-    before = total(FILES, store.number)
-    size = _file_bytes(store)
-    after = total(FILES, store.number)
-    missing = max(size - max(before, after), 0)
-    surplus = store.surplus.note(max(min(before, after) - size, 0), store.clock())
-    if missing or surplus:
-        segment.add(FILES, store.number, missing - surplus)
-
-
-def check(store: Store, fix: bool, wait: Wait) -> None:
-    """Warn of what is wrong with the shard, and mend it if `fix`.
+def check(store: Store, fix: bool, wait: Wait) -> list[WarningMessage]:
+    """What is wrong with the shard, which is mended if `fix`.
 
     Value files younger than a minute are left alone: a set in progress writes the file
     before the row.
     """
     with store.transact(wait):
-        for (text,) in store.database.run(schema.INTEGRITY):
-            if text != "ok":
-                warnings.warn(f"{store.path}: {text}", stacklevel=4)
+        integrity = store.database.run(schema.INTEGRITY)
+        found = [_finding(f"{store.path}: {text}") for (text,) in integrity if text != "ok"]
+        found += map(_finding, hints.check(store, fix))
         rows = store.database.run(schema.FILE_ROWS)
-        _check_rows(store, rows, fix)
-        _check_files(store, {os.path.normpath(str(filename)) for _, filename, _ in rows}, fix)
+        found += _check_rows(store, rows, fix)
+        names = {os.path.normpath(str(filename)) for _, filename, _ in rows}
+        found += _check_files(store, names, fix)
     if fix:
         store.database.script("PRAGMA incremental_vacuum", wait)
         recount_files((store,))
-
-
-def check_all(stores: Iterable[Store], fix: bool, wait: Wait) -> list[warnings.WarningMessage]:
-    """`check` of each of the shards, and what it warned of."""
-    with warnings.catch_warnings(record=True) as found:
-        warnings.simplefilter("always")
-        for store in stores:
-            check(store, fix, wait)
     return found
 
 
-def _check_rows(store: Store, rows: Sequence[tuple[Any, ...]], fix: bool) -> None:
+def _finding(text: str, category: type[UserWarning] = UserWarning) -> WarningMessage:
+    return WarningMessage(category(text), category, __file__, 0)
+
+
+def _check_rows(
+    store: Store, rows: Sequence[tuple[Any, ...]], fix: bool
+) -> Iterator[WarningMessage]:
     for each, filename, size in rows:
         path = os.path.join(store.directory, str(filename))
         try:
             actual = files.size(store.directory, filename)
         except OSError:
-            warnings.warn(f"file not found: {path}", stacklevel=5)
+            yield _finding(f"file not found: {path}")
         else:
             if actual == size:
                 continue
-            warnings.warn(f"wrong file size: {path} has {actual}, not {size}", stacklevel=5)
+            yield _finding(f"wrong file size: {path} has {actual}, not {size}")
         if fix:  # what is in it, if anything, is not what was stored
             store.database.run(schema.DELETE_ID, (each,))
             store.count(-1)
             store.discard([filename])
 
 
-def _check_files(store: Store, known: set[str], fix: bool) -> None:
+def _check_files(store: Store, known: set[str], fix: bool) -> Iterator[WarningMessage]:
+    predecessor = os.path.exists(os.path.join(store.directory, files.PREDECESSOR))
     for top, names in reversed(_own_directories(store.directory)):
         for name in names:
             path = os.path.join(top, name)
             relative = os.path.relpath(path, store.directory)
+            if predecessor and files.PREDECESSORS.fullmatch(relative):
+                continue  # it may hold what is still to be taken over
             if relative in known or relative in files.OWN or _in_progress(relative, path):
                 continue
-            warnings.warn(f"unknown file: {path}", UnknownFileWarning, stacklevel=5)
+            yield _finding(f"unknown file: {path}", UnknownFileWarning)
             if fix:
                 os.remove(path)
         kept = files.DIRECTORY.fullmatch(os.path.relpath(top, store.directory))
         if top != store.directory and not kept and not os.listdir(top):
-            warnings.warn(f"empty directory: {top}", EmptyDirWarning, stacklevel=5)
+            yield _finding(f"empty directory: {top}", EmptyDirWarning)
             if fix:
                 os.rmdir(top)
 

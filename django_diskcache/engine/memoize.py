@@ -2,110 +2,214 @@
 
 A coroutine function stays one. Its results are looked up and kept on the event loop, which
 never waits there: where that would wait for a lock, it goes on in a thread.
+
+What is decorated in the body of a class is a descriptor, so that a bound method has the
+methods of the decorated function bound as well: ``article.html.invalidate()``.
 """
 
 from __future__ import annotations
 
 import inspect
-import pickle
 import sys
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Callable, Collection
 from functools import partial, wraps
-from typing import Any, NamedTuple
+from types import MethodType
+from typing import TYPE_CHECKING, Any, TypeAlias
 
+from .calls import (
+    Bind,
+    Function,
+    binder,
+    check_ignored,
+    check_names,
+    full_name,
+    signature_of,
+)
 from .errors import ENOVAL
-from .impatient import on_loop
+from .once import Results, amissing, aobtain, arenew, missing, obtain, renew
 
-Function = Callable[..., Any]
-Decorator = Callable[[Function], Function]
+if TYPE_CHECKING:
+    from .memoized import Memoizer
 
-
-class Results(NamedTuple):
-    """Where the results of calls are; `afetch` and `akeep` serve coroutine functions."""
-
-    fetch: Callable[[Any], Any]  # by key; ENOVAL for a miss
-    keep: Callable[[Any, Any], object]  # key and result
-    afetch: Callable[[Any], Awaitable[Any]]
-    akeep: Callable[[Any, Any], Awaitable[object]]
-    kept: bool  # whether they are kept at all
+Decorator: TypeAlias = Callable[[Function], Function]  # of the recipes
+ToKey: TypeAlias = Callable[["tuple[Any, ...]"], Any]
 
 
-def full_name(function: Function) -> str:
-    """Module and qualified name."""
-    return f"{function.__module__}.{function.__qualname__}"
-
-
-def args_to_key(
-    base: tuple[Any, ...],
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-    typed: bool,
-    ignore: Collection[int | str],
-) -> tuple[Any, ...]:
-    """The key of a call: `base`, the arguments and, if `typed`, their types.
-
-    :param ignore: positions and names of arguments that do not matter
-    """
-    args = tuple(value for position, value in enumerate(args) if position not in ignore)
-    named = sorted((name, value) for name, value in kwargs.items() if name not in ignore)
-    key = (*base, *args, None)
-    for pair in named:
-        key += pair
-    if typed:
-        key += tuple(map(type, args))
-        key += tuple(type(value) for _, value in named)
-    return key
-
-
-def hashable(key: tuple[Any, ...]) -> tuple[Any, ...]:
-    """`key`, or where an argument is not hashable the name and the pickled arguments."""
-    try:
-        hash(key)
-    except TypeError:
-        return (key[0], pickle.dumps(key[1:]))
-    return key
-
-
-def wrapper_of(
-    function: Function,
+def memoizer(
+    results: Results,
+    to_key: ToKey,
     name: str | None,
     typed: bool,
     ignore: Collection[int | str],
-    to_key: Callable[[tuple[Any, ...]], Any],
-    results: Results,
-) -> Function:
-    """`function`, called only for what `results` does not have.
+    key: Function | None,
+    part: ToKey | None = None,
+    identity: Callable[[Any], Any] | None = None,
+    life: str = "expire",
+) -> Memoizer:
+    """The decorator that `memoize` of a face returns.
 
-    :raises TypeError: for a generator function
+    :param to_key: makes a key in the store of the name of a function and its arguments
+    :param key: makes what stands for the arguments; `part` makes of the name and that a key
+    :param identity: what the object counts as that a method is bound to
+    :param life: how the face calls the seconds that a result is kept
+    :raises TypeError: when used without parentheses, for a name that is no text, an `ignore`
+        that is no collection, a `key` that cannot be called and one beside `ignore` or `typed`
     """
-    refuse_generators(function)
-    base = (full_name(function) if name is None else name,)
-    fetch, keep, afetch, akeep, kept = results
+    refuse_bare(name)
+    _check_name(name, life)
+    check_ignored(ignore)
+    if key is not None and not callable(key):
+        raise TypeError(f"key={key!r}: expected a function that takes those of the call")
+    if key is not None and (typed or ignore):
+        raise TypeError("key cannot be combined with typed and ignore: it sees all arguments")
+
+    def decorator(function: Any) -> Any:
+        kind = type(function)
+        inner = function.__func__ if kind in (classmethod, staticmethod) else function
+        refuse_generators(inner)
+        check_names(inner, ignore)
+        in_class = kind is classmethod or (kind is not staticmethod and _in_class(inner))
+        base = (full_name(inner) if name is None else name,)
+        bind = _by_key(inner, key, base) if key else binder(inner, base, typed, ignore)
+        if in_class and key is None and identity is not None:
+            bind = _identifying(bind, identity)
+        made = _wrapper(inner, bind, part if key and part else to_key, results)
+        if kind is staticmethod:
+            return staticmethod(made)
+        if kind is classmethod:
+            return MemoizedMethod.of(made, True)
+        return MemoizedMethod.of(made) if in_class else made
+
+    return decorator
+
+
+def _in_class(function: Function) -> bool:
+    """Whether it was defined in the body of a class."""
+    outer = getattr(function, "__qualname__", "").rpartition(".")[0]
+    return inspect.isfunction(function) and bool(outer) and not outer.endswith("<locals>")
+
+
+def _by_key(function: Function, key: Function, base: tuple[Any, ...]) -> Bind:
+    def bind(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...] | None:
+        return (*base, key(*args, **kwargs))
+
+    return bind
+
+
+def _identifying(bind: Bind, identity: Callable[[Any], Any]) -> Bind:
+    def identified(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...] | None:
+        if args:
+            args = (identity(args[0]), *args[1:])
+        return bind(args, kwargs)
+
+    return identified
+
+
+def _wrapper(function: Function, bind: Bind, to_key: ToKey, results: Results) -> Function:
+    """`function`, called only for what `results` does not have."""
+    signature = signature_of(function)
+    plain, fetch, afetch = not results.renews, results.get, results.aget
 
     def cache_key(*args: Any, **kwargs: Any) -> Any:
-        return to_key(args_to_key(base, args, kwargs, typed, ignore))
+        """The key of the result of a call with these arguments."""
+        call = bind(args, kwargs)
+        if call is None:
+            assert signature is not None  # else anything can be bound
+            signature.bind(*args, **kwargs)  # it says what is wrong with them
+            raise TypeError(f"{function!r} does not take these arguments")
+        return to_key(call)
 
     def calling(*args: Any, **kwargs: Any) -> Any:
-        key = cache_key(*args, **kwargs)
+        call = bind(args, kwargs)
+        if call is None:
+            return function(*args, **kwargs)  # it says itself what is wrong
+        key = to_key(call)
+        if not plain:
+            return obtain(results, key, partial(function, *args, **kwargs))
         result = fetch(key)
         if result is ENOVAL:
-            result = function(*args, **kwargs)
-            if kept:
-                keep(key, result)
+            return missing(results, key, partial(function, *args, **kwargs))
         return result
 
     async def awaiting(*args: Any, **kwargs: Any) -> Any:
-        key = cache_key(*args, **kwargs)
+        call = bind(args, kwargs)
+        if call is None:
+            return await function(*args, **kwargs)
+        key = to_key(call)
+        if not plain:
+            return await aobtain(results, key, partial(function, *args, **kwargs))
         result = await afetch(key)
         if result is ENOVAL:
-            result = await function(*args, **kwargs)
-            if kept:
-                await akeep(key, result)
+            return await amissing(results, key, partial(function, *args, **kwargs))
         return result
 
-    wrapper = wraps(function)(awaiting if is_coroutine_function(function) else calling)
-    wrapper.__cache_key__ = cache_key  # type: ignore[attr-defined]
-    return wrapper
+    def invalidate(*args: Any, **kwargs: Any) -> bool:
+        """Forget the result of a call with these arguments; whether there was one."""
+        return results.delete(cache_key(*args, **kwargs))
+
+    async def ainvalidate(*args: Any, **kwargs: Any) -> bool:
+        """Forget the result of a call with these arguments; whether there was one."""
+        return await results.adelete(cache_key(*args, **kwargs))
+
+    def refresh(*args: Any, **kwargs: Any) -> Any:
+        """Call the function, whatever is kept, and keep what it returns; that."""
+        key = cache_key(*args, **kwargs)
+        return renew(results, key, partial(function, *args, **kwargs))
+
+    async def arefresh(*args: Any, **kwargs: Any) -> Any:
+        """Call the function, whatever is kept, and keep what it returns; that."""
+        key = cache_key(*args, **kwargs)
+        return await arenew(results, key, partial(function, *args, **kwargs))
+
+    coroutines = is_coroutine_function(function)
+    made: Any = wraps(function)(awaiting if coroutines else calling)
+    made.__cache_key__ = made.key_for = cache_key
+    made.invalidate = ainvalidate if coroutines else invalidate
+    made.refresh = arefresh if coroutines else refresh
+    return made  # type: ignore[no-any-return]
+
+
+class MemoizedMethod(partial):  # type: ignore[type-arg]
+    """A memoized function in a class: bound to an object it is one of these again.
+
+    It is a `partial` because Python sees through these where it asks for coroutine functions,
+    and calls them as quickly as a bound method.
+    """
+
+    _of_class = False  # whether it is bound to the class, as a class method
+
+    @classmethod
+    def of(cls, function: Function, of_class: bool = False) -> MemoizedMethod:
+        """The method that `function` is."""
+        made = cls(function)
+        made.__dict__.update(function.__dict__)
+        for name in ("__module__", "__name__", "__qualname__", "__doc__"):
+            made.__dict__[name] = getattr(function, name)
+        made._of_class = of_class
+        return made
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        if self._of_class:
+            return BoundMethod(self.func, type(instance) if owner is None else owner)
+        return self.func if instance is None else BoundMethod(self.func, instance)
+
+
+class BoundMethod(partial):  # type: ignore[type-arg]
+    # A memoized method of an object; its documentation is the function's.
+
+    __doc__ = property(lambda self: self.func.__doc__)
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        return inspect.signature(MethodType(self.func, *self.args))
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "__self__":
+            return self.args[0]
+        found = getattr(self.func, name)
+        if name in ("__cache_key__", "key_for", "invalidate", "refresh"):
+            return partial(found, *self.args)
+        return found
 
 
 def _either(test: Callable[[Any], bool], function: Function) -> bool:
@@ -138,38 +242,19 @@ def refuse_generators(function: Function) -> None:
             )
 
 
-def refuse_bare(name: object) -> None:
-    """:raises TypeError: when a decorator was put on without being called"""
-    if callable(name):
-        raise TypeError("name cannot be callable: write @cache.memoize() with parentheses")
+def _check_name(name: object, life: str) -> None:
+    """:raises TypeError: for a name of a function that is no text"""
+    if name is not None and not isinstance(name, str):
+        seconds = isinstance(name, (int, float))
+        remedy = f"; seconds that a result is kept are {life}={name!r}" if seconds else ""
+        raise TypeError(f"name={name!r}: expected a text or None{remedy}")
 
 
-def memoizer(
-    cache: Any,
-    name: str | None,
-    typed: bool,
-    expire: float | None,
-    tag: Any,
-    ignore: Collection[int | str],
-) -> Decorator:
-    """The decorator of `KeyedCache.memoize`, where its arguments are explained."""
-    refuse_bare(name)
+def refuse_bare(first: object, name: str = "name", call: str = "memoize()") -> None:
+    """:raises TypeError: when a decorator was put on without being called
 
-    def fetch(source: Any, key: Any) -> Any:
-        return source.get(key, default=ENOVAL, retry=True)
-
-    def keep(target: Any, key: Any, result: Any) -> None:
-        target.set(key, result, expire, tag=tag, retry=True)
-
-    results = Results(
-        partial(fetch, cache),
-        partial(keep, cache),
-        partial(on_loop, cache, fetch),
-        partial(on_loop, cache, keep),
-        kept=expire is None or expire > 0,
-    )
-
-    def decorator(function: Function) -> Function:
-        return wrapper_of(function, name, typed, ignore, hashable, results)
-
-    return decorator
+    :param first: its first argument, of this `name`
+    :param call: how it is to be written
+    """
+    if callable(first):
+        raise TypeError(f"{name} cannot be callable: write @cache.{call} with parentheses")

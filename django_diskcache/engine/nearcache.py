@@ -61,8 +61,9 @@ OVERHEAD = 400  # bytes of an entry beside its key and value: list, dictionary s
 # from which a hit must look closer: then the entry ends, or the policy is to be told. Its end
 # itself is `END`, and `NOTED` the time before it was read: its age counts from then. `READ` is
 # for the second chance, `WARMTH` the number of closer looks. `COPY` makes what a caller gets of
-# the value; None if that is the value itself.
-SLOT, STAMP, UNTIL, COUNTER, VALUE, COPY, SIZE, READ, END, WARMTH, NOTED = range(11)
+# the value; None if that is the value itself. `DUE` is when the entry in the store expires,
+# however far that is, or None.
+SLOT, STAMP, UNTIL, COUNTER, VALUE, COPY, SIZE, READ, END, WARMTH, NOTED, DUE = range(12)
 
 
 class NearCache:
@@ -154,6 +155,32 @@ class NearCache:
             return None
         return entry[VALUE] is not ENOVAL
 
+    def until(self, key: Any) -> Any:
+        """`get`, but of what is known a tuple: the value, and when the same entry expires."""
+        entry = self._entries.get(key)
+        if entry is None or self._stamps[entry[SLOT]] != entry[STAMP] or self.bypassing():
+            return UNKNOWN
+        now = self._clock()
+        if not entry[NOTED] <= now < entry[UNTIL] and not self._goes_on(key, entry, now):
+            return UNKNOWN
+        entry[READ] = True
+        self.counts[entry[COUNTER]] += 1
+        value, copy = entry[VALUE], entry[COPY]
+        return value if copy is None else copy(value), entry[DUE]
+
+    def due(self, key: Any) -> Any:
+        """When the key's entry expires: seconds since the epoch, or None for never.
+
+        ENOVAL for a key known to be missing, UNKNOWN: look in the store. Nothing is counted.
+        """
+        known = self.knows(key)
+        if known is None:
+            return UNKNOWN
+        entry = self._entries.get(key) if known else None
+        if entry is None:  # of one that was known it has gone since
+            return UNKNOWN if known else ENOVAL
+        return entry[DUE]
+
     def _goes_on(self, key: Any, entry: list[Any], now: float) -> bool:
         """Whether the entry is still good; the policy is told of the hit."""
         end: float = entry[END]
@@ -228,7 +255,8 @@ class NearCache:
                 self._bytes += size if known is None else size - known[SIZE]
                 warmth = WARM if loads is None else 0
                 entries[key] = [
-                    slot, stamp, until, counter, value, loads, size, False, end, warmth, now
+                    slot, stamp, until, counter, value, loads, size, False, end, warmth, now,
+                    due,
                 ]  # fmt: skip
             self._shrink()
         if abs(now - self.flushed) > CHORES_EVERY:

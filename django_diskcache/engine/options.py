@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
+from .compression import CODECS, Missing, loaded
 from .policies import Policy
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
@@ -133,8 +134,20 @@ def serializer(value: Any) -> str:
     name: str = choice(*SERIALIZERS)(value)
     if name == "msgpack" and importlib.util.find_spec("msgspec") is None:
         raise Refused(
-            "the package msgspec, which is not installed: pip install django-diskcache[msgpack]"
+            "the package msgspec, which is not installed: "
+            'pip install "django-diskcache[msgpack]"'
         )
+    return name
+
+
+def compression(value: Any) -> str | None:
+    """The name of a codec that can be used here, or None."""
+    name: str | None = optional(choice(*CODECS))(value)
+    if name is not None:
+        try:
+            loaded(CODECS[name])
+        except Missing as why:
+            raise Refused(str(why)) from None
     return name
 
 
@@ -202,6 +215,21 @@ OPTIONS = {
             serializer,
             "",
             "What becomes of values other than texts, bytes and numbers.",
+        ),
+        Option("compression", None, compression, "", "What large values are compressed with."),
+        Option(
+            "compression_level",
+            None,
+            optional(integer(0, 22)),
+            "",
+            "How hard it tries; None leaves that to what compresses.",
+        ),
+        Option(
+            "compression_min_size",
+            2**10,
+            size,
+            "bytes",
+            "Values from this size on are compressed.",
         ),
         Option("statistics", 0, flag, "", "Count hits and misses."),
         Option("tag_index", 0, flag, "", "Keep an index on tags, which makes evict() fast."),

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
-from . import schema
+from . import hints, schema, tagging
 from .connection import Wait
 from .disk import INT64_MAX, INT64_MIN, Place
 from .errors import Foreign
@@ -28,7 +28,7 @@ def keys(store: Store, page: int, reverse: bool = False) -> Iterator[Any]:
     last = INT64_MAX if reverse else INT64_MIN
     ((end,),) = store.database.run(schema.FIRST_ID if reverse else schema.LAST_ID)
     while rows := store.database.run(sql, (last, end, page)):
-        yield from _known(store, (row[1:] for row in rows))
+        yield from known_keys(store, (row[1:] for row in rows))
         last = rows[-1][0]
 
 
@@ -36,7 +36,7 @@ def sorted_keys(store: Store, page: int, reverse: bool = False) -> Iterator[Any]
     """Keys in the order of the key index, or against it."""
     rows = store.database.run(schema.SORTED_LAST if reverse else schema.SORTED_FIRST, (page,))
     while rows:
-        yield from _known(store, rows)
+        yield from known_keys(store, rows)
         # What is broken has no place in the order that could be given back to SQLite.
         last = next((row[:2] for row in reversed(rows) if Broken not in map(type, row)), None)
         if last is None:
@@ -45,8 +45,8 @@ def sorted_keys(store: Store, page: int, reverse: bool = False) -> Iterator[Any]
         rows = store.database.run(sql, (*last, page))
 
 
-def _known(store: Store, rows: Iterable[Sequence[Any]]) -> Iterator[Any]:
-    """The keys in rows of KEY, without those that nobody of ours has pickled."""
+def known_keys(store: Store, rows: Iterable[Sequence[Any]]) -> Iterator[Any]:
+    """The keys in rows of `schema.KEY`, without those that nobody of ours has pickled."""
     for key, raw, signature in rows:
         try:
             known = store.trust.key(key, raw, signature)
@@ -55,19 +55,6 @@ def _known(store: Store, rows: Iterable[Sequence[Any]]) -> Iterator[Any]:
                 store.refuse_key(key, raw, signature, 0, why)
         else:
             yield known
-
-
-def live_text_keys(store: Store, head: str, page: int) -> Iterator[str]:
-    """Text keys that begin with `head` and have not expired, in their order."""
-    last = ""
-    while rows := store.database.run(
-        schema.LIVE_TEXT_KEYS, (head, after_prefix(head), last, store.clock(), page)
-    ):
-        sound = [key for (key,) in rows if type(key) is str]
-        yield from sound
-        if not sound:
-            return  # `keys` comes by here and removes them
-        last = sound[-1]
 
 
 def item(
@@ -98,7 +85,12 @@ def item(
 def move(store: Store, place: Place, last: bool, wait: Wait) -> bool:
     """Move an entry to the end of the order of insertion, or to its beginning."""
     sql = schema.MOVE_LAST if last else schema.MOVE_FIRST
-    return bool(store.database.run(sql, place[:2], wait))
+    with store.database.transact(wait):
+        moved = store.database.run(sql, place[:2])
+        for number, tag in moved:
+            if tagging.several(tag):
+                hints.note_id(store, number, tag)
+    return bool(moved)
 
 
 def after_prefix(head: str) -> str | bytes:

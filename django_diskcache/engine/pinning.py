@@ -37,8 +37,16 @@ class Pinning:
         return Pinned(value) if self._own else value
 
     def get(self, default: Any) -> Any:
-        """What is stored, or `default`."""
-        return self.cache.get(self.key, default=default, retry=True)
+        """What is stored, or `default`.
+
+        One of ours counts no hit and no miss: who waits for a lock looks 200 times a second.
+        """
+        if not self._own:
+            return self.cache.get(self.key, default=default, retry=True)
+        store, place = self.cache.engine.place(self.key)
+        wait = self.cache._wait(True)
+        found = self.cache._safely(None, store.found, place, False, wait)
+        return default if found is None else found[0]
 
     def add(self, value: Any) -> bool:
         """Store and pin `value` if nothing is stored; whether it was."""
@@ -66,5 +74,7 @@ class Pinning:
             context: AbstractContextManager[Any] = self.cache.transact(retry=True)
             return context
         store, _ = self.cache.engine.place(self.key)
-        guarded: AbstractContextManager[Any] = self.cache.guarding(store.transact(None))
+        guarded: AbstractContextManager[Any] = self.cache.guarding(
+            store.transact(self.cache._wait(True))
+        )
         return guarded

@@ -141,7 +141,7 @@ class Pool:
 
         :param wait: seconds; None is for ever
         :param transacting: whether the thread has another connection, for which a fork waits
-        :raises Timeout: when all stayed in use
+        :raises Timeout: when all stayed in use, or another thread was about to fork
         """
         try:
             return self.idle.pop()
@@ -153,7 +153,7 @@ class Pool:
         collected = False
         with self._lock:
             if self._forking and not transacting():
-                self._returned.wait_for(lambda: not self._forking, FORK_PATIENCE)
+                self._until_forked(wait)
             while True:
                 if self.idle:
                     return self.idle.pop()
@@ -177,6 +177,17 @@ class Pool:
         except BaseException:
             slot.taken = False
             raise
+
+    def _until_forked(self, wait: Wait) -> None:
+        """Wait until another thread has forked, or no longer waits for that; with the lock.
+
+        :raises Timeout: when that takes longer than `wait` seconds
+        """
+        patience = FORK_PATIENCE if wait is None else min(wait, FORK_PATIENCE)
+        if self._returned.wait_for(lambda: not self._forking, patience):
+            return
+        if wait is not None and wait <= patience:
+            raise Timeout(f"another thread was about to fork for {wait} s")
 
     def give_back(self, connection: Connection) -> None:
         """Let others have it."""

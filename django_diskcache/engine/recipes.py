@@ -19,20 +19,13 @@ from functools import wraps
 from secrets import token_hex
 from typing import Any
 
+from .calls import Function, args_to_key, check_ignored, check_names, full_name, hashable
 from .errors import ENOVAL, LockLost, Timeout
 from .guard import raising
 from .impatient import impatient, on_loop
-from .memoize import (
-    Decorator,
-    Function,
-    args_to_key,
-    full_name,
-    hashable,
-    is_coroutine_function,
-    refuse_bare,
-    refuse_generators,
-)
+from .memoize import Decorator, is_coroutine_function, refuse_bare, refuse_generators
 from .pinning import Pinning
+from .rates import drawn
 
 PAUSE = 0.001  # seconds between two attempts to get a lock
 
@@ -287,7 +280,6 @@ def throttle(
     :param name: where the state is kept; by default the function's module and name
     :raises TypeError: for a coroutine function
     """
-    rate = count / float(seconds)
     cache = raising(cache)
 
     def decorator(function: Function) -> Function:
@@ -298,12 +290,11 @@ def throttle(
         def delay() -> float:
             with cache.transact(retry=True):
                 now = time_func()
-                last, tally = cache.get(key, default=(now, count), retry=True)
-                tally = min(tally + (now - last) * rate, count)
-                if tally < 1:
-                    return float((1 - tally) / rate)
-                cache.set(key, [now, tally - 1], expire=expire, tag=tag, retry=True)
-                return 0.0
+                state = cache.get(key, default=(now, count), retry=True)
+                pause, left = drawn(state, now, count, float(seconds))
+                if not pause:
+                    cache.set(key, [now, left], expire=expire, tag=tag, retry=True)
+                return pause
 
         @wraps(function)
         def wrapper(*args: Any, **kwargs: Any) -> Any:
@@ -374,9 +365,12 @@ def memoize_stampede(
 
     :param expire: seconds that a result is kept
     :param beta: above 1 starts earlier, below 1 later
-    :raises TypeError: when used without parentheses, or on a generator function
+    :raises TypeError: when used without parentheses, on a generator function, or with an
+        `ignore` that is no collection
+    :raises ValueError: when `ignore` names what the function does not take
     """
     refuse_bare(name)
+    check_ignored(ignore)
 
     def look(source: Any, key: Any) -> Any:
         return source.get(key, default=ENOVAL, expire_time=True, retry=True)
@@ -393,6 +387,7 @@ def memoize_stampede(
 
     def decorator(function: Function) -> Function:
         refuse_generators(function)
+        check_names(function, ignore)
         base = (full_name(function) if name is None else name,)
 
         def cache_key(*args: Any, **kwargs: Any) -> Any:

@@ -17,7 +17,7 @@ from functools import cache
 from .disk import PINNED
 from .integrity import MODE_BITS, SUM
 
-VERSION = 1  # PRAGMA user_version of a shard; raise it when the layout changes
+VERSION = 2  # PRAGMA user_version of a shard; raise it when the layout changes
 APPLICATION_ID = 0x64646331  # PRAGMA application_id, "ddc1": whose database this is
 
 CREATE = (
@@ -47,6 +47,14 @@ CREATE = (
     """
     CREATE INDEX IF NOT EXISTS cache_file ON cache (filename, size) WHERE filename IS NOT NULL
     """,
+    # Where to look for entries that have several tags, see `hints` and `tagsql`.
+    """
+    CREATE TABLE IF NOT EXISTS tags (
+        mark INTEGER NOT NULL,
+        id INTEGER NOT NULL,
+        PRIMARY KEY (mark, id)
+    ) WITHOUT ROWID
+    """,
 )
 
 TABLES = "SELECT name FROM sqlite_master"
@@ -61,6 +69,9 @@ IDENTITY = "identity"
 LOAD_IDENTITY = f"SELECT value FROM settings WHERE key = '{IDENTITY}'"
 LOAD_SETTINGS = f"SELECT key, value FROM settings WHERE key <> '{IDENTITY}'"
 SAVE_SETTING = "INSERT OR REPLACE INTO settings (key, value) VALUES (?, ?)"
+
+# Bytes of an entry. Bounded: a row that others wrote may hold anything, and a sum may overflow.
+BYTES = "MAX(0, MIN(CAST(size AS INTEGER), 1 << 40))"
 
 # One entry, by key. The order of the columns is that of `store.Row`.
 ROW = "id, expire, tag, mode, filename, value, size"
@@ -119,13 +130,15 @@ TOUCH = """
     UPDATE cache SET expire = ?
     WHERE key = ? AND raw = ? AND (expire IS NULL OR expire > ?)
 """
+PERSIST = "UPDATE cache SET expire = NULL WHERE key = ? AND raw = ? AND expire > ?"
+RENEW = f"{TOUCH} AND expire IS ?"
 MOVE_LAST = """
     UPDATE cache SET id = (SELECT MAX(id) + 1 FROM cache) WHERE key = ? AND raw = ?
-    RETURNING id
+    RETURNING id, tag
 """
 MOVE_FIRST = """
     UPDATE cache SET id = (SELECT MIN(id) - 1 FROM cache) WHERE key = ? AND raw = ?
-    RETURNING id
+    RETURNING id, tag
 """
 # The common case, like SET: a live row without a file.
 DELETE_PLAIN = """
@@ -170,12 +183,30 @@ COUNT_RUN = """
     )
 """
 
-# Live text keys that begin with a prefix (the range is computed by the caller), by key.
-LIVE_TEXT_KEYS = """
-    SELECT key FROM cache
-    WHERE raw = 1 AND key >= ? AND key < ? AND key > ? AND (expire IS NULL OR expire > ?)
-    ORDER BY key LIMIT ?
+# Text keys between two bounds, see `matching`: live ones in their order; the same in order of
+# insertion, where a tag is looked for; and all of them, from the index alone. The least key or
+# id of the next page is the cursor.
+_LIVE = "(expire IS NULL OR expire > ?)"
+LIVE_BY_KEY = f"""
+    SELECT key, store_time + 0.0 FROM cache
+    WHERE key >= ? AND key < ? AND {_LIVE} AND {{}} ORDER BY key LIMIT ?
 """
+LIVE_BY_ID = f"""
+    SELECT id, key, store_time + 0.0 FROM cache
+    WHERE id > ? AND +key >= ? AND +key < ? AND {_LIVE} AND {{}} ORDER BY id LIMIT ?
+"""
+FIND_BY_KEY = "SELECT key FROM cache WHERE key >= ? AND key < ? AND {} ORDER BY key LIMIT ?"
+
+
+@cache
+def delete_keys(count: int) -> str:
+    """Remove `count` text keys; of each also whether it was live, by the last parameter."""
+    marks = ", ".join("?" * count)
+    return (
+        f"DELETE FROM cache WHERE raw = 1 AND key IN ({marks}) "
+        f"RETURNING id, filename, {BYTES}, {_LIVE}"
+    )
+
 
 # Order of keys, a page at a time; the last (key, raw) is the cursor.
 SORTED_FIRST = f"SELECT {KEY} FROM cache ORDER BY key, raw LIMIT ?"
@@ -192,9 +223,6 @@ QUEUE_FRONT = """
 QUEUE_BACK = """
     SELECT key FROM cache WHERE raw = 1 AND key > ? AND key < ? ORDER BY key DESC LIMIT 1
 """
-
-# Bytes of an entry. Bounded: a row that others wrote may hold anything, and a sum may overflow.
-BYTES = "MAX(0, MIN(CAST(size AS INTEGER), 1 << 40))"
 
 # Removal in batches. Each returns (id, filename, size); the largest id is the next cursor.
 REMOVE_EXPIRED = f"""
@@ -226,10 +254,17 @@ ID_BOUNDS = "SELECT (SELECT MIN(id) FROM cache), (SELECT MAX(id) FROM cache)"
 EVICTABLE = (
     f"NOT (mode & {PINNED} = {PINNED} AND mode BETWEEN 0 AND {(1 << MODE_BITS + 32) - 1})"
 )
-WINDOW = f"""
-    SELECT id, {KEY}, store_time + 0.0, expire + 0.0, {BYTES}, filename IS NOT NULL FROM cache
-    WHERE id > ? AND {EVICTABLE} ORDER BY id LIMIT ?
+# Few columns, for each costs Python as much as SQLite. The last one is 0 for most; it has
+# HAS_FILE_FLAG and EXPIRED_FLAG. A `Disk` of one's own may need the whole key for its hash.
+HAS_FILE_FLAG, EXPIRED_FLAG = 1, 2
+_WINDOW = f"""
+    SELECT id, store_time + 0.0, {BYTES} + ?, key,
+        (filename IS NOT NULL) * {HAS_FILE_FLAG} + IFNULL(expire + 0.0 <= ?, 0) * {EXPIRED_FLAG}
+        {{}}
+    FROM cache WHERE id > ? AND {EVICTABLE} ORDER BY id LIMIT ?
 """
+WINDOW = _WINDOW.format("")
+WINDOW_OF_KEYS = _WINDOW.format(", raw, signature")
 
 
 @cache
@@ -251,7 +286,7 @@ def _evict(count: int) -> str:
 
 # Removal in two steps: what a condition selects is found first, and removed if it still holds.
 AMOUNT = f"SELECT COUNT(*), TOTAL({BYTES}) FROM cache WHERE {{}}"
-FIND_SELECTED = "SELECT id FROM cache WHERE id > ? AND id <= ? AND {} ORDER BY id LIMIT ?"
+FIND_SELECTED = "SELECT id FROM {} WHERE id > ? AND id <= ? AND {} ORDER BY id LIMIT ?"
 
 
 def delete_selected(condition: str, count: int) -> str:
@@ -265,9 +300,14 @@ def delete_selected(condition: str, count: int) -> str:
 
 # Bytes.
 PAGES = ("PRAGMA page_count", "PRAGMA freelist_count")
-FILE_BYTES = f"""
-    SELECT CAST(TOTAL(({BYTES} + ? - 1) / ? * ? + ?) AS INTEGER) FROM cache
-    WHERE filename IS NOT NULL AND {BYTES} <= ?
+# What a file takes: whole blocks and its name, or nothing if its row says too much.
+_TAKEN = f"TOTAL(CASE WHEN {BYTES} <= ? THEN ({BYTES} + ? - 1) / ? * ? + ? END)"
+FILE_BYTES = f"SELECT {_TAKEN} FROM cache WHERE filename IS NOT NULL"
+FILE_WINDOW = f"""
+    SELECT COUNT(*), {_TAKEN}, MAX(filename) FROM (
+        SELECT filename, size FROM cache WHERE filename IS NOT NULL AND filename > ?
+        ORDER BY filename LIMIT ?
+    )
 """
 
 # Traffic over time, see `history`: what had been counted when a minute or an hour began.

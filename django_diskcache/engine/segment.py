@@ -56,7 +56,11 @@ GHOST_HITS: Final = 9  # sets of a key that was evicted lately
 FAULT_COUNTS: Final = 10  # the first of the kinds of faults, in the order of `faults.KINDS`
 GENERATION: Final = 20  # not a count: which file of the shard is in use, in stripe 0
 FILES: Final = 30  # not a count: bytes of value files, of those being written as well
+WRITTEN: Final = 31  # bytes of all value files ever
 KINDS: Final = 32
+
+# Why entries have gone, in words.
+WHY: Final = {EVICTED_SIZE: "size", EVICTED_ENTRIES: "entries", EXPIRED: "expired"}
 
 # Cells.
 SWEEP: Final = 0  # the id that the expiry sweep has reached
@@ -66,6 +70,7 @@ LOG: Final = 3  # bytes of the log, then
 COUNTED: Final = 4  # entries, when somebody counted last
 UNCOUNTED: Final = 5  # changes since then that call for another count
 POLICY: Final = 6  # a number for the policy that the access fields are written by
+HINTS: Final = 7  # the hint of a tag that the sweep has reached
 HANDS: Final = 8  # the first of those that are the policy's own
 CELLS: Final = 16
 

@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
-from . import schema
+from . import schema, tagging, tagsql
 from .connection import Rows, Wait
 from .disk import INT64_MIN
 from .engine import Engine
-from .ordering import after_prefix
 from .segment import EXPIRED
 from .store import Store
+from .tagged import hinted
 
 BATCH = 128  # entries removed under one write lock
 CULL_STEPS = 50  # in which a cache is culled, to tell how far it is
@@ -28,11 +28,22 @@ class Selection(NamedTuple):
 
     :param finds: the condition by which they are looked for, in order of insertion
     :param holds: the same, in a form that no index serves: for a few rows found before
+    :param table: where they are looked for
+    :param others: the parameters of `holds`, if they are others
     """
 
     finds: str
     holds: str
     parameters: tuple[Any, ...]
+    table: str = "cache"
+    others: tuple[Any, ...] | None = None
+
+    @property
+    def all_rows(self) -> tuple[str, tuple[Any, ...]]:
+        """A condition of rows in the table of entries, and its parameters."""
+        if self.others is None:
+            return self.finds, self.parameters
+        return f"{tagsql.HINTED_ALL} AND {self.holds}", (*self.parameters, *self.others)
 
 
 def expired(now: float) -> Selection:
@@ -41,18 +52,26 @@ def expired(now: float) -> Selection:
 
 
 def tagged(tag: Any) -> Selection:
-    """The entries with this tag."""
+    """The entries that have this tag and no other."""
     return Selection("tag = ?", "+tag = ?", (tag,))
 
 
-def beginning(head: str, tail: str = "") -> Selection:
-    """The entries whose keys are texts that begin and end with these."""
-    sql = "raw = 1 AND +key >= ? AND +key < ?"
-    parameters: tuple[Any, ...] = (head, after_prefix(head))
-    if tail:
-        sql += " AND substr(key, ?) = ?"
-        parameters += (-len(tail), tail)
-    return Selection(sql, sql, parameters)
+def tagged_among(
+    tag: Any, others: tuple[tuple[Any, ...], ...] = (), spared: tuple[Any, ...] = ()
+) -> Selection:
+    """The entries that have several tags, and among them this one.
+
+    :param others: of each of these tuples they have at least one tag as well
+    :param spared: and none of these
+    """
+    found = hinted(tag, others, spared)
+    return Selection("mark = ?", found.has, (found.mark,), "tags", found.needles)
+
+
+def tagged_at_all(tag: Any, spared: tuple[Any, ...] = ()) -> list[Selection]:
+    """The entries with this tag, and none of those spared."""
+    alone = [] if tagging.several(tag) else [tagged(tag)]
+    return [*alone, tagged_among(tag, spared=spared)]
 
 
 class Amount(NamedTuple):
@@ -72,8 +91,9 @@ class Step(NamedTuple):
 
 def amount(stores: Iterable[Store], selection: Selection) -> Amount:
     """How much there is to remove; nothing is changed."""
-    sql = schema.AMOUNT.format(selection.finds)
-    rows = [store.database.run(sql, selection.parameters)[0] for store in stores]
+    condition, parameters = selection.all_rows
+    sql = schema.AMOUNT.format(condition)
+    rows = [store.database.run(sql, parameters)[0] for store in stores]
     return Amount(sum(row[0] for row in rows), int(sum(row[1] for row in rows)))
 
 
@@ -104,7 +124,8 @@ def remove_expired(engine: Engine, wait: Wait = None) -> Iterator[Step]:
 def _remove(
     engine: Engine, store: Store, selection: Selection, wait: Wait, reason: int | None
 ) -> Iterator[Step]:
-    find = schema.FIND_SELECTED.format(selection.finds)
+    find = schema.FIND_SELECTED.format(selection.table, selection.finds)
+    checked = selection.parameters if selection.others is None else selection.others
     delete = schema.delete_selected(selection.holds, BATCH)
     ((first, end),) = store.database.run(schema.ID_BOUNDS)
     last = INT64_MIN
@@ -116,11 +137,12 @@ def _remove(
             ids = [each for (each,) in found]
             last = ids[-1]
             ids += ids[-1:] * (BATCH - len(ids))  # so that one statement is compiled
-            parameters = (*ids, *selection.parameters)
+            parameters = (*ids, *checked)
             rows = engine.removing(store, _batch, store, delete, parameters, wait, reason)
             removed += len(rows)
             done = (last - first + 1) / (end - first + 1)
-            yield Step(len(rows), sum(size for _, _, size in rows), min(1.0, done))
+            done = max(0.0, min(1.0, done))
+            yield Step(len(rows), sum(size for _, _, size in rows), done)
         if removed:
             store.segment.stamp_shard(store.number)
     except BaseException:  # a signal handler's may have come after the commit
@@ -140,6 +162,9 @@ def _batch(
 def cull(engine: Engine, target: int, wait: Wait = None) -> Iterator[Step]:
     """Remove the expired, then evict until the volume is `target` bytes or less.
 
+    While somebody reads what was there before, the logs do not get shorter. Then it ends when
+    as much has gone as was too much, and the volume follows when they have read it.
+
     :raises Timeout: when a write lock is not free in time
     :raises Fault: when a shard cannot be read or written
     """
@@ -152,14 +177,17 @@ def cull(engine: Engine, target: int, wait: Wait = None) -> Iterator[Step]:
         yield Step(0, max(0, least - volume), 0.0)
         least = min(least, volume)
     begin = limits.in_use()
+    # What may be stored, by which it ends where the logs stay as they are. They count for
+    # nothing then: they go with whoever reads them.
+    enough = limits.budget.used() - (begin - limits.logged() - target)
     step = max(1, (begin - target) // CULL_STEPS)
     removed = 1
     for _ in range(CULL_ROUNDS):
         in_use = limits.in_use()
-        if not removed or in_use <= target:
+        if not removed or in_use <= target or limits.freed(enough):
             return
         removed = 0
-        while in_use > target:
+        while in_use > target and not limits.freed(enough):
             next_target = max(target, in_use - step)
             store = engine.stores[0]
             gone = engine.removing(store, limits.cull, wait, next_target)

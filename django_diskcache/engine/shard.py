@@ -12,21 +12,22 @@ import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from . import files, schema
-from .budget import FRAME, Surplus, on_disk
+from .budget import FRAME, on_disk
 from .clock import Clock
 from .connection import Changes, Database, Transaction, Wait
 from .disk import Disk, portable_hash
 from .errors import Fault, Foreign
-from .faults import named
+from .faults import FAULTS, named
 from .logs import Log
 from .nearcache import NearCache
 from .policies import Policy
-from .segment import ENTRIES, FILES, FREED, UNCOUNTED, Segment
+from .segment import ENTRIES, FILES, FREED, UNCOUNTED, WHY, Segment
 from .signing import NO_SECRETS, Secrets
 from .sqlite import sqlite3
+from .tally import Tally
 from .trust import Trust, is_native, text
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ FEWEST_LOG_PAGES = 16
 MOST_LOG_PAGES = 4000
 
 T = TypeVar("T")
+RemovalHandler: TypeAlias = Callable[[str, int, int], object]  # reason, entries, bytes
 
 
 class Shard:
@@ -49,7 +51,9 @@ class Shard:
 
     limits: Limits  # told of every write; set by the limits themselves
     inode = 0  # of the file that was opened
+    hinted = 0  # hints of tags written by this process since the sweep looked at some
     policy: Policy  # in force; set by the engine
+    removal_handlers: tuple[RemovalHandler, ...] = ()  # see `watching`
 
     def __init__(
         self,
@@ -74,7 +78,7 @@ class Shard:
             this._configure(connection)
 
         self.says = Log(clock)
-        self.surplus = Surplus()
+        self.tally = Tally()
         self.database = Database(self.path, configure)
         self._admitting = threading.local()  # key and bytes of the file that is being written
         self.page_size = PAGE
@@ -201,8 +205,10 @@ class Shard:
             result = database.run(sql, parameters, wait, outcome)
             if result or not adding:
                 segment.stamp(slot)
-        except BaseException:
+        except BaseException as error:
             segment.stamp(slot)  # it may be committed all the same
+            if not isinstance(error, FAULTS):  # but a signal handler's: nobody counts it
+                self.limits.doubt()
             raise
         return result
 
@@ -271,6 +277,15 @@ class Shard:
     def _add_removed(self, reason: int, count: int, size: int) -> None:
         self.segment.add(reason, self.number, count)
         self.segment.add(FREED, self.number, size)
+        for handler in self.removal_handlers:
+            try:
+                handler(WHY[reason], count, size)
+            except Exception:
+                import logging  # at start-up it would cost some milliseconds
+
+                logging.getLogger("django_diskcache").exception(
+                    "the removal handler %r failed", handler
+                )
 
     def _admit(self, size: int) -> None:
         admitting = self._admitting

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import IO, Any, NamedTuple
 
-from . import files, schema
+from . import files, hints, schema, tagging
 from .budget import on_disk
 from .connection import Wait, all_rows, changed_rows
 from .copies import UNCHANGEABLE
@@ -23,6 +23,7 @@ from .disk import (
     INT64_MAX,
     INT64_MIN,
     LOADS,
+    MODE_BINARY,
     MODE_PICKLE,
     MODE_RAW,
     PINNED,
@@ -32,17 +33,16 @@ from .disk import (
     portable_hash,
 )
 from .errors import ENOVAL, Foreign, Unreadable
+from .expiry import Expiry
 from .faults import FAULTS, fault
 from .integrity import MODES, WORD
 from .nearcache import CHORES_EVERY
-from .segment import FILES, GHOST_HITS
-from .shard import PAGE, Shard
+from .segment import FILES, GHOST_HITS, WRITTEN
+from .shard import PAGE
 from .trust import Broken
 
 LARGE = 8 * PAGE  # bytes from which on a value in a row asks for room before it is written
 READ_ATTEMPTS = 3  # of a row whose file vanishes between the two looks: it was overwritten
-
-TAGS = (str, bytes, int, float)  # what a tag may be, beside None
 
 
 class Row(NamedTuple):
@@ -58,22 +58,30 @@ class Row(NamedTuple):
 
     def is_sound(self) -> bool:
         """Whether the small columns hold what we put there."""
-        due = type(self.expire)
-        return (due is float or self.expire is None) and type(self.tag) is not Broken
+        due, tag = type(self.expire), type(self.tag)
+        if tag is Broken or (tag is bytes and not tagging.is_sound(self.tag)):
+            return False
+        return due is float or self.expire is None
 
     def is_pinned(self) -> bool:
         """Whether it is one that is not evicted."""
         return type(self.mode) is int and bool(self.mode & PINNED)
 
 
-class Store(Shard):
+class Store(Expiry):
     """The entries of a shard, by key."""
 
-    def _put(self, sql: str, row: Sequence[Any], number: int, wait: Wait) -> bool | None:
+    def _put(
+        self, sql: str, row: Sequence[Any], number: int, wait: Wait, noted: bool = False
+    ) -> bool | None:
         """Store a row; whether its key is new, or None when `sql` left another row alone.
 
         Where entries are not counted, nobody asks whether one is new.
+
+        :param noted: whether the caller sees to the hints of several tags
         """
+        if type(row[4]) is bytes and not noted and tagging.several(row[4]):
+            return hints.put(self, self._put, sql, row, number, wait)
         if self.settings["max_entries"] is None:
             stored = self._change(sql, row, number, wait, changed_rows)
             return False if stored else None
@@ -109,13 +117,14 @@ class Store(Shard):
         if new:
             self._add_to_count(new)
         segment = self.segment
-        slots = [segment.slot(place[2]) for place in places]
-        if self.near.note is not None:  # the policy tracks
-            now = self.clock()
-            stored = self.policy.stored
-            for slot, place in zip(slots, places, strict=True):
-                if stored(slot, place[2], now):
-                    segment.add(GHOST_HITS, self.number, 1)
+        now = self.clock()
+        tracks = self.near.note is not None
+        slots = []
+        for place in places:
+            slot = segment.slot(place[2])
+            slots.append(slot)
+            if tracks and self.policy.stored(slot, place[2], now):
+                segment.add(GHOST_HITS, self.number, 1)
         size = 0
         for in_file, _, _, value in encoded:
             size += in_file
@@ -125,7 +134,7 @@ class Store(Shard):
             self.limits.wrote(self, slots, size, new)
         except FAULTS as error:  # the write is done: its caller is not told
             self.limits.failed(error)
-        if abs(self.clock() - self.near.flushed) > CHORES_EVERY:
+        if abs(now - self.near.flushed) > CHORES_EVERY:
             self.near.chores()
 
     def encode(self, value: Any, read: bool, key: Any, place: Place) -> Stored:
@@ -155,7 +164,9 @@ class Store(Shard):
                 self.limits.admit(self, key, len(data))
             return stored
         # In parts, or by a Disk of one's own, it may be another number.
-        self.segment.add(FILES, self.number, on_disk(size) - admitting.taken)
+        more = on_disk(size) - admitting.taken
+        self.segment.add(WRITTEN, self.number, max(0, more))
+        self.segment.add(FILES, self.number, more)
         if (transaction := self.database.current()) is not None:
             transaction.on_rollback.append(lambda: self._remove_file(filename))
         return stored
@@ -170,7 +181,7 @@ class Store(Shard):
         try:
             form = self.trust.verified(place, row.mode, row.filename, row.value)
             value = self.disk.fetch(*form, read)
-            if read and self._native and row.filename is not None:
+            if read and self._native and form[1] is not None and form[0] == MODE_BINARY:
                 _check_size(value, row.size)
             return value
         except FileNotFoundError:
@@ -205,31 +216,30 @@ class Store(Shard):
             self.count(-1)
             self.discard(filename for (filename,) in rows)
 
-    def due(self, expire: float | None) -> float | None:
-        """When something expires that does so in `expire` seconds: seconds since the epoch."""
-        return None if expire is None else self.clock() + expire
-
     def row(self, place: Place, stored: Stored, due: float | None, tag: Any) -> list[Any]:
         """The parameters of a statement that stores an entry.
 
-        :raises TypeError: for a tag of a type that SQLite does not compare
+        :param tag: as `tagging.stored` gives it
         """
         size, mode, filename, value = stored
         if filename is None and (type(value) is bytes or type(value) is str):
             size = len(value)
-        if tag is not None and not isinstance(tag, TAGS):
-            raise TypeError(f"tag={tag!r}: expected a str, bytes, int, float or None")
         signature = self.trust.sign_key(place[0], place[1])
         now = self.clock()
         return [place[0], place[1], due, now, tag, mode, size, filename, signature, value]
 
-    def load(self, key: Any, place: Place, wait: Wait) -> Any:
-        """The value, or ENOVAL, which the near cache remembers from now on."""
+    def load(self, key: Any, place: Place, wait: Wait, looked: list[Any] | None = None) -> Any:
+        """The value, or ENOVAL, which the near cache remembers from now on.
+
+        :param looked: the row of SELECT_VALUE is added to it, or None
+        """
         segment = self.segment
         slot = segment.slot(place[2])
         stamp, now = segment.stamps[slot], self.clock()  # before the read, see nearcache
         rows = self.database.run(schema.SELECT_VALUE[place[1]], place[:1], wait)
         row = rows[0] if rows else None
+        if looked is not None:
+            looked.append(row)
         return self.loaded(key, place, slot, stamp, now, row, wait, self.near.put)
 
     def loaded(
@@ -303,7 +313,7 @@ class Store(Shard):
             except Foreign as why:
                 self._refuse(place, row, wait, why)
                 return None
-            return value, row.expire, row.tag
+            return value, row.expire, tagging.given(row.tag)
         with suppress(*FAULTS):
             self._remove_lost(place, wait)
         return None
@@ -351,7 +361,8 @@ class Store(Shard):
     ) -> bool:
         stored = self.encode(value, read, key, place)
         try:
-            row = self.row(place, stored, due, tag)
+            column = None if tag is None else tagging.stored(tag)
+            row = self.row(place, stored, due, column)
             new = None
             if stored[2] is None:  # else it is like as not in place of another file
                 new = self._put(schema.SET, row, place[2], wait)
@@ -393,7 +404,8 @@ class Store(Shard):
         due = self.due(expire)
         stored = self.encode(value, read, key, place)
         try:
-            row = self.row(place, stored, due, tag)
+            column = None if tag is None else tagging.stored(tag)
+            row = self.row(place, stored, due, column)
             now = row[3]
             new = self._put(schema.ADD, [*row, now], place[2], wait)
             if new is None:
@@ -468,11 +480,6 @@ class Store(Shard):
             self._set(place, key, Pinned(new) if pinned else new, due, False, tag, wait)
             return new
 
-    def touch(self, place: Place, expire: float | None, wait: Wait) -> bool:
-        """Give a live entry a new expiry; whether there was one."""
-        values = (self.due(expire), *place[:2], self.clock())
-        return bool(self._change(schema.TOUCH, values, place[2], wait, changed_rows))
-
     def pop(self, place: Place, default: Any, wait: Wait) -> tuple[Any, float | None, Any]:
         """Remove an entry: (value, expire time, tag), or (default, None, None)."""
         row = self.remove(place, wait, keep_file=True)
@@ -487,7 +494,7 @@ class Store(Shard):
             return default, None, None
         finally:
             self.discard([row.filename])
-        return value, row.expire, row.tag
+        return value, row.expire, tagging.given(row.tag)
 
     def delete(self, place: Place, wait: Wait) -> bool:
         """Remove an entry; whether it was live."""

@@ -10,13 +10,27 @@ from __future__ import annotations
 
 import re
 import threading
+import zlib
 from secrets import token_hex
 from typing import Any
 
 from . import files, schema
+from .compression import CODECS_MASK, PACKED, PLAIN, SHIFT, Missing, expanded
 from .connection import Database
-from .disk import GARBAGE, MODE_PICKLE, MODE_SIGNED, NATIVE, PINNED, Disk, Place, Stored
-from .errors import Foreign, Unreadable
+from .disk import (
+    GARBAGE,
+    MODE_BINARY,
+    MODE_PICKLE,
+    MODE_RAW,
+    MODE_SIGNED,
+    MODE_TEXT,
+    NATIVE,
+    PINNED,
+    Disk,
+    Place,
+    Stored,
+)
+from .errors import Foreign, Unavailable, Unreadable
 from .integrity import MODE_BITS, MODES, seal_of, seal_of_file
 from .serializers import MODE_JSON, MODE_MSGPACK
 from .signing import LENGTH, MODE_KEY, Secrets, Signer
@@ -25,6 +39,7 @@ WARN_EVERY = 60.0  # seconds between two warnings of foreign entries in one shar
 IDENTITY = re.compile(r"[0-9a-f]{32}")
 # To load these executes nothing, so they are no more in need of a signature than a text is.
 UNSIGNED = frozenset({MODE_JSON, MODE_MSGPACK})
+EXPANDED = UNSIGNED | {MODE_BINARY, MODE_PICKLE}  # what may come out of what is compressed
 
 
 class Broken(bytes):
@@ -99,23 +114,25 @@ class Trust:
         size, mode, filename, value = stored
         noted = vars(self._filed)  # taken in any case: the next file is none of these
         crc, pickled = noted.pop("crc", None), noted.pop("pickled", None)
-        if signer is None or mode != MODE_PICKLE:
+        if signer is None or mode & PLAIN != MODE_PICKLE:
             if filename is not None:
                 seal = 0 if crc is None else seal_of_file(crc, place[2])
             else:  # a Disk of one's own may have anything that SQLite takes
                 seal = seal_of(value, place[2]) if type(value) in NATIVE else 0
             return size, mode | seal << MODE_BITS, filename, value
+        packed = mode & CODECS_MASK
+        signed = signed_mode(packed)
         if filename is None:
-            signature = signer.sign(place[0], place[1], MODE_SIGNED, value)
-            return size, MODE_SIGNED, None, signature + value
+            signature = signer.sign(place[0], place[1], signed, value)
+            return size, MODE_SIGNED | packed, None, signature + value
         if pickled is None:
             self.disk.remove(filename)
             raise TypeError(
                 f"{type(self.disk).__name__} writes files of pickles itself, which cannot be "
                 "signed: let it pass the value on to Disk.store"
             )
-        signature = signer.sign(place[0], place[1], MODE_SIGNED, pickled)
-        return size, MODE_SIGNED, filename, signature
+        signature = signer.sign(place[0], place[1], signed, pickled)
+        return size, MODE_SIGNED | packed, filename, signature
 
     def sign_key(self, key: Any, raw: bool) -> bytes | None:
         """The signature of a pickled key; None for one that needs none."""
@@ -124,11 +141,13 @@ class Trust:
         return self.signer.sign(key, False, MODE_KEY, b"")
 
     def verified(
-        self, place: Place, mode: Any, filename: Any, value: Any
+        self, place: Place, mode: Any, filename: Any, value: Any, packed: int = 0
     ) -> tuple[Any, Any, Any]:
         """A row's mode, filename and value as `Disk.fetch` takes them.
 
         Every read comes by here, and nothing else tells what may be unpickled.
+
+        :param packed: the bits of the codec, of a mode without them
 
         :raises Foreign: when it would be, and nobody who knows a secret has signed it; when
             its seal is not that of the value
@@ -142,6 +161,8 @@ class Trust:
                 raise Unreadable
             if mode < MODE_PICKLE or mode in UNSIGNED:
                 return mode, filename, value
+            if mode >= PACKED:
+                return self._expanded(place, mode, filename, value)
         known = mode in (MODE_PICKLE, MODE_SIGNED)
         if known and not self.disk.pickles:
             raise Foreign
@@ -161,10 +182,37 @@ class Trust:
             signature, pickled = value[:LENGTH], value[LENGTH:]
         else:
             signature, pickled = value, files.read(self.directory, filename)
-        message = (signature, place[0], place[1], MODE_SIGNED, pickled)
+        message = (signature, place[0], place[1], signed_mode(packed), pickled)
         if not self.signer.verify(*message) and not self._verifies_anew(message):
             raise Foreign
         return MODE_PICKLE, None, pickled
+
+    def _expanded(
+        self, place: Place, mode: int, filename: Any, value: Any
+    ) -> tuple[int, None, Any]:
+        """`verified` of what is compressed, which is expanded after that, in memory."""
+        form, packed = mode & PLAIN, mode & CODECS_MASK
+        if packed != mode - form:
+            raise Unreadable
+        crc = vars(self._filed).pop("expected", None)
+        if form in (MODE_PICKLE, MODE_SIGNED):
+            form, filename, value = self.verified(place, form, filename, value, packed)
+        if filename is not None:
+            value = files.read(self.directory, filename)
+            if crc is not None and zlib.crc32(value) != crc:
+                raise Unreadable
+        try:
+            data = expanded(packed, value)
+            if form == MODE_TEXT:
+                return MODE_RAW, None, data.decode()
+        except Missing as why:  # nothing is wrong with the entry, so it stays
+            what = f"there are values that cannot be read without {why}"
+            raise Unavailable("other", self.database.path, what) from why
+        except ValueError as error:
+            raise Unreadable from error
+        if form not in EXPANDED:
+            raise Unreadable
+        return (MODE_RAW if form == MODE_BINARY else form), None, data
 
     def _verifies_anew(self, message: tuple[Any, Any, bool, int, bytes]) -> bool:
         """Another process may have made the file anew, with another identity."""
@@ -203,6 +251,14 @@ class Trust:
             logging.getLogger("django_diskcache").warning(
                 "%s: %s", self.database.path, why.reason
             )
+
+
+def signed_mode(packed: int) -> int:
+    """What is signed as the mode of a pickle: another one for each codec, in one byte.
+
+    :param packed: the bits of the codec in a mode
+    """
+    return MODE_SIGNED | packed >> SHIFT << 4
 
 
 def is_native(disk: Disk) -> bool:

@@ -26,7 +26,6 @@ from django.core.management.base import BaseCommand, CommandError, OutputWrapper
 
 from ..backend import DjangoCache
 from ..configuration import read, site_secrets
-from ..engine.engine import Engine
 from ..engine.faults import FAULTS
 from ..engine.selection import Step
 from ..entries import aliases, expanded
@@ -44,12 +43,13 @@ class Target(NamedTuple):
     cache: DjangoCache
 
     @property
-    def engine(self) -> Engine:
+    def engine(self) -> Any:
         return self.cache._cache.engine
 
     def care_for(self, error: Exception) -> None:
         """Have a fault counted, and mended if that can be done."""
-        self.cache._cache._absorbed(error)
+        face: Any = self.cache._cache
+        face._absorbed(error)
 
 
 class CacheCommand(BaseCommand):
@@ -229,18 +229,20 @@ def progress(
     live = wanted and out.isatty()
     drawn = clock()  # what is done in a moment needs no bar
     any_drawn = False
-    for step in steps:
-        if live and clock() - drawn >= DRAW_EVERY:
-            drawn = clock()
-            any_drawn = True
-            full = int(BAR * step.done)
-            bar = "█" * full + "░" * (BAR - full)
-            out.write(f"\r{label} {bar} {step.done:4.0%}", ending="")
+    try:
+        for step in steps:
+            if live and clock() - drawn >= DRAW_EVERY:
+                drawn = clock()
+                any_drawn = True
+                full = int(BAR * step.done)
+                bar = "█" * full + "░" * (BAR - full)
+                out.write(f"\r{label} {bar} {step.done:4.0%}", ending="")
+                out.flush()
+            yield step
+    finally:  # after an interrupt as well
+        if any_drawn:
+            out.write("\r\x1b[K", ending="")  # what comes next takes the line
             out.flush()
-        yield step
-    if any_drawn:
-        out.write("\r\x1b[K", ending="")  # what comes next takes the line
-        out.flush()
 
 
 def bytes_text(number: int) -> str:

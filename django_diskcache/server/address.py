@@ -32,7 +32,6 @@ PORT = 6379
 EXPECTED = "valkey://host:6379/0, valkeys://, redis://, rediss://, unix:///path, sentinel://"
 
 _parse: Any = connection.parse_url  # the client has types for some of its functions
-_LOOKS_LIKE_ONE = re.compile(r"[a-z]+://", re.IGNORECASE)
 
 
 class Address(NamedTuple):
@@ -60,18 +59,13 @@ class Address(NamedTuple):
         return f"valkey://{hosts}"
 
 
-def is_address(location: Any) -> bool:
-    """Whether LOCATION is meant to be a server, well written or not."""
-    if isinstance(location, (list, tuple)):
-        return True
-    return isinstance(location, str) and bool(_LOOKS_LIKE_ONE.match(location))
-
-
 def read_address(location: Any) -> Address:
     """What a LOCATION says.
 
     :raises ValueError: which names the mistake and what is taken
     """
+    if isinstance(location, Address):
+        return location
     if isinstance(location, (list, tuple)):
         return _cluster(location)
     if not isinstance(location, str) or "://" not in location:

@@ -70,6 +70,8 @@ class Claim:
 def claim(remote: Remote, key: Any) -> Claim | None:
     """The claim on a key, or None while another has it.
 
+    Who gets it sees what the one before has stored, even if that was not told here yet.
+
     Where the server is in trouble, the claim is one that keeps nobody away: that must not keep
     anything from being computed.
     """
@@ -90,6 +92,7 @@ def claim(remote: Remote, key: Any) -> Claim | None:
         held = _held.setdefault(remote, weakref.WeakSet())
         remote.chores.append(renew_all)
     held.add(made)
+    remote.board.stamp(number)
     remote.link.listen()  # its thread renews
     return made
 

@@ -14,7 +14,7 @@ import struct
 import weakref
 from collections.abc import Callable, Mapping
 from math import ceil, inf
-from typing import Any
+from typing import Any, ClassVar
 from zlib import crc32
 
 from ..engine.clock import Clock
@@ -40,12 +40,15 @@ HITS, MISSES = b"hits", b"misses"
 
 
 class Remote:
-    """The engine of one address.
+    """The engine of one address, an `engine.interface.AnyEngine`.
 
     :param name: of the cache on the server, which others may use for other things
     :param patience: seconds that a call may wait
     :param disk: how values are serialised
     """
+
+    in_files: ClassVar[bool] = False
+    transactions: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -208,6 +211,11 @@ class Remote:
     def directory(self) -> str:
         """The address, without its password: where an engine on files has its path."""
         return self.address.text
+
+    @property
+    def in_use(self) -> bool:
+        """Whether there may be something to `tidy`."""
+        return bool(self.link.known())
 
     def transacting(self) -> bool:
         """Whether this thread is in a transaction: there are none."""

@@ -48,12 +48,17 @@ class Operations:
 
     def look(self, key: Any) -> Steps:
         """The value, or ENOVAL, which the near cache remembers from now on."""
+        value, _ = yield from self.until(key)
+        return value
+
+    def until(self, key: Any) -> Steps:
+        """The same, and when it expires: (value, seconds since the epoch or None)."""
         engine = self.engine
         name, number, form = engine.place(key)
         if type(key) is not str:
-            value = engine.near.get(name)
-            if value is not UNKNOWN:
-                return value
+            known = engine.near.until(name)
+            if known is not UNKNOWN:
+                return known
         slot = number & MASK
         stamp, now = engine.board.stamps[slot], engine.clock()  # before the read, see nearcache
         data, tracked = yield number, "look", (b"GET", name)
@@ -67,14 +72,16 @@ class Operations:
             except Foreign as why:
                 near.counts[1] += 1
                 yield from self.refuse(name, number, data, why)
-                return ENOVAL
+                return ENOVAL, None
             near.counts[0] += 1
+            if due == inf:
+                due = None
         if tracked:
             known = key if type(key) is str else name
             near.put_many(((known, slot, stamp, now, due, kept, loads),))
         elif not near.bypassing():
             engine.listen()
-        return value
+        return value, due
 
     def refuse(self, name: bytes, number: int, data: bytes, why: Foreign) -> Steps:
         """Say that an entry is foreign, and remove it unless another has taken its place."""
@@ -307,6 +314,8 @@ class Operations:
                 try:
                     found[key], due, kept, loads = decode(data, form)
                     hits += 1
+                    if due == inf:
+                        due = None
                 except Foreign as why:
                     foreign.append((name, number, data, why))
                     misses += 1

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from typing import Any
 
-from ..engine.errors import Foreign, Timeout
+from ..engine.computing import Computing
+from ..engine.errors import ENOVAL, UNKNOWN, Foreign, Timeout
 from ..engine.faults import FAULTS
-from ..engine.memoize import Decorator, memoizer
+from ..engine.once import Found
 from . import claiming, gauges
 from .envelope import several, tag_name
 from .link import BUCKETS
@@ -28,7 +29,7 @@ def escaped(name: bytes) -> bytes:
     return b"".join(b"\\%c" % byte if byte in _SPECIAL else b"%c" % byte for byte in name)
 
 
-class WholeCache(ManyKeys):
+class WholeCache(Computing, ManyKeys):
     """Mixed into the face."""
 
     # Removal
@@ -190,6 +191,17 @@ class WholeCache(ManyKeys):
             raise Timeout
         return claiming.claim(self._engine, key)
 
+    def until(self, key: Any, retry: bool = False) -> Found:
+        """The value of `key` and when it expires (seconds since the epoch, or None).
+
+        :return: (ENOVAL, None) if it is missing
+        """
+        known: Any = self._engine.near.until(key) if type(key) is str else UNKNOWN
+        if known is UNKNOWN:
+            known = self._remotely((ENOVAL, None), self._operations.until(key))
+        found: Found = known
+        return found
+
     # Figures
 
     def stats(self, enable: bool = True, reset: bool = False) -> tuple[int, int]:
@@ -222,17 +234,6 @@ class WholeCache(ManyKeys):
     def faults(self) -> dict[str, int]:
         """How many faults this process has met, by their kind, see `server.trouble`."""
         return self._engine.triage.counts()
-
-    def memoize(
-        self,
-        name: str | None = None,
-        typed: bool = False,
-        expire: float | None = None,
-        tag: Any = None,
-        ignore: Collection[int | str] = (),
-    ) -> Decorator:
-        """A decorator that keeps a function's results; see `KeyedCache.memoize`."""
-        return memoizer(self, name, typed, expire, tag, ignore)
 
 
 def _scanned(node: Node, pattern: bytes) -> Iterator[list[bytes]]:

@@ -58,6 +58,16 @@ class Face:
         decorator: Decorator = self.cache.memoize(**self._timed(expire), **more)
         return decorator
 
+    def get_or_set(
+        self, key: Any, default: Any, expire: float | None = None, **more: Any
+    ) -> Any:
+        return self.cache.get_or_set(key, default, **self._timed(expire), **more)
+
+    async def aget_or_set(
+        self, key: Any, default: Any, expire: float | None = None, **more: Any
+    ) -> Any:
+        return await self.cache.aget_or_set(key, default, **self._timed(expire), **more)
+
     def __contains__(self, key: Any) -> bool:
         return key in self.cache
 

@@ -226,3 +226,9 @@ def test_overwriting_removes_the_file(face: Face) -> None:
     face.set("key", b"3")
     assert face.value_files() == []
     assert len(face) == 1
+
+
+def test_read_of_a_value_that_is_not_bytes_returns_it(face: Face) -> None:
+    for value in ("text" * 1000, ["pickled" * 1000], "small", 7):
+        face.set("key", value)
+        assert face.get("key", read=True) == value

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import lzma
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AbstractContextManager
@@ -21,6 +22,7 @@ from django.core.cache.backends.locmem import LocMemCache
 from django.test import override_settings
 
 from django_diskcache import DjangoCache
+from django_diskcache.asynchronous import LARGE
 from django_diskcache.methods import base
 from tests import locking
 from tests.locking import PATIENCE, beside
@@ -529,12 +531,12 @@ def test_memoize_of_a_coroutine_function(cache: DjangoCache, clock: FakeClock) -
     async def main() -> None:
         assert [await double(x) for x in (4, 4, 0, 0)] == [8, 8, None, None]
         assert calls == [4, 0]
-        key = double.__cache_key__(4)  # type: ignore[attr-defined]
+        key = double.__cache_key__(4)
         assert await cache.aget(key, tag=True) == (8, "sums")
         clock.advance(10)
         assert await double(4) == 8
         assert calls == [4, 0, 4]
-        assert await double.__wrapped__(4) == 8  # type: ignore[attr-defined]
+        assert await double.__wrapped__(4) == 8
         assert await cache.aevict("sums") == 2
 
     run(main())
@@ -556,7 +558,7 @@ def test_memoized_functions_of_both_kinds_share_results(make_cache: MakeCache) -
         raise AssertionError("the other function's result is there")
 
     assert total(1, 2) == run(atotal(1, 2)) == 3
-    hopping = cache.memoize(name="total", timeout=60)(sync_to_async(total.__wrapped__))  # type: ignore[attr-defined]
+    hopping = cache.memoize(name="total", timeout=60)(sync_to_async(total.__wrapped__))
     assert inspect.iscoroutinefunction(hopping)
     assert [run(hopping(1, 2)), run(hopping(4))] == [3, 4]
     assert total(4) == 4
@@ -574,7 +576,7 @@ def test_memoize_options_with_a_coroutine_function(cache: DjangoCache) -> None:
     assert len(cache) == 0
     versioned = cache.memoize(name="note", version=2)(note)
     assert [run(versioned(1)), run(versioned(1))] == [3, 3]
-    assert cache.get(versioned.__cache_key__(1), version=2) == 3  # type: ignore[attr-defined]
+    assert cache.get(versioned.__cache_key__(1), version=2) == 3
     with pytest.raises(TypeError, match="parentheses"):
         cache.memoize(note)  # type: ignore[arg-type]
 
@@ -610,7 +612,7 @@ def test_a_memoized_result_that_finds_a_lock_leaves_the_loop_free(
 
     with locked(cache) as release:
         assert run(beside(double(4), release)) == 8
-    assert cache.get(double.__cache_key__(4)) == 8  # type: ignore[attr-defined]
+    assert cache.get(double.__cache_key__(4)) == 8
 
 
 def test_memoized_results_are_kept_and_read_inline(
@@ -629,3 +631,45 @@ def test_memoized_results_are_kept_and_read_inline(
             assert [await load(), await load()] == [threading.get_ident()] * 2
 
     run(main())
+
+
+def test_a_method_that_a_debugger_has_put_on_the_object_waits_in_a_thread(
+    make_cache: MakeCache,
+) -> None:
+    cache = make_cache(SHARDS=1)
+    original, calls = cache.set, []
+
+    def patched(*args: Any, **kwargs: Any) -> bool:
+        calls.append(threading.get_ident())
+        return original(*args, **kwargs)
+
+    cache.set = patched  # type: ignore[method-assign]
+    with locked(cache) as release:
+        assert run(beside(cache.aset("key", 1), release))
+    assert cache.get("key") == 1
+    assert len(calls) == 1
+    assert calls[0] != threading.get_ident()
+
+
+def test_what_is_large_is_compressed_in_a_thread(
+    make_cache: MakeCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packing: list[int] = []
+    compress = lzma.compress
+
+    def seen(*args: Any, **kwargs: Any) -> bytes:
+        packing.append(threading.get_ident())
+        return compress(*args, **kwargs)
+
+    monkeypatch.setattr(lzma, "compress", seen)
+    cache = make_cache(compression="lzma")
+
+    async def main() -> int:
+        assert await cache.aset("large", "x" * LARGE)
+        assert await cache.aadd("bytes", b"x" * LARGE)
+        assert await cache.aset("small", "x" * 2000)
+        assert await cache.aget("large") == "x" * LARGE
+        return threading.get_ident()
+
+    loop = run(main())
+    assert [each == loop for each in packing] == [False, False, True]

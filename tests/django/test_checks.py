@@ -488,3 +488,40 @@ def test_a_process_of_manage_py(tmp_path: Path) -> None:
     assert "HINT: It is not one of DjangoCache. Did you mean 'size_limit'?" in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "cache").exists()
+
+
+@pytest.mark.parametrize("where", [(), ("000",)])
+def test_a_location_with_a_predecessor(where: tuple[str, ...], tmp_path: Path) -> None:
+    path = tmp_path / "cache"
+    path.joinpath(*where).mkdir(parents=True)
+    path.joinpath(*where, "cache.db").touch()
+    assert found(default={"LOCATION": path}) == [
+        Warning(
+            "python-diskcache has left its entries in the LOCATION of your 'default' cache. "
+            "They are not read, and take space beside its size_limit.",
+            hint=(
+                f"Take them over: manage.py cacheimport {path} --alias default. Then remove "
+                "its files, each cache.db, and let cachecheck --fix remove the rest."
+            ),
+            id="django_diskcache.W008",
+        )
+    ]
+
+
+def test_compression_that_cannot_be(tmp_path: Path) -> None:
+    path = {"LOCATION": tmp_path / "cache"}
+    level = {"compression": "zlib", "compression_level": 12}
+    disk = {"compression": "zlib", "disk": "django_diskcache.JSONDisk"}
+    one, two, three = found(
+        a={**path, "OPTIONS": {"compression": "zlb"}},
+        b={"LOCATION": tmp_path / "b", "OPTIONS": level},
+        c={"LOCATION": tmp_path / "c", "OPTIONS": disk},
+    )
+    assert one.msg == "Your 'a' cache has compression='zlb'."
+    assert one.hint == "It takes one of zlib, lzma, zstd, lz4; did you mean 'zlib'?"
+    assert two.msg == (
+        "Your 'b' cache cannot compress: compression_level=12: expected a whole number from 1 "
+        "to 9 for compression='zlib', or None for 1."
+    )
+    assert "JSONDisk compresses by itself" in three.msg
+    assert {each.id for each in (one, two, three)} == {"django_diskcache.E002"}

@@ -7,6 +7,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -309,6 +310,28 @@ def test_evict_dry(site: Path) -> None:
         assert really[alias] == {**dry[alias], "dry_run": False}
 
 
+def test_evict_of_several_tags(site: Path) -> None:
+    backend = cache("default")
+    backend.set_many({f"both-{n}": "x" * 50 for n in range(3)}, tag=("a", "7"))
+    backend.set_many({f"all-{n}": "x" * 50 for n in range(2)}, tag=("a", 7.0, "b"))
+    backend.set("only", "x" * 50, tag="a")
+    arguments = ("cacheevict", "a", "7", "--cache", "default")
+
+    dry = document(*arguments, "--dry-run")["default"]
+    assert {tag: each["removed"] for tag, each in dry["tags"].items()} == {"a": 6, "7": 0}
+    assert called(*arguments, "--dry-run").splitlines() == [
+        "default: 6 entries tagged 'a' would be removed, 300 bytes would be freed",
+        "default: 0 more entries tagged '7' would be removed, 0 bytes would be freed",
+    ]
+    dry = document(*arguments, "--all", "--dry-run")["default"]
+    assert dry["tags"] == {"a, 7": {"removed": 5, "freed": 250}}
+    assert document("cacheevict", "a", "b", "no", "--all")["default"]["removed"] == 0
+    told_of = called(*arguments, "--all")
+    assert told_of == "default: 5 entries tagged 'a' and '7' removed, 250 bytes freed\n"
+    assert list(backend) == ["only"]
+    assert "1 entry tagged 'a' removed" in called("cacheevict", "a", "--all")
+
+
 @pytest.mark.usefixtures("tagged")
 def test_evict_by_call_command(site: Path) -> None:
     call_command("cacheevict", "a", aliases=["second"], verbosity=0)
@@ -358,6 +381,9 @@ def test_check_of_what_cannot_be_mended(site: Path, monkeypatch: pytest.MonkeyPa
 # cacheclear
 
 
+OF_VERSION_2 = {("page:1", 2), ("page:2", 2), ("other", 2)}
+
+
 @pytest.fixture
 def versions(site: Path) -> None:
     for alias in ("default", "second"):
@@ -382,6 +408,8 @@ def test_clear(site: Path) -> None:
             ["--prefix", "page:", "--version", "2"],
             {("page:1", 1), ("page:2", 1), ("other", 1), ("other", 2)},
         ),
+        (["--pattern", "p*:[^1]"], {("page:1", 1), ("other", 1)} | OF_VERSION_2),
+        (["--pattern", "*e*", "--prefix", "o"], {("page:1", 1), ("page:2", 1)} | OF_VERSION_2),
         (["--version", "2"], {("page:1", 1), ("page:2", 1), ("other", 1)}),
         (["--version", "3"], {(k, v) for k in ("page:1", "page:2", "other") for v in (1, 2)}),
     ],
@@ -412,8 +440,9 @@ def test_clear_where_keys_cannot_be_told(tmp_path: Path) -> None:
     }
     with override_settings(CACHES={"default": entry}):
         cache().set("key", 1)
-        with pytest.raises(CommandError, match="default: its KEY_FUNCTION makes keys"):
-            called("cacheclear", "--prefix", "k", "--no-input")
+        for some in ("--prefix", "--pattern"):
+            with pytest.raises(CommandError, match="default: its KEY_FUNCTION makes keys"):
+                called("cacheclear", some, "k", "--no-input")
         assert len(cache()) == 1
 
 
@@ -428,8 +457,9 @@ def test_clear_asks(
         call_command("cacheclear", "default", stdout=out)
     else:
         with pytest.raises(CommandError, match=r"^Nothing was removed$"):
-            call_command("cacheclear", "default", "--prefix", "k", "--version=1", stdout=out)
-        assert "all keys that begin with 'k' of version 1 of:" in out.getvalue()
+            some = ["--prefix", "k", "--pattern", "*y", "--version=1"]
+            call_command("cacheclear", "default", *some, stdout=out)
+        assert "all keys that begin with 'k' that match '*y' of version 1 of:" in out.getvalue()
     assert f"\n  default in {site / 'default'}\n" in out.getvalue()
     assert len(cache()) == (not cleared)
 
@@ -643,6 +673,19 @@ def test_a_bar_on_a_terminal(out: Any, wanted: bool, seconds: float, drawn: int)
         assert text.endswith("\r\x1b[K")
     else:
         assert text == ""
+
+
+def test_an_interrupt_finishes_the_line_of_the_bar() -> None:
+    from django.core.management.base import OutputWrapper
+
+    def interrupted() -> Iterator[Step]:
+        yield from islice(steps(fake, fake, 1.0), 2)
+        raise KeyboardInterrupt
+
+    fake, out = FakeClock(), Terminal()
+    with pytest.raises(KeyboardInterrupt):
+        list(progress(interrupted(), "x", OutputWrapper(out), True, fake))
+    assert out.getvalue().endswith(" 50%\r\x1b[K")
 
 
 def test_the_lock_is_free_again_after_its_process(tmp_path: Path) -> None:

@@ -204,7 +204,7 @@ def test_a_relative_location_stays_where_it_was(
     assert os.listdir() == []
 
 
-@pytest.mark.parametrize("location", ["", None, 5, ["a"]])
+@pytest.mark.parametrize("location", ["", None, 5, {"a"}])
 def test_location_missing(location: Any) -> None:
     with pytest.raises(ImproperlyConfigured, match="LOCATION") as caught:
         DjangoCache(location, {})

@@ -596,7 +596,8 @@ def test_incr_version_and_decr_version(any_cache: BaseCache) -> None:
 
 def test_incr_version_leaves_what_it_cannot_store_anew(cache: DjangoCache) -> None:
     cache.set("key", "x" * 2_000_000)
-    cache._cache.reset("size_limit", 2_000_000)
+    face: Any = cache._cache
+    face.reset("size_limit", 2_000_000)
     assert cache.incr_version("key") == 1
     assert cache.get("key") == "x" * 2_000_000
     assert cache.get("key", version=2) is None
@@ -1120,8 +1121,8 @@ def test_memoize(cache: DjangoCache, clock: FakeClock) -> None:
     assert total(1, b=2) == total(1, b=2) == 3
     assert total(0) is total(0) is None
     assert len(calls) == 3
-    assert total.__wrapped__(1, 2) == 3  # type: ignore[attr-defined]
-    key = total.__cache_key__(1, 2)  # type: ignore[attr-defined]
+    assert total.__wrapped__(1, 2) == 3
+    key = total.__cache_key__(1, 2)
     assert cache.get(key, expire_time=True, tag=True) == (3, clock.now + 10, "sums")
     assert warned(lambda: cache.get(key)) == []
     cache.evict("sums")

@@ -34,7 +34,7 @@ def test_settings_that_change_in_place(tmp_path: Path) -> None:
     options["statistics"] = 1
     second = DjangoCache(str(tmp_path), {"OPTIONS": options})
     assert not shared(first, second)
-    assert second._cache.statistics == 1
+    assert second._cache.engine.settings["statistics"] == 1
 
 
 def test_a_relative_location_is_that_of_the_moment(

@@ -24,5 +24,5 @@ def test_the_option(name: str, tmp_path: Path) -> None:
 
 def test_without_msgspec(tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(ImproperlyConfigured, match=r"pip install django-diskcache\[msgpack\]"):
+    with pytest.raises(ImproperlyConfigured, match=r"pip install .django-diskcache\[msgpack\]"):
         DjangoCache(str(tmp_path / "cache"), {"OPTIONS": {"serializer": "msgpack"}})

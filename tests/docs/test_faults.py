@@ -64,7 +64,11 @@ def answers(cache: Any, key: str = "key") -> dict[str, Any]:
         "figures": lambda: cache.figures().entries,
         "incr": lambda: cache.incr(key),
         "decr": lambda: cache.decr(key),
+        "get_or_set": lambda: cache.get_or_set("third", lambda: 4),
         "memoize": lambda: cache.memoize()(len)("four"),
+        "lock": lambda: cache.lock("name").acquire(),
+        "allow": lambda: cache.allow("name", 1, 1),
+        "once_per": lambda: cache.once_per("name", 1),
         "cache[key]": lambda: cache[key],
         "key in cache": lambda: key in cache,
     }
@@ -86,13 +90,15 @@ MISSES: dict[str, Any] = {
     **dict.fromkeys(("evict", "expire", "cull", "clear", "len", "figures"), 0),
     "iteration": [],
     "stats": True,
+    "get_or_set": 4,
     "memoize": 4,
 }
+LOCKS = ("lock", "allow", "once_per")
 
 
 def test_a_fault(cache: FanoutCache, broken: Any) -> None:
     broken(FAULT)
-    raised = dict.fromkeys(("incr", "decr", "cache[key]", "key in cache"), Fault)
+    raised = dict.fromkeys(("incr", "decr", "cache[key]", "key in cache", *LOCKS), Fault)
     assert answers(cache) == MISSES | raised
     with pytest.raises(Fault), cache.transact():
         pass
@@ -101,7 +107,7 @@ def test_a_fault(cache: FanoutCache, broken: Any) -> None:
 def test_a_wait_in_vain(cache: FanoutCache, broken: Any) -> None:
     broken(LOCKED)
     found = answers(cache)
-    waits = ("evict", "expire", "cull", "clear", "cache[key]", "key in cache")
+    waits = ("evict", "expire", "cull", "clear", "cache[key]", "key in cache", *LOCKS)
     told = {name: value for name, value in found.items() if name not in waits}
     expected = MISSES | {"incr": None, "decr": None}
     assert told == {name: value for name, value in expected.items() if name not in waits}

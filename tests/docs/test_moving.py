@@ -61,15 +61,20 @@ def test_files_are_for_one_user(cache: Cache, tmp_path: Path) -> None:
     assert {stat.S_IMODE(path.stat().st_mode) for path in top.iterdir()} == {0o600}
 
 
-def test_an_old_directory_is_not_read(tmp_path: Path) -> None:
+def test_an_old_directory_is_not_read_and_stays(tmp_path: Path) -> None:
     old = tmp_path / "000" / "cache.db"
-    old.parent.mkdir()
-    old.write_bytes(b"old")
+    value = tmp_path / "000" / "ab" / "cd" / f"{1:028x}.val"
+    value.parent.mkdir(parents=True)
+    for path in (old, value):
+        path.write_bytes(b"old")
     with FanoutCache(tmp_path) as cache:
         assert len(cache) == 0
+        assert cache.check(fix=True) == []
         assert old.exists()
+        assert value.exists()
+        old.unlink()
         cache.check(fix=True)
-        assert not old.exists()
+        assert not value.exists()
 
 
 def test_settings(cache: Cache, fanout: FanoutCache, tmp_path: Path) -> None:
@@ -83,7 +88,11 @@ def test_settings(cache: Cache, fanout: FanoutCache, tmp_path: Path) -> None:
     assert Cache(cache.directory).size_limit == 4 * 10**9
     assert DEFAULT_SETTINGS["sqlite_auto_vacuum"] == 2
     assert DEFAULT_SETTINGS["sqlite_cache_size"] == 1024
+    assert DEFAULT_SETTINGS["sqlite_mmap_size"] == 0
+    assert DEFAULT_SETTINGS["disk_min_file_size"] == 2**16
     assert {"near_cache_size", "max_entries", "cull_frequency"} <= DEFAULT_SETTINGS.keys()
+    assert not hasattr(cache, "count")
+    assert fanout.size_limit == 2**30
     fanout["kept"] = 1
     with FanoutCache(fanout.directory, shards=7) as again:
         assert again["kept"] == 1
@@ -120,6 +129,8 @@ def test_values(cache: Cache) -> None:
     cache["large"] = 2**63 - 1
     assert cache.incr("large") == 2**63
     assert cache.incr("large", 2**80) == 2**63 + 2**80
+    cache["flag"] = True
+    assert cache.incr("flag") == 2
     cache["small"] = b"bytes"
     assert cache.get("small", read=True).read() == b"bytes"
     cache.set("file", b"bytes", read=True)
@@ -138,6 +149,11 @@ def test_operations(cache: Cache) -> None:
     cache.set("old", 1, expire=-1)
     assert cache.cull() == 1
     assert cache.pull(default="empty", expire_time=True, tag=True) == ("empty", None, None)
+    cache.clear()
+    cache.set("gone", 1, expire=0)
+    assert ("gone" in cache, len(cache)) == (False, 1)
+    with pytest.raises(TypeError, match="tag="):
+        cache.set("tagged", 1, tag={1: 2})
     with pytest.raises(ValueError, match="left"):
         cache.push(1, side="left")
     with pytest.raises(TypeError, match="parentheses"):
@@ -171,6 +187,7 @@ def test_collections(tmp_path: Path) -> None:
     index.move_to_end("a")
     backwards = reversed(index.items())
     assert list(backwards) == [("a", 1), ("b", 2)]
+    assert index.peekitem(5) == ("a", 1)  # type: ignore[arg-type]
     assert index != 3
     for each in (deque, index):
         each.cache.close()
@@ -205,12 +222,14 @@ def test_backend(backend: Callable[..., DjangoCache]) -> None:
     assert cache.stats() == (0, 1)
     with pytest.warns(CacheKeyWarning):
         cache.set("a b", 1)
+    with pytest.raises(ValueError, match="Key 'nothing' not found"):
+        cache.incr("nothing")
     cache.set("a", 1, timeout=9999, tag="t")
     cache.incr_version("a")
     value, due, tag = cache.get("a", version=2, expire_time=True, tag=True)
     assert (value, tag) == (1, "t")
     assert due > cache._cache.engine.clock() + 9000
-    assert isinstance(cache.memoize(name="f")(len).__cache_key__("x"), str)  # type: ignore[attr-defined]
+    assert isinstance(cache.memoize(name="f")(len).__cache_key__("x"), str)
     assert cache.set_many({"b": 1}, tag="t") == []
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -220,8 +239,8 @@ def test_backend(backend: Callable[..., DjangoCache]) -> None:
 
 def test_options_are_those_of_the_settings_file(backend: Callable[..., DjangoCache]) -> None:
     backend(size_limit="4GB", statistics=False)
-    assert backend()._cache.size_limit == 2**30
-    assert backend()._cache.statistics == 1
+    assert backend()._cache.engine.settings["size_limit"] == 2**30
+    assert backend()._cache.engine.settings["statistics"] == 1
     with pytest.raises(ImproperlyConfigured, match="did you mean"):
         backend(size_limt="4GB")
 

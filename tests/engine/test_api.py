@@ -33,6 +33,7 @@ NAMES = [
     "Index",
     "JSONDisk",
     "Lock",
+    "LockError",
     "LockLost",
     "RLock",
     "Timeout",

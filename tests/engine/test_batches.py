@@ -75,11 +75,11 @@ def test_any_number_of_keys(tmp_path: Path, count: int, limit: int | None) -> No
 def test_a_tag_of_another_type_is_refused(tmp_path: Path, value: Any) -> None:
     cache = Cache(tmp_path, disk_min_file_size=10)
     for write in (
-        lambda: cache.set("key", value, tag=["a"]),
-        lambda: cache.add("key", value, tag=["a"]),
-        lambda: cache.set_many({"key": value}, tag=["a"]),
+        lambda: cache.set("key", value, tag=["a", None]),
+        lambda: cache.add("key", value, tag=["a", None]),
+        lambda: cache.set_many({"key": value}, tag=["a", None]),
     ):
-        with pytest.raises(TypeError, match=r"tag=\['a'\]: expected a str"):
+        with pytest.raises(TypeError, match=r"tag=\['a', None\]: expected a str"):
             write()
     assert len(cache) == 0
     assert not list(tmp_path.rglob("*.val"))
@@ -114,3 +114,20 @@ def test_set_many_of_which_one_is_too_large_waits_when_told_to(tmp_path: Path) -
         writer.join()
         assert failed == [["large"]]
         assert cache["small"] == 1
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_many_can_be_kept_for_different_times(make_cache: Any, large: bool) -> None:
+    cache = make_cache(size_limit=2**20)
+    items: dict[Any, Any] = dict.fromkeys(range(100), 1)
+    if large:  # then each is stored for itself
+        items["large"] = b"x" * 2**21
+    failed = cache.set_many(items, 100, spread=0.5)
+    assert failed == ["large"] * large
+    now = cache.engine.clock()
+    ends = [cache.get(key, expire_time=True)[1] - now for key in range(100)]
+    assert 50 < min(ends) < 60
+    assert 90 < max(ends) <= 100
+    assert len(set(ends)) > 50
+    cache.set_many({"ever": 1}, None, spread=0.5)
+    assert cache.get("ever", expire_time=True) == (1, None)

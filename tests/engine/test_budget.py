@@ -14,6 +14,7 @@ import pytest
 from benchmarks.contenders import disk_usage
 from django_diskcache.engine import Cache, FanoutCache, Timeout, maintenance
 from django_diskcache.engine.budget import directories
+from django_diskcache.engine.guard import MUCH
 from django_diskcache.engine.segment import FILES, FREE
 from tests.conftest import FakeClock
 from tests.engine.processes import run_all
@@ -167,7 +168,8 @@ def test_a_value_that_cannot_fit_is_refused(
 
 def test_below_eight_megabytes_there_are_fewer_shards(tmp_path: Path) -> None:
     for limit, shards in ((8 * MB, 8), (4 * MB, 4), (MB // 2, 1)):
-        with FanoutCache(str(tmp_path / str(limit)), size_limit=limit) as cache:
+        options: dict[str, Any] = {"size_limit": limit, "sqlite_synchronous": 0}
+        with FanoutCache(str(tmp_path / str(limit)), **options) as cache:
             assert len(cache.engine.stores) == shards
             for number in range(3000):
                 cache[number] = b"x" * 500
@@ -329,3 +331,16 @@ def test_refused_values_are_logged_once_a_minute(
             assert not cache.set(number, b"x" * 5 * MB)
         clock.advance(61)
     assert len(caplog.records) == 2
+
+
+def test_an_eviction_of_few_leaves_the_files_alone(make_cache: Callable[..., Cache]) -> None:
+    cache = make_cache()
+    for number in range(MUCH + 10):
+        cache.set(number, b"x" * 1000, tag="few" if number < 10 else "many")
+    cache.engine.limits.give_back()
+    log = Path(f"{cache.engine.stores[0].path}-wal")
+
+    assert cache.evict("few") == 10
+    assert log.stat().st_size > 0
+    assert cache.evict("many") == MUCH
+    assert log.stat().st_size == 0

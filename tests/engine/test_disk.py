@@ -6,12 +6,10 @@ import hashlib
 import io
 import json
 import os
-import subprocess
-import sys
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import given
@@ -26,6 +24,7 @@ from django_diskcache.engine import (
     JSONDisk,
 )
 from django_diskcache.engine.disk import pickle_key, portable_hash
+from django_diskcache.testing.conformance import DiskConformance
 from tests.engine.soundness import assert_sound
 
 KEYS: st.SearchStrategy[Any] = st.one_of(
@@ -62,22 +61,6 @@ def test_equal_numbers_have_equal_hashes(number: int) -> None:
         assert disk.hash(float(number)) == disk.hash(number)
 
 
-def test_hashes_are_the_same_in_every_process() -> None:
-    keys = ["key", b"key", 1, 2**70, 1.5, None, (1, "a"), "\ud800", True]
-    program = (
-        f"from django_diskcache.engine import Disk; print(list(map(Disk('').hash, {keys})))"
-    )
-    found = subprocess.run(
-        [sys.executable, "-c", program],
-        check=True,
-        capture_output=True,
-        text=True,
-        cwd=Path(__file__).parents[2],
-        env={**os.environ, "PYTHONHASHSEED": "7"},
-    )
-    assert json.loads(found.stdout) == list(map(Disk("").hash, keys))
-
-
 def test_hash_of_numbers_at_the_edges() -> None:
     assert portable_hash(0) == portable_hash(-0.0)
     for edge in (2.0**63, -(2.0**63), float("inf"), 1e300, 5e-324):
@@ -87,23 +70,6 @@ def test_hash_of_numbers_at_the_edges() -> None:
 def test_keys_are_pickled_without_memory_of_what_was_seen() -> None:
     part = "".join(["pa", "rt"])
     assert pickle_key((part, part), 5) == pickle_key(("".join(["p", "art"]), part), 5)
-
-
-def test_store_and_fetch(tmp_path: Path) -> None:
-    disk = Disk(str(tmp_path), min_file_size=10, pickle_protocol=5)
-    for value in ("short", b"short", 7, 1.5, 2**70, None, "x" * 10, b"x" * 10, ["x" * 10]):
-        size, mode, filename, stored = disk.store(value, False)
-        assert (filename is None) is (size == 0)
-        assert (stored is None) is (filename is not None)
-        assert disk.fetch(mode, filename, stored, False) == value
-        if filename is not None:
-            path = tmp_path / filename
-            assert path.stat().st_size == size
-            assert path.stat().st_mode & 0o777 == 0o600
-            assert path.parent.stat().st_mode & 0o777 == 0o700
-            disk.remove(filename)
-            assert not path.exists()
-            disk.remove(filename)
 
 
 def test_a_large_stream_is_copied_in_pieces(tmp_path: Path) -> None:
@@ -185,7 +151,7 @@ class Reversed(Disk):
         return found[::-1] if isinstance(found, str) else found
 
     def store(self, value: Any, read: bool, key: Any = UNKNOWN) -> Any:
-        return super().store(value[::-1], read, key=key)
+        return super().store(value if read else value[::-1], read, key=key)
 
     def fetch(self, mode: int, filename: str | None, value: Any, read: bool) -> Any:
         found = super().fetch(mode, filename, value, read)
@@ -198,6 +164,28 @@ class Reversed(Disk):
 
     def hash(self, key: Any) -> int:
         return 5 if key == "five" else super().hash(key)
+
+
+class TestDisk(DiskConformance):
+    disk = Disk
+    keys = (
+        *(*DiskConformance.keys, b"bytes", 2**70, (1, "a"), "\ud800"),
+        *(float("inf"), True + 1, -0.5, frozenset([1])),
+    )
+    values = (*DiskConformance.values, b"bytes", b"x" * 100, (1, "two"), {1, 2}, "\ud800")
+
+
+class TestJSONDisk(DiskConformance):
+    disk = JSONDisk
+    arguments: ClassVar[dict[str, Any]] = {"compress_level": 6}
+    keys = (*DiskConformance.keys, "\ud800", False)
+    values = (*DiskConformance.values, "\ud800", "x" * 2000)
+
+
+class TestReversed(DiskConformance):
+    disk = Reversed
+    keys = ("abc", "five", "", 5)
+    values = ("small", "large" * 10, "", ["list", 1])
 
 
 @pytest.mark.parametrize("face", [Cache, FanoutCache])

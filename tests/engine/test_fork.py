@@ -218,6 +218,34 @@ def test_a_fork_waits_for_connections_that_nobody_uses_any_more(tmp_path: Path) 
     thread.join()
 
 
+def test_who_waits_for_a_fork_waits_no_longer_than_the_call_may(tmp_path: Path) -> None:
+    # The fork itself waits for the transaction of another thread.
+    with opened(Cache, tmp_path) as cache:
+        (store,) = cache.engine.stores
+        held, done = threading.Event(), threading.Event()
+
+        def hold() -> None:
+            with store.database.transact():
+                held.set()
+                done.wait(60)
+
+        holder = threading.Thread(target=hold)
+        holder.start()
+        held.wait(60)
+        forker = threading.Thread(target=in_child, args=(lambda: None,))
+        forker.start()
+        while not store.database.pool._forking:
+            time.sleep(0.001)
+        began = time.monotonic()
+        with pytest.raises(Timeout, match="another thread was about to fork"):
+            store.database.run("SELECT 1", (), 0)
+        assert time.monotonic() - began < 2  # it was 5
+        done.set()
+        holder.join()
+        forker.join()
+        assert store.database.run("SELECT 1", (), 60) == [(1,)]
+
+
 def test_a_child_keeps_no_lock_of_the_directory(tmp_path: Path) -> None:
     reading, writing = os.pipe()
     with directory_lock(str(tmp_path)):

@@ -428,6 +428,19 @@ def test_a_count_of_a_tag_is_bounded(large: FanoutCache) -> None:
     assert inspection.tagged(stores_of(large), "none", 300) == 0
 
 
+def test_several_tags_count_with_each(fanout: FanoutCache) -> None:
+    fanout.set_many(dict.fromkeys("abcde", "value"), tag=("news", 7))
+    fanout.set_many(dict.fromkeys("fg", "value"), tag="news")
+    stores = stores_of(fanout)
+    found = {tag.tag: (tag.entries, tag.bytes) for tag in inspection.tags(sample(fanout), 9)}
+    assert found == {"news": (7, 35), 7: (5, 25)}
+    assert inspection.tagged(stores, "news", 100) == 7
+    assert inspection.tagged(stores, "news", 4) == 4
+    assert inspection.tagged(stores, 7.0, 100) == 5
+    fanout.set_many(dict.fromkeys("abc", "value"))
+    assert inspection.tagged(stores, 7, 100) == 2
+
+
 def test_an_empty_cache(fanout: FanoutCache, clock: FakeClock) -> None:
     looked_at = sample(fanout)
     stores = stores_of(fanout)

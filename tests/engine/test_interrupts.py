@@ -18,6 +18,7 @@ import pytest
 
 import django_diskcache
 from django_diskcache import FanoutCache, Timeout
+from django_diskcache.engine import claims, once
 from django_diskcache.engine.locking import directory_lock
 from django_diskcache.engine.sqlite import sqlite3
 from tests.reliability.processes import in_child
@@ -62,18 +63,43 @@ CALLS: dict[str, Callable[[Any, int], object]] = {
     "transact": transact,
     "clear": lambda cache, new: cache.clear(),
     "evict": lambda cache, new: cache.evict("tag"),
+    "set with tags": lambda cache, new: cache.set(KEYS[0], new, tag=("tag", "other")),
     "a lost segment": lose_segment,
 }
 
 
-class Watcher:
-    """Raises at one point, and looks at each: what would a reader remember there?"""
+class Points:
+    """Raises at one of all points."""
 
-    def __init__(self, store: Any, at: int) -> None:
-        self.store = store
+    def __init__(self, at: int) -> None:
         self.numbers = count()
         self.at = at
         self.raised = False
+        self.point = ""
+
+    def event(self, frame: Any, event: str, arg: Any) -> None:
+        if event not in ("call", "c_return") or not frame.f_code.co_filename.startswith(OURS):
+            return
+        if event == "call" and sys.version_info < (3, 11) and frame.f_lasti >= 0:
+            return  # a generator goes on: raised by a profiler, it would pass its handlers by
+        sys.setprofile(None)
+        if next(self.numbers) == self.at:
+            self.raised = True
+            self.point = f"{frame.f_code.co_name}:{frame.f_lineno} {event} {arg}"
+            raise Interrupt
+        self.look()
+        sys.setprofile(self.event)
+
+    def look(self) -> None:
+        """What is to be done at each point before."""
+
+
+class Watcher(Points):
+    """Looks at each point as well: what would a reader remember there?"""
+
+    def __init__(self, store: Any, at: int) -> None:
+        super().__init__(at)
+        self.store = store
         self.raw = sqlite3.connect(store.database.path, timeout=0, isolation_level=None)
         self.remembered: dict[str, dict[int, Any]] = {key: {} for key in KEYS}
 
@@ -91,21 +117,6 @@ class Watcher:
         sql = "SELECT IFNULL(filename, value) FROM Cache WHERE key = ?"
         rows = self.raw.execute(sql, (key,)).fetchall()
         return rows[0][0] if rows else None
-
-    def event(self, frame: Any, event: str, arg: Any) -> None:
-        if event not in ("call", "c_return") or not frame.f_code.co_filename.startswith(OURS):
-            return
-        if event == "call" and sys.version_info < (3, 11) and frame.f_lasti >= 0:
-            return  # a generator goes on: raised by a profiler, it would pass its handlers by
-        sys.setprofile(None)
-        if next(self.numbers) == self.at:
-            self.raised = True
-            self.point = f"{frame.f_code.co_name}:{frame.f_lineno} {event} {arg}"
-            raise Interrupt
-        self.look()
-        sys.setprofile(self.event)
-
-    point = ""
 
     def problems(self) -> list[str]:
         found = []
@@ -147,7 +158,12 @@ def interrupted(
     directory: Path, kind: str, old: Callable[[int], object]
 ) -> tuple[int, list[str]]:
     """How many points there are, and what was wrong at them."""
-    cache: Any = FanoutCache(str(directory), shards=1, size_limit=2**30)
+    cache: Any = FanoutCache(
+        str(directory),
+        shards=1,
+        size_limit=2**27,
+        sqlite_synchronous=0,  # no power fails
+    )
     (store,) = cache._engine.stores
     found = []
     for at in count():
@@ -174,3 +190,49 @@ def interrupted(
         if not watcher.raised:
             break
     return at, found + [str(each.message) for each in cache.check()]
+
+
+COMPUTING: dict[str, Callable[[Any, str], object]] = {
+    "claim": lambda cache, key: cache.claim(key).release(),
+    "get_or_set": lambda cache, key: cache.get_or_set(key, lambda: 1),
+    "a value in a file": lambda cache, key: cache.get_or_set(key, lambda: large(1)),
+    "computed anew": lambda cache, key: cache.get_or_set("old", lambda: 1, 10, stale=50),
+    "refresh": lambda cache, key: cache.memoize(name=key)(lambda: 1).refresh(),
+}
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+@pytest.mark.parametrize("kind", COMPUTING)
+def test_a_claim_at_each_point(tmp_path: Path, kind: str) -> None:
+    points, found = in_child(interrupted_claims, tmp_path, kind)
+    assert points > 5
+    assert found == []
+
+
+def interrupted_claims(directory: Path, kind: str) -> tuple[int, list[str]]:
+    """How many points there are, and at which of them something stayed claimed."""
+    cache: Any = django_diskcache.Cache(str(directory), sqlite_synchronous=0)
+    sys.unraisablehook = lambda _: None  # what a finalizer is interrupted by
+    found = []
+    for at in count():
+        key = f"key-{at}"
+        cache.set("old", 0, expire=40)  # it is stale
+        points = Points(at)
+        try:
+            sys.setprofile(points.event)
+            COMPUTING[kind](cache, key)
+        except Interrupt:
+            pass
+        finally:
+            sys.setprofile(None)
+        mine = [cache.claim(each) for each in (key, "old", (key, None))]
+        if None in mine:
+            found.append(f"{points.point}: nobody has it, and nobody gets it")
+        del mine
+        if any(file.owners for file in claims._files.values()):
+            found.append(f"{points.point}: a claim was left behind")
+        if any(turn() is not None for turn in once._computing.get(())):
+            found.append(f"{points.point}: it is still said to be computed here")
+        if not points.raised:
+            break
+    return at, found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -126,3 +127,25 @@ def test_the_limit_on_entries_is_passed_by_a_thousandth_at_most(tmp_path: Path) 
                 most = max(most, cache.engine.limits.entries())
         assert 3000 <= most <= 3003
         assert len(cache) == cache.engine.limits.entries()
+
+
+def test_sets_that_are_interrupted_after_their_commit_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Cache(tmp_path, max_entries=500) as cache:
+        (store,) = cache.engine.stores
+        run, commit = store.database.run, True
+
+        def interrupted(sql: str, *more: Any) -> Any:
+            result = run(sql, *more)
+            if commit and sql.lstrip().startswith("INSERT"):
+                raise KeyboardInterrupt  # as a signal handler does when the statement is done
+            return result
+
+        monkeypatch.setattr(store.database, "run", interrupted)
+        for number in range(100):
+            with pytest.raises(KeyboardInterrupt):
+                cache.set(number, number)
+        commit = False
+        cache.set("last", 1)
+        assert cache.engine.limits.entries() == len(cache) == 101

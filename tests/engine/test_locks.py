@@ -439,7 +439,8 @@ def test_the_lock_of_a_holder_that_died(
 
 
 def count_under_lock(directory: str, name: str, path: str, rounds: int) -> int:
-    cache = FanoutCache(directory, shards=2, timeout=60, size_limit=2**20)
+    options: dict[str, Any] = {"size_limit": 2**20, "sqlite_synchronous": 0}
+    cache = FanoutCache(directory, shards=2, timeout=60, **options)
     lock = {"Lock": Lock, "RLock": RLock, "BoundedSemaphore": BoundedSemaphore}[name]
     mine = lock(cache, "lock")
     for number in range(rounds):

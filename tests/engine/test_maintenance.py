@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,18 @@ def test_nothing_to_find(filled: Any) -> None:
     assert filled.check() == []
     assert filled.check(fix=True) == []
     assert filled["file"] == "file" * 20_000
+
+
+def test_what_others_warn_of_meanwhile_is_not_a_finding(
+    filled: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def warn(*_: Any) -> list[str]:
+        warnings.warn("unclosed file", ResourceWarning, stacklevel=1)  # as the collector may
+        return []
+
+    monkeypatch.setattr("django_diskcache.engine.hints.check", warn)
+    with pytest.warns(ResourceWarning, match="unclosed file"):
+        assert filled.check() == []
 
 
 def test_a_missing_file(filled: Any) -> None:

@@ -95,10 +95,10 @@ def test_a_plain_function_stays_one(keeper: Keeper) -> None:
 
 
 def test_expiry_tag_and_name(cache: Cache, clock: FakeClock) -> None:
-    calls: list[int] = []
+    calls: list[float] = []
 
     @cache.memoize(name="shared", expire=10, tag="results", typed=True, ignore={1})
-    async def double(x: int, client: object) -> int:
+    async def double(x: float, client: object) -> float:
         calls.append(x)
         return x * 2
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from django_diskcache.engine import Cache, Disk
+from django_diskcache.engine import Cache, Disk, JSONDisk
 from django_diskcache.engine.options import (
     DEFAULT_SETTINGS,
     OPTIONS,
@@ -121,6 +121,16 @@ def test_unknown_names(cache: Cache, make_cache: Callable[..., Cache]) -> None:
         cache.reset("size_limt", 1)
     with pytest.raises(AttributeError, match="size_limt"):
         _ = cache.size_limt
+
+
+def test_the_arguments_of_a_disk_are_attributes_of_its_caches(
+    make_cache: Callable[..., Cache],
+) -> None:
+    packed = make_cache("packed", disk=JSONDisk, disk_compress_level=3)
+    assert packed.disk_compress_level == 3
+    with pytest.raises(AttributeError, match="'Cache' object has no attribute 'disk_compress"):
+        _ = make_cache("plain").disk_compress_level
+    assert "__getattr__" not in {name for cls in Cache.__mro__ for name in vars(cls)}
 
 
 def test_did_you_mean_nothing_like_it() -> None:

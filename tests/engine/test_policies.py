@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from django_diskcache.engine import EVICTION_POLICY, Cache, FanoutCache, eviction
-from django_diskcache.engine.disk import PINNED
 from django_diskcache.engine.eviction import evict
 from django_diskcache.engine.fifo import GHOST_CLOCK, MARKED, S3FIFO, SMALL
 from django_diskcache.engine.policies import Entry, Policy, Queue
+from django_diskcache.testing.conformance import PolicyConformance
 from tests.conftest import FakeClock
 
 EVICTING = [name for name, policy in EVICTION_POLICY.items() if policy.evicts]
@@ -35,118 +35,25 @@ class LargestFirst(Policy):
         return sorted(found, key=lambda pair: -pair[1].size)[:count]
 
 
-@pytest.fixture(params=[*EVICTING, LargestFirst], ids=[*EVICTING, "own"])
-def policy(request: pytest.FixtureRequest) -> Any:
-    return request.param
+class Conformance(PolicyConformance):
+    @pytest.fixture(autouse=True, params=[*EVICTING, LargestFirst], ids=[*EVICTING, "own"])
+    def _policy(self, request: pytest.FixtureRequest) -> None:
+        self.policy = request.param
 
 
-class PolicyConformance:
-    """What holds whatever the policy; `make` makes a cache of either face."""
-
-    make: Callable[..., Any]
-
-    def filled(self, policy: Any, entries: int, **settings: Any) -> Any:
-        cache = self.make(eviction_policy=policy, sqlite_synchronous=0, **settings)
-        for number in range(entries):
-            cache[number] = b"x" * 100
-        return cache
-
-    def test_as_many_go_as_must(self, policy: Any) -> None:
-        cache = self.filled(policy, 50, max_entries=50, cull_frequency=10)
-        cache["new"] = 1
-        assert len(cache) == 51 - 5
-        assert "new" in cache
-        assert cache.evictions()["entries"] == 5
-        assert cache.evictions()["freed"] >= 500
-
-    def test_it_goes_on_for_ever(self, policy: Any) -> None:
-        cache = self.filled(policy, 30, max_entries=30, cull_frequency=100)
-        for number in range(100):
-            cache[f"key-{number}"] = b"x" * 100
-            assert f"key-{number}" in cache
-            cache.get(f"key-{number // 2}")
-            assert len(cache) <= 30
-        assert len(cache) >= 29
-
-    def test_all_but_one_can_go(self, policy: Any) -> None:
-        cache = self.filled(policy, 40, max_entries=40, cull_frequency=0)
-        for number in range(40):
-            cache.get(number)
-        cache["new"] = 1
-        assert list(cache) == ["new"]
-
-    def test_what_is_pinned_stays(self, policy: Any) -> None:
-        cache = self.filled(policy, 20, max_entries=20, cull_frequency=2)
-        for store in cache.engine.stores:
-            store.database.run("UPDATE cache SET mode = mode | ? WHERE key < 8", (PINNED,))
-        for number in range(100, 200):
-            cache[number] = b"x"
-        assert set(range(8)) <= set(cache)
-        cache.reset("size_limit", 1)
-        cache.cull()
-        assert set(cache) == set(range(8))
-        assert cache.clear() == 8
-
-    def test_what_has_expired_goes_first(self, policy: Any, clock: FakeClock) -> None:
-        cache = self.filled(policy, 20, max_entries=30, cull_frequency=3)
-        for number in range(10):
-            cache.set(f"dead-{number}", 1, expire=5)
-        clock.advance(10)
-        cache["new"] = 1
-        assert len(cache) == 21
-        assert {"expired": 10, "entries": 0}.items() <= cache.evictions().items()
-
-    def test_another_policy_takes_over(self, policy: Any) -> None:
-        cache = self.filled(policy, 30, max_entries=30, cull_frequency=3)
-        for number in range(30):
-            cache.get(number)
-        for other in (*EVICTING, "none", policy):
-            cache.reset("eviction_policy", other)
-            for number in range(40):
-                cache[other, number] = 1
-            if other != "none":
-                assert len(cache) <= 30
-        assert len(cache) <= 30
-
-    def test_nothing_that_was_overwritten_since_goes(
-        self, policy: Any, clock: FakeClock
-    ) -> None:
-        cache = self.filled(policy, 30, max_entries=1000)
-        store = cache.engine.stores[0]
-        before = len(cache)
-        engine = cache.engine
-
-        class Meanwhile(type(engine.limits.policy)):  # type: ignore[misc]
-            def victims(self, *args: Any) -> Any:
-                found = list(islice(super().victims(*args), 5))
-                clock.advance(1)
-                for number in range(30):  # by another process
-                    cache[number] = b"y" * 100
-                return found
-
-        engine.limits.policy = Meanwhile(engine.segment)
-        assert engine.limits._evict(entries=5, spare=None) == 0
-        assert len(cache) == before
-        assert store.path
+class TestWithOneShard(Conformance):
+    shards = 1
 
 
-class TestWithOneShard(PolicyConformance):
-    @pytest.fixture(autouse=True)
-    def _make(self, make_cache: Callable[..., Cache]) -> None:
-        self.make = make_cache
-
-
-class TestWithFourShards(PolicyConformance):
-    @pytest.fixture(autouse=True)
-    def _make(self, make_fanout: Callable[..., FanoutCache]) -> None:
-        self.make = make_fanout
+class TestWithFourShards(Conformance):
+    shards = 4
 
 
 def test_a_policy_by_its_dotted_path_and_what_is_none(make_cache: Callable[..., Cache]) -> None:
     cache = make_cache(eviction_policy=f"{__name__}.LargestFirst")
     assert cache.eviction_policy is LargestFirst
     assert type(cache.engine.limits.policy) is LargestFirst
-    for wrong in ("no.such.module", f"{__name__}.PolicyConformance", dict, "s3fifo"):
+    for wrong in ("no.such.module", f"{__name__}.Conformance", dict, "s3fifo"):
         with pytest.raises(
             ValueError, match=r"subclass of Policy|one of s3-fifo.*did you mean"
         ):

@@ -260,6 +260,13 @@ def test_memoize_stampede_wants_parentheses(cache: Cache) -> None:
         memoize_stampede(cache, 10, len)  # type: ignore[arg-type]
 
 
+def test_memoize_stampede_ignores_only_what_is_there(cache: Cache) -> None:
+    with pytest.raises(TypeError, match="ignore='x': expected a tuple, list or set"):
+        memoize_stampede(cache, 10, ignore="x")
+    with pytest.raises(ValueError, match="has no argument 'y', but x"):
+        memoize_stampede(cache, 10, ignore={"y"})(lambda x: x)
+
+
 @pytest.mark.parametrize("recipe", ["throttle", "barrier"])
 def test_coroutine_functions_are_refused(cache: Cache, recipe: str) -> None:
     decorator = throttle(cache, 1, 1) if recipe == "throttle" else barrier(cache, Lock)

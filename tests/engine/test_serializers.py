@@ -269,7 +269,7 @@ def test_without_msgspec(
 
     monkeypatch.setattr("django_diskcache.engine.serializers._msgpack", missing)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(ValueError, match=r"msgspec.*pip install django-diskcache\[msgpack\]"):
+    with pytest.raises(ValueError, match=r"msgspec.*pip install .django-diskcache\[msgpack\]"):
         make_cache("other", serializer="msgpack")
     assert cache.get("key") is None  # a miss, not a crash
     assert "cannot be read here" in caplog.text

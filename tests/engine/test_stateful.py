@@ -43,7 +43,7 @@ VALUES: st.SearchStrategy[Any] = st.one_of(
     st.lists(st.integers(0, 9), max_size=3),
 )
 EXPIRES = st.sampled_from([None, None, None, -1, 0, 1, 5, 50])
-TAGS = st.sampled_from([None, None, "tag", "other", 7])
+TAGS = st.sampled_from([None, None, "tag", "other", 7, ("tag", 7), ("other", "tag", b"x")])
 DELTAS = st.sampled_from([1, -1, 7, 0.5, 2**62, 2**80])
 
 
@@ -75,7 +75,13 @@ class CacheMachine(RuleBasedStateMachine):
     """Every keyed operation of a cache, against `CacheModel`."""
 
     def open(self, directory: str, clock: FakeClock) -> Any:
-        return Cache(directory, clock=clock, disk_min_file_size=MIN_FILE_SIZE, statistics=1)
+        return Cache(
+            directory,
+            clock=clock,
+            disk_min_file_size=MIN_FILE_SIZE,
+            statistics=1,
+            sqlite_synchronous=0,  # no power fails
+        )
 
     def __init__(self) -> None:
         super().__init__()
@@ -181,7 +187,11 @@ class CacheMachine(RuleBasedStateMachine):
     @rule(tag=st.sampled_from(["tag", "other", 7, "nobody's"]))
     def evict(self, tag: Any) -> None:
         model = self.model
-        tagged = [key for key, entry in model.entries.items() if entry[2] == tag]
+        tagged = [
+            key
+            for key, (_, _, tags) in model.entries.items()
+            if tag in (tags if isinstance(tags, tuple) else (tags,))
+        ]
         live = sum(model.live(key) is not None for key in tagged)
         assert live <= self.cache.evict(tag) <= len(tagged)
         for key in tagged:
@@ -257,6 +267,7 @@ class FanoutMachine(CacheMachine):
             clock=clock,
             disk_min_file_size=MIN_FILE_SIZE,
             statistics=1,
+            sqlite_synchronous=0,
         )
 
 

@@ -24,7 +24,8 @@ recipes = pytest.mark.parametrize("recipe", RECIPES)
 
 
 def _cache(directory: Path, clock: Any) -> FanoutCache:
-    return FanoutCache(str(directory), shards=2, timeout=60, size_limit=2**20, clock=clock)
+    options: dict[str, Any] = {"size_limit": 2**20, "sqlite_synchronous": 0}  # no power fails
+    return FanoutCache(str(directory), shards=2, timeout=60, clock=clock, **options)
 
 
 def _hold_and_die(directory: Path, clock: Any, recipe: str, expire: float | None) -> None:

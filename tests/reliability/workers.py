@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from django_diskcache import Cache, Deque, FanoutCache, Index, Lock, Timeout
+from django_diskcache import Deque, FanoutCache, Index, Lock, Timeout
 from django_diskcache.engine.errors import Fault
 from django_diskcache.engine.sqlite import sqlite3
 
@@ -383,7 +383,7 @@ def _wrong(place: Place) -> list[str]:
     return problems
 
 
-def sweep(cache: Cache | FanoutCache) -> list[str]:
+def sweep(cache: Any) -> list[str]:
     """Let `check` remove what the dead left; what it has to say then."""
     for path in Path(cache.directory).rglob("*.val"):
         with suppress(FileNotFoundError):

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from redis.connection import SSLConnection, UnixDomainSocketConnection
 
-from django_diskcache.server.address import is_address, read_address
+from django_diskcache.configuration import is_address
+from django_diskcache.server.address import read_address
 
 
 @pytest.mark.parametrize("scheme", ["valkey", "redis", "VALKEY"])

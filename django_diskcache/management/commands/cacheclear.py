@@ -1,4 +1,4 @@
-"""Empties caches, or removes the keys of a prefix or version."""
+"""Empties caches, or removes the keys of a pattern, prefix or version."""
 
 from __future__ import annotations
 
@@ -8,18 +8,16 @@ from typing import Any
 from django.core.management.base import CommandError
 from django.core.management.base import CommandParser as Parser
 
-from ...engine import selection
+from ...engine import matching, selection
 from ...engine.selection import Selection
 from ..shared import CacheCommand, Target, bytes_text, entries_text, location, opened, wanted
-
-_SENTINEL = "\x00key\x00"
 
 
 class Command(CacheCommand):
     help = (
         "Remove all entries of a cache, those of other versions and of every KEY_PREFIX in its "
-        "directory included; or with --prefix or --version only some of the cache's own. It "
-        "asks first."
+        "directory included; or with --pattern, --prefix or --version only some of the cache's "
+        "own. It asks first."
     )
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> Parser:
@@ -31,6 +29,11 @@ class Command(CacheCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         super().add_arguments(parser)
         parser.add_argument(
+            "--pattern",
+            metavar="GLOB",
+            help="Only keys that match this, such as 'user:*:name', as the site writes them.",
+        )
+        parser.add_argument(
             "--prefix",
             metavar="TEXT",
             help="Only keys that begin with this, as the site writes them.",
@@ -40,7 +43,7 @@ class Command(CacheCommand):
             type=int,
             dest="key_version",
             metavar="N",
-            help="Only keys of this version; with --prefix, instead of the cache's VERSION.",
+            help="Only keys of this version; with the others, instead of the cache's VERSION.",
         )
         parser.add_argument(
             "--no-input",
@@ -57,8 +60,12 @@ class Command(CacheCommand):
         if options["json"]:
             raise CommandError("With --json nothing can be asked: give --no-input as well")
         which = "all entries"
+        if options["prefix"] is not None or options["pattern"] is not None:
+            which = "all keys"
         if options["prefix"] is not None:
-            which = f"all keys that begin with {options['prefix']!r}"
+            which += f" that begin with {options['prefix']!r}"
+        if options["pattern"] is not None:
+            which += f" that match {options['pattern']!r}"
         if options["key_version"] is not None:
             which += f" of version {options['key_version']}"
         listed = "".join(f"\n  {alias} in {location(alias)}" for alias in aliases)
@@ -72,7 +79,7 @@ class Command(CacheCommand):
             raise CommandError("Nothing was removed")
 
     def work(self, target: Target, options: dict[str, Any]) -> dict[str, Any]:
-        if options["prefix"] is not None or options["key_version"] is not None:
+        if any(options[name] is not None for name in ("pattern", "prefix", "key_version")):
             steps = selection.remove(target.engine, selected(target, options))
             return dict(self.count(steps, target.alias, options))
         limits = target.engine.limits
@@ -89,15 +96,13 @@ class Command(CacheCommand):
 
 
 def selected(target: Target, options: dict[str, Any]) -> Selection:
-    """The keys of a prefix and version.
+    """The keys of a pattern, prefix and version.
 
     :raises CommandError: when KEY_FUNCTION does not keep the key in what it makes
     """
-    cache = opened(target.alias)
-    made: Any = cache.make_key(_SENTINEL, options["key_version"])
-    head, found, tail = str(made).partition(_SENTINEL)
-    if not found:
-        raise CommandError(
-            f"{target.alias}: its KEY_FUNCTION makes keys that the original is not part of"
-        )
-    return selection.beginning(head + (options["prefix"] or ""), tail)
+    try:
+        around = opened(target.alias)._around_keys(options["key_version"])
+    except NotImplementedError as error:
+        raise CommandError(f"{target.alias}: its {error}") from error
+    pattern = "*" if options["pattern"] is None else options["pattern"]
+    return matching.selected(matching.wanted(pattern, options["prefix"], None, around))

@@ -8,7 +8,8 @@ from typing import Any
 
 from ...engine import selection
 from ...engine.selection import Selection
-from ..shared import CacheCommand, Target, bytes_text, entries_text
+from ...engine.tagged import hints_of
+from ..shared import CacheCommand, Target, bytes_text, counted, entries_text
 
 
 def tags(text: str) -> Iterator[Any]:
@@ -26,12 +27,18 @@ def tags(text: str) -> Iterator[Any]:
 
 class Command(CacheCommand):
     help = (
-        "Remove all entries that have one of these tags. A tag that is a number stands for the "
-        "number and for the text."
+        "Remove all entries that have one of these tags, or with --all those that have all of "
+        "them. A tag that is a number stands for the number and for the text."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("tags", nargs="+", metavar="TAG", help="A tag of entries.")
+        parser.add_argument(
+            "--all",
+            action="store_true",
+            dest="every",
+            help="Only entries that have all of these tags.",
+        )
         parser.add_argument(
             "--cache",
             action="append",
@@ -55,7 +62,11 @@ class Command(CacheCommand):
             options["aliases"] = [options["aliases"]]
 
     def work(self, target: Target, options: dict[str, Any]) -> dict[str, Any]:
-        by_tag = {tag: self.of_tag(target, tag, options) for tag in options["tags"]}
+        wanted = list(dict.fromkeys(options["tags"]))
+        if options["every"] and len(wanted) > 1:
+            by_tag = {", ".join(wanted): self.of_all(target, wanted, options)}
+        else:
+            by_tag = self.of_each(target, wanted, options)
         return {
             "removed": sum(each["removed"] for each in by_tag.values()),
             "freed": sum(each["freed"] for each in by_tag.values()),
@@ -63,10 +74,43 @@ class Command(CacheCommand):
             "tags": by_tag,
         }
 
-    def of_tag(self, target: Target, tag: str, options: dict[str, Any]) -> dict[str, int]:
+    def of_each(
+        self, target: Target, wanted: list[str], options: dict[str, Any]
+    ) -> dict[str, dict[str, int]]:
+        """What has one of the tags; an entry counts with the first that it has."""
+        by_tag = {}
+        before: tuple[Any, ...] = ()
+        for tag in wanted:
+            selections = []
+            for meaning in tags(tag):
+                selections += selection.tagged_at_all(meaning, before)
+                if options["dry_run"]:  # else what has a tag before is gone
+                    before += (meaning,)
+            by_tag[tag] = self.of_selections(target, selections, tag, options)
+        return by_tag
+
+    def of_all(
+        self, target: Target, wanted: list[str], options: dict[str, Any]
+    ) -> dict[str, int]:
+        """What has all of the tags, looked for by the one that the fewest entries have."""
+        stores = target.engine.stores
+        meanings = sorted(
+            (tuple(tags(tag)) for tag in wanted),
+            key=lambda each: sum(hints_of(store, tag) for store in stores for tag in each),
+        )
+        first, others = meanings[0], tuple(meanings[1:])
+        selections = [
+            selection.tagged_among(tag, others, first[:number])
+            for number, tag in enumerate(first)
+        ]
+        return self.of_selections(target, selections, ", ".join(wanted), options)
+
+    def of_selections(
+        self, target: Target, selections: list[Selection], name: str, options: dict[str, Any]
+    ) -> dict[str, int]:
         total = {"removed": 0, "freed": 0}
-        for selected in map(selection.tagged, tags(tag)):
-            found = self.of_selection(target, selected, f"{target.alias} {tag}", options)
+        for selected in selections:
+            found = self.of_selection(target, selected, f"{target.alias} {name}", options)
             total = {name: total[name] + found[name] for name in total}
         return total
 
@@ -82,8 +126,15 @@ class Command(CacheCommand):
         if options["verbosity"] == 0:
             return
         would = "would be " if options["dry_run"] else ""
-        for tag, each in result["tags"].items():
+        for number, (tag, each) in enumerate(result["tags"].items()):
+            # What has several of the tags has been counted with the first of them.
+            entries = counted(each["removed"], "more entry", "more entries")
+            if not number:
+                entries = entries_text(each["removed"])
+            name = repr(tag)
+            if options["every"] and tag not in options["tags"]:
+                name = " and ".join(map(repr, dict.fromkeys(options["tags"])))
             self.stdout.write(
-                f"{alias}: {entries_text(each['removed'])} tagged {tag!r} {would}removed, "
+                f"{alias}: {entries} tagged {name} {would}removed, "
                 f"{bytes_text(each['freed'])} {would}freed"
             )

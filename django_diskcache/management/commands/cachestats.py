@@ -16,7 +16,7 @@ from django.core.management.base import CommandError
 from ...engine.options import Refused
 from ...engine.options import seconds as parse_seconds
 from ...engine.statistics import Figures, ShardFigures, Statistics
-from .. import prometheus
+from .. import exposition
 from ..shared import (
     CacheCommand,
     Target,
@@ -114,7 +114,7 @@ class Command(CacheCommand):
         if options["format"] == "json":
             self.stdout.write(json.dumps({a: document(each) for a, each in found.items()}))
         elif options["format"] == "prometheus":
-            self.stdout.write(prometheus.text(found), ending="")
+            self.stdout.write(exposition.text(found), ending="")
         else:
             for alias in wanted(options["aliases"]):
                 if alias in found:

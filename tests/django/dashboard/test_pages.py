@@ -265,6 +265,19 @@ def test_an_entry(viewer: Client, cache: DjangoCache, clock: FakeClock) -> None:
     assert "This field is required." in page(viewer, KEY)
 
 
+def test_an_entry_with_several_tags(manager: Client, cache: DjangoCache) -> None:
+    cache.set("key", 1, tag=("news", "author:7", 7, "more"))
+    text = told(page(manager, KEY, key="key"))
+    assert "Tags news author:7 7 more" in text
+    assert ":1:key" in page(manager, KEYS)
+    assert "news author:7 7 …" in told(page(manager, KEYS))
+    html = page(manager, KEY, key="key")
+    assert "Evict all with the tag author:7</button>" in html
+    assert html.count('name="kind" value="text"') == 3
+    assert '<input type="hidden" name="tag" value="7">' in html
+    assert "news 1 " in told(page(manager, f"{DEFAULT}change/"))
+
+
 def test_an_expired_entry(viewer: Client, cache: DjangoCache, clock: FakeClock) -> None:
     cache.set("key", 7, 10)
     clock.advance(60)
@@ -412,3 +425,11 @@ def test_another_admin_site_keeps_to_itself(manager: Client, cache: DjangoCache)
     response = manager.post(f"{own}default/clear/", {"confirmed": "yes"})
     assert response["Location"] == f"{own}default/change/"
     assert len(cache) == 0
+
+
+def test_a_compressed_entry(viewer: Client, cache: DjangoCache) -> None:
+    cache._cache.engine.configure({"compression": "zlib"})
+    cache.set("page", "<li>an entry</li>" * 1000)
+    text = told(page(viewer, f"{BASE}default/key/?key=page"))
+    assert "compressed by zlib" in text
+    assert "<li>an entry</li><li>" in text

@@ -38,3 +38,23 @@ class Article(models.Model):
 # Invalidate when models change
 def invalidate_article_cache() -> None:
     cache.evict("model_myapp.Article")
+
+
+class Topic(models.Model):
+    name = models.CharField(max_length=9)
+    objects: models.Manager[Any] = models.Manager()
+
+
+class Page(models.Model):
+    topics = models.ManyToManyField(Topic, related_name="pages")
+    objects: models.Manager[Any] = models.Manager()
+
+
+class Story(Page):
+    title = models.CharField(max_length=9)
+    objects: models.Manager[Any] = models.Manager()
+
+
+class Person(models.Model):
+    friends = models.ManyToManyField("self")
+    objects: models.Manager[Any] = models.Manager()

@@ -1,0 +1,1 @@
+"""What other caches have left on the disk: read, and taken over into one of ours."""

@@ -1,0 +1,123 @@
+"""Compressed values, on every face: what comes back is what was stored, however it was."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+
+from django_diskcache.engine import Deque, Index
+from django_diskcache.engine.compression import CODECS, Missing, codec_of, loaded
+from django_diskcache.engine.integrity import MODES
+from django_diskcache.engine.options import read_settings
+
+from .conftest import Face
+
+PAGE = "<li>ein Eintrag, äöü</li>\n" * 30
+VALUES: dict[str, Any] = {
+    "text": PAGE,
+    "bytes": PAGE.encode(),
+    "pickled": [{"title": "x" * 100, "id": {n}} for n in range(20)],
+    "large-text": PAGE * 400,  # a file, when it is not compressed
+    "in-a-file": " ".join(map(str, random.Random(1).choices(range(9999, 9999**2), k=900))) * 2,
+    "number": 7,
+    "short": "x" * 50,
+    "noise": random.Random(1).randbytes(600),
+}
+AS_THEY_ARE = {"number", "short", "noise"}
+
+
+@pytest.fixture(params=CODECS)
+def codec(request: pytest.FixtureRequest) -> str:
+    try:
+        loaded(CODECS[request.param])
+    except Missing as why:
+        pytest.skip(str(why))
+    return str(request.param)
+
+
+def use(face: Face, codec: str | None, **settings: Any) -> None:
+    given = {"compression": codec, "compression_min_size": 100, **settings}
+    face.engine.configure(read_settings(given))
+
+
+def codecs(face: Face) -> list[str | None]:
+    """Of all entries, in the order of their keys."""
+    sql = "SELECT key, mode FROM cache"
+    rows = [row for store in face.engine.stores for row in store.database.run(sql)]
+    return [codec_of(mode & MODES) for _, mode in sorted(rows)]
+
+
+def test_values_come_back(face: Face, codec: str) -> None:
+    use(face, codec)
+    for key, value in VALUES.items():
+        face.set(key, value, expire=60, tag="t")
+    assert codecs(face) == [None if k in AS_THEY_ARE else codec for k in sorted(VALUES)]
+    assert face.value_files()
+    for _ in range(12):  # from the store, from memory, and loaded for good
+        for key, value in VALUES.items():
+            found = face.get(key)
+            assert found == value
+            assert type(found) is type(value)
+    assert face.get_many(list(VALUES)) == VALUES
+    face.engine.near.clear()
+    assert face.get_many(list(VALUES)) == VALUES
+    assert face.get("text", expire_time=True, tag=True) == (PAGE, face.clock() + 60, "t")
+    assert not face.add("text", "another")
+    with face.get("bytes", read=True) as file:
+        assert file.read() == PAGE.encode()
+    assert face.pop("pickled") == VALUES["pickled"]
+    for key in VALUES:
+        face.delete(key)
+    assert not face.value_files()
+
+
+def test_entries_of_all_kinds_lie_side_by_side(face: Face) -> None:
+    for name in (None, "zlib", "lzma", None):
+        use(face, name)
+        face.set(f"by-{name}", [PAGE])
+    use(face, None)
+    for name in (None, "zlib", "lzma"):
+        assert face.get(f"by-{name}") == [PAGE]
+    assert codecs(face) == [None, "lzma", "zlib"]
+
+
+def test_counters_and_streams_are_left_as_they_are(face: Face, tmp_path: Any) -> None:
+    use(face, "zlib", compression_min_size=1)
+    face.set("count", 10**12)
+    assert face.incr("count") == 10**12 + 1
+    path = tmp_path / "page.html"
+    path.write_bytes(PAGE.encode())
+    with path.open("rb") as source:
+        face.set("stream", source, read=True)
+    assert codecs(face) == [None, None]
+    with face.get("stream", read=True) as file:
+        assert file.name in map(str, face.value_files())
+
+
+def test_a_hot_hit_expands_nothing(face: Face, monkeypatch: pytest.MonkeyPatch) -> None:
+    use(face, "zlib")
+    face.set("text", PAGE)
+    face.set("pickled", [PAGE])
+    assert face.get("text") == PAGE
+    assert face.get("pickled") == [PAGE]
+    monkeypatch.setattr("django_diskcache.engine.trust.expanded", None)
+    assert face.get("text") == PAGE
+    assert face.get("pickled") == [PAGE]
+
+
+def test_collections(face: Face) -> None:
+    if not hasattr(face.cache, "deque"):
+        return
+    use(face, "zlib")
+    deque: Deque = face.deque("d")
+    index: Index = face.index("i")
+    deque.append([PAGE])
+    index["key"] = PAGE
+    assert deque.pop() == [PAGE]
+    assert index["key"] == PAGE
+    ((mode,),) = index.cache.engine.stores[0].database.run("SELECT mode FROM cache")
+    assert codec_of(mode & MODES) == "zlib"
+    for each in (deque, index):
+        each.cache.close()

@@ -1,0 +1,129 @@
+"""The collector, registered with the real prometheus_client and scraped through its server."""
+
+from __future__ import annotations
+
+import os
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.cache import caches
+from django.core.management import call_command
+
+pytest.importorskip("prometheus_client", reason="needs the extra 'prometheus'")
+
+from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client.parser import text_string_to_metric_families
+
+from django_diskcache.prometheus import CacheCollector
+
+BACKEND = "django_diskcache.DjangoCache"
+
+
+@pytest.fixture
+def site(settings: Any, tmp_path: Path) -> None:
+    settings.CACHES = {
+        "default": {"BACKEND": BACKEND, "LOCATION": tmp_path / "default", "SHARDS": 2},
+        'odd"name\\': {"BACKEND": BACKEND, "LOCATION": tmp_path / "odd", "SHARDS": 1},
+        "memory": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
+    }
+
+
+@pytest.fixture
+def registry(site: None) -> CollectorRegistry:
+    return CollectorRegistry()
+
+
+@pytest.fixture
+def url(registry: CollectorRegistry) -> Iterator[str]:
+    server, thread = start_http_server(0, "127.0.0.1", registry)
+    yield f"http://127.0.0.1:{server.server_port}/metrics"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def samples(text: str) -> dict[tuple[Any, ...], float]:
+    return {
+        (sample.name, *sorted(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def scraped(url: str) -> str:
+    with urllib.request.urlopen(url) as response:
+        return str(response.read().decode())
+
+
+def test_one_scrape_has_the_figures_of_all_processes(
+    registry: CollectorRegistry, url: str
+) -> None:
+    caches["default"].set("key", 1)
+    child = os.fork()
+    if not child:
+        try:
+            for _ in range(5):
+                caches["default"].get("key")
+            caches["default"].close()
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    caches["default"].get("missing")
+    registry.register(CacheCollector(["default"]))
+    found = samples(scraped(url))
+    named = {
+        name: sum(value for key, value in found.items() if key[0] == f"django_diskcache_{name}")
+        for name in ("entries", "hits_total", "misses_total", "size_limit_bytes")
+    }
+    assert named == {
+        "entries": 1,
+        "hits_total": 5,
+        "misses_total": 1,
+        "size_limit_bytes": 2**30,
+    }
+    assert {("cache", "default")} == {key[1] for key in found}
+
+
+def test_it_is_what_the_command_prints(
+    registry: CollectorRegistry, url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for alias in ("default", 'odd"name\\'):
+        caches[alias].set("key", "value", timeout=0.001)
+        caches[alias].get("key")
+    time.sleep(0.002)  # it has expired by the time of both looks
+    registry.register(CacheCollector())
+    call_command("cachestats", "--format", "prometheus")
+    printed = capsys.readouterr().out
+    text = scraped(url)
+    assert samples(text) == samples(printed)
+    helps = [line for line in printed.splitlines() if line.startswith("#")]
+    assert [line for line in text.splitlines() if line.startswith("#")] == helps
+    assert len(helps) > 20
+
+
+def test_registering_looks_at_no_cache(registry: CollectorRegistry, tmp_path: Path) -> None:
+    registry.register(CacheCollector())
+    assert not (tmp_path / "default").exists()
+    with pytest.raises(ValueError, match="Duplicated timeseries"):
+        registry.register(CacheCollector())
+
+
+def test_names_that_are_not_there(registry: CollectorRegistry) -> None:
+    with pytest.raises(ValueError, match=r"'defualt' is not .* did you mean 'default'"):
+        CacheCollector(["defualt"])
+    with pytest.raises(ValueError, match="'memory' is not a cache of CACHES with DjangoCache"):
+        CacheCollector(["memory"])
+
+
+def test_a_cache_that_cannot_be_opened_is_left_out(
+    registry: CollectorRegistry, url: str, settings: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.CACHES["default"]["SHARDS"] = "many"
+    registry.register(CacheCollector())
+    labels = {dict(key[1:])["cache"] for key in samples(scraped(url))}
+    assert labels == {'odd"name\\'}
+    assert "the cache 'default' has no metrics" in caplog.text

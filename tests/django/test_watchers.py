@@ -1,0 +1,73 @@
+"""What debug-toolbar and Sentry see of the cache: the real ones, in a site of their own."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PUT, GET = "cache.put", "cache.get"
+
+
+def seen(watcher: str, name: str, directory: Path) -> Any:
+    command = [sys.executable, "-m", "tests.django.watched", watcher, name, str(directory)]
+    run = subprocess.run(
+        command,
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[2],
+    )
+    assert run.returncode == 0, run.stderr
+    return json.loads(run.stdout)
+
+
+@pytest.mark.parametrize(
+    ("name", "hits", "misses", "calls"),
+    [
+        ("page", 7, 3, ["set", *7 * ["get"], "get_many", "set_many", "set", "get", "incr"]),
+        ("apage", 5, 2, ["set", *5 * ["get"], "get_many", "set_many"]),
+    ],
+)
+def test_the_panel_of_the_toolbar(
+    name: str, hits: int, misses: int, calls: list[str], tmp_path: Path
+) -> None:
+    pytest.importorskip("debug_toolbar")
+    found = seen("toolbar", name, tmp_path / "cache")
+    assert found["calls"] == [[call, "default (DjangoCache)"] for call in calls]
+    assert (found["hits"], found["misses"]) == (hits, misses)
+
+
+def test_the_spans_of_sentry(tmp_path: Path) -> None:
+    pytest.importorskip("sentry_sdk")
+    found = seen("sentry", "page", tmp_path / "cache")
+    assert [(op, key, hit) for op, key, hit, _ in found] == [
+        (PUT, "key", None),
+        *3 * [(GET, "key", True)],
+        *2 * [(GET, "missing", False)],
+        *2 * [(GET, "key", True)],
+        (GET, "key, missing", True),
+        (PUT, "a, b", None),
+        (PUT, "file", None),
+        (GET, "file", True),
+    ]
+    sizes = [size for *_, size in found]
+    assert sizes[:6] == [5, 5, 5, 5, None, None]
+    assert sizes[6] == len(str(("12345", "tag")))
+
+
+def test_the_spans_of_sentry_in_an_asynchronous_view(tmp_path: Path) -> None:
+    pytest.importorskip("sentry_sdk")
+    found = seen("sentry", "apage", tmp_path / "cache")
+    assert [(op, key, hit) for op, key, hit, _ in found] == [
+        (PUT, "key", None),
+        *3 * [(GET, "key", True)],
+        (GET, "missing", False),
+        (GET, "key", True),
+        (GET, "key, missing", True),
+        (PUT, "a, b", None),
+    ]
