@@ -18,8 +18,7 @@ from .disk import Disk, Place
 from .engine import Engine, open_engine
 from .errors import ENOVAL, UNKNOWN, Timeout, TooLarge, Unavailable
 from .guard import RAISE, ErrorHandler
-from .lifetime import LifetimeMethods
-from .options import is_number
+from .lifetime import LifetimeMethods, check_now
 from .signing import NO_SECRETS, Secrets
 from .store import Store, near_name
 
@@ -431,11 +430,7 @@ class KeyedCache(LifetimeMethods):
         return self._removed_from_each(lambda store: maintenance.clear(store, wait))
 
     def _expire(self, now: float | None, wait: Wait) -> int:
-        if now is not None and not is_number(now):  # which is more than any time is to SQLite
-            raise TypeError(
-                f"now={now!r}: expected seconds since the epoch; "
-                "expire_in(key, seconds) lets a key expire"
-            )
+        check_now(now)  # a text is more than any time is to SQLite
         due = self._engine.clock() if now is None else now
         return self._removed_from_each(
             lambda store: maintenance.remove(store, schema.REMOVE_EXPIRED, due, wait)

@@ -15,9 +15,8 @@ from typing import Any, NamedTuple, TypeVar
 from .calls import full_name
 from .disk import Pinned
 from .errors import ENOVAL, UNKNOWN
-from .guard import raising
+from .guard import Guarded, raising
 from .impatient import on_loop
-from .keyed import KeyedCache
 from .lifetime import positive_seconds
 from .memoize import is_coroutine_function, refuse_bare
 from .pinning import Pinning
@@ -98,7 +97,7 @@ def throttled(
     return awaiting if is_coroutine_function(function) else calling  # type: ignore[return-value]
 
 
-class RateMethods(KeyedCache):
+class RateMethods(Guarded):
     """The methods of a cache that say how often something may happen."""
 
     def allow(self, name: Any, count: int, seconds: float) -> Allowance:

@@ -11,19 +11,21 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ..engine.batches import shortened
 from ..engine.errors import ENOVAL, UNKNOWN, Fault
 from ..engine.faults import FAULTS
 from ..engine.guard import RAISE
 from ..engine.keyed import shaped
+from ..engine.lifetime import slides
 from ..engine.updating import Change
 from .awaited import NATIVE_FROM, AwaitedLink
 from .claiming import Claim
 from .node import Node
+from .searching import SearchedCache
 from .steps import NodeSteps, Steps
-from .whole import WholeCache
 
 
-class AwaitingCache(WholeCache):
+class AwaitingCache(SearchedCache):
     """Mixed into the face."""
 
     async def _link(self) -> AwaitedLink | None:
@@ -103,9 +105,12 @@ class AwaitingCache(WholeCache):
         expire_time: bool = False,
         tag: bool = False,
         retry: bool = False,
+        touch: float | bool | None = False,
     ) -> Any:
         """`get`."""
         operations = self._operations
+        if touch is not False:
+            return await self._asliding(key, default, read, expire_time, tag, touch)
         if not (read or expire_time or tag):
             value = self._engine.near.get(key) if type(key) is str else UNKNOWN
             if value is UNKNOWN:
@@ -113,6 +118,21 @@ class AwaitingCache(WholeCache):
             return default if value is ENOVAL else value
         missing = (default, None, None)
         found = await self._awaited(missing, operations.get(key, default, read))
+        return shaped(found, expire_time, tag)
+
+    async def _asliding(
+        self, key: Any, default: Any, read: bool, expire_time: bool, tag: bool, touch: Any
+    ) -> Any:
+        if not slides(touch):
+            found = await self.aget(key, default, read, expire_time, tag)
+            await self.atouch(key, touch)
+            return found
+        plain = not (read or expire_time or tag)
+        value = self._fresh(key, touch) if plain else UNKNOWN
+        if value is not UNKNOWN:
+            return default if value is ENOVAL else value
+        steps = self._operations.slide(key, default, read, touch, plain)
+        found = await self._awaited((default, None, None), steps)
         return shaped(found, expire_time, tag)
 
     async def ahas(self, key: Any, retry: bool = False) -> bool:
@@ -215,11 +235,12 @@ class AwaitingCache(WholeCache):
         expire: float | None = None,
         tag: Any = None,
         retry: bool = False,
+        spread: float = 0,
     ) -> list[Any]:
         """`set_many`."""
         operations = self._operations
         keys = list(items)
-        calls = [operations.setting(key, items[key], expire, False, tag) for key in keys]
+        calls = self._settings(items, expire, tag, spread)
         failed = set(range(len(keys)))
         groups = await self._agroups([number for number, _, _ in calls])
         for node, positions in groups.items():
@@ -228,7 +249,8 @@ class AwaitingCache(WholeCache):
                 continue
             failed.difference_update(positions)
             for n in again:
-                if not await self.aset(keys[n], items[keys[n]], expire, tag=tag):
+                life = shortened(expire, spread)
+                if not await self.aset(keys[n], items[keys[n]], life, tag=tag):
                     failed.add(n)
         return [keys[n] for n in sorted(failed)]
 

@@ -14,9 +14,9 @@ from django_diskcache.engine.signing import NO_SECRETS, Secrets
 from django_diskcache.server.envelope import (
     HEAD,
     Codec,
-    several,
     tag_bytes,
     tag_name,
+    tag_names,
     tags_of,
 )
 
@@ -59,7 +59,7 @@ def test_a_value_comes_back(value: Any, secrets: Secrets) -> None:
     assert type(again) is type(value)
 
 
-@pytest.mark.parametrize("tag", ["", "text", "ä", "\ud800", b"", b"b", 0, -1, 2**63, 1.5, -0.5])
+@pytest.mark.parametrize("tag", ["", "text", "ä", b"", b"b", 0, -1, 2**63 - 1, 1.5, -0.5])
 def test_a_tag_comes_back(tag: Any) -> None:
     data = codec().encode(1, False, KEY, inf, tag_bytes([tag_name(tag), tag_name("other")]))
 
@@ -72,10 +72,10 @@ def test_tags_that_are_equal_have_one_name() -> None:
     assert len({tag_name(each) for each in ("1", b"1", 1, "", b"", 1.5, "1.5", -1)}) == 8
 
 
-@pytest.mark.parametrize("tag", [("a",), {"a": 1}, object()])
+@pytest.mark.parametrize("tag", [("a", None), {"a": 1}, object()])
 def test_what_is_no_tag(tag: Any) -> None:
     with pytest.raises(TypeError, match="tag="):
-        tag_name(tag)
+        tag_names(tag)
 
 
 def test_tags_that_are_too_long_are_refused() -> None:
@@ -86,11 +86,10 @@ def test_tags_that_are_too_long_are_refused() -> None:
 
 
 def test_one_tag_or_several() -> None:
-    assert several(None) == ()
-    assert several("tag") == ("tag",)
-    assert several(0) == (0,)
-    assert several(["a", "b", "a"]) == ("a", "b")
-    assert several(()) == ()
+    assert tag_names(None) == tag_names(()) == ()
+    assert tag_names("tag") == (tag_name("tag"),)
+    assert tag_names(0) == (tag_name(0),)
+    assert tag_names(["a", "b", "a"]) == (tag_name("a"), tag_name("b"))
 
 
 def test_a_pickle_is_loaded_only_where_it_was_signed_for() -> None:
