@@ -8,7 +8,8 @@ The *fence* is a number that every acquisition raises. Who writes to something u
 hands it the fence along; it refuses a smaller one than it has seen, which comes from a holder
 who has lost the lock and does not know yet. It rises over releases, ends and restarts, and
 after the cache was cleared too, since it is at least the time in microseconds. Against clocks
-that are set back, what was held is remembered for an hour after its release.
+that are set back, what was held is remembered for an hour after its release; on a server, where
+each machine has a clock of its own, after its end as well.
 
 The functions take the cache first, so that they can run on an impatient twin of it: see
 `impatient.on_loop`.
@@ -21,7 +22,8 @@ from contextlib import suppress
 from typing import Any
 
 from .disk import Pinned
-from .errors import ENOVAL, UNKNOWN, LockError, LockLost
+from .errors import ENOVAL, UNKNOWN, Fault, LockError, LockLost
+from .faults import FAULTS
 from .pinning import looked_at
 
 REMEMBERED = 3600.0  # seconds that the fence of what nobody holds is kept
@@ -42,6 +44,8 @@ def _written(cache: Any, fence: int, holders: Holders) -> tuple[Any, float | Non
     if not holders:
         return [fence, []], REMEMBERED
     life = None if None in ends else max(ends) - cache.engine.clock()
+    if life is not None and not cache.engine.in_files:
+        life += REMEMBERED
     return Pinned([fence, holders]), life
 
 
@@ -60,8 +64,14 @@ def take(cache: Any, key: Any, token: str, value: int, timeout: float | None) ->
         end = None if timeout is None else now + timeout
         return fence, *_written(cache, fence, [*holders, [token, end]])
 
-    # Who waits disturbs no writer.
-    fence: int | None = cache.update(key, change, looking=True)
+    try:
+        # Who waits disturbs no writer.
+        fence: int | None = cache.update(key, change, looking=True)
+    except Fault:
+        if not cache.engine.in_files:  # it may have been done: then nobody would give it back
+            with suppress(LockLost, *FAULTS):
+                give(cache, key, token, None)
+        raise
     return fence
 
 

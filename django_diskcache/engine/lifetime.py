@@ -123,7 +123,10 @@ class Lifetimes(Guarded):
 
     def pttl(self, key: Any, retry: bool = False) -> int | None:
         """Milliseconds that `key` has left to live, rounded up; otherwise like `ttl`."""
-        due = self._expiry_of(key, retry)
+        return self._left(self._expiry_of(key, retry))
+
+    def _left(self, due: Any) -> int | None:
+        """What `pttl` returns for what `_expiry_of` does."""
         if due is ENOVAL:
             return 0
         if due is None:

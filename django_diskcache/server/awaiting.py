@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 from ..engine.batches import shortened
@@ -16,7 +17,14 @@ from ..engine.errors import ENOVAL, UNKNOWN, Fault
 from ..engine.faults import FAULTS
 from ..engine.guard import RAISE
 from ..engine.keyed import shaped
-from ..engine.lifetime import slides
+from ..engine.lifetime import (
+    milliseconds_from_now,
+    milliseconds_since_epoch,
+    seconds_from_now,
+    seconds_since_epoch,
+    slides,
+)
+from ..engine.tagging import Match
 from ..engine.updating import Change
 from .awaited import NATIVE_FROM, AwaitedLink
 from .claiming import Claim
@@ -174,6 +182,48 @@ class AwaitingCache(SearchedCache):
         """`touch`."""
         return bool(await self._awaited(False, self._operations.touch(key, expire)))
 
+    async def attl(self, key: Any, retry: bool = False) -> int | None:
+        """`ttl`."""
+        left = await self.apttl(key)
+        return None if left is None else -(-left // 1000)
+
+    async def apttl(self, key: Any, retry: bool = False) -> int | None:
+        """`pttl`."""
+        due = self._known_expiry(key)
+        if due is UNKNOWN:
+            due = await self._awaited(ENOVAL, self._operations.due(key))
+        return self._left(due)
+
+    async def aexpire_at(self, key: Any, when: datetime | float, retry: bool = False) -> bool:
+        """`expire_at`."""
+        due = seconds_since_epoch(when)
+        if due <= self._engine.clock():
+            return await self.adelete(key)
+        return bool(await self._awaited(False, self._operations.expire_at(key, due)))
+
+    async def aexpire_in(
+        self, key: Any, timeout: float | timedelta, retry: bool = False
+    ) -> bool:
+        """`expire_in`."""
+        return await self.aexpire_at(key, self._engine.clock() + seconds_from_now(timeout))
+
+    async def apexpire(self, key: Any, timeout: float | timedelta, retry: bool = False) -> bool:
+        """`pexpire`."""
+        return await self.aexpire_in(key, milliseconds_from_now(timeout))
+
+    async def apexpire_at(self, key: Any, when: datetime | float, retry: bool = False) -> bool:
+        """`pexpire_at`."""
+        return await self.aexpire_at(key, milliseconds_since_epoch(when))
+
+    async def apersist(self, key: Any, retry: bool = False) -> bool:
+        """`persist`."""
+        return bool(await self._awaited(False, self._operations.persist(key)))
+
+    async def atags(self, key: Any, retry: bool = False) -> tuple[Any, ...]:
+        """`tags`."""
+        found: tuple[Any, ...] = await self._awaited((), self._operations.tags(key))
+        return found
+
     async def aincr(
         self, key: Any, delta: Any = 1, default: Any = 0, retry: bool = False
     ) -> Any:
@@ -274,9 +324,9 @@ class AwaitingCache(SearchedCache):
         """`claim`; what it returns asks the server once more to `release` it."""
         return await asyncio.to_thread(self.claim, key)
 
-    async def aevict(self, tag: Any, retry: bool = False) -> int:
+    async def aevict(self, tag: Any, retry: bool = False, match: Match = "any") -> int:
         """`evict`."""
-        return await asyncio.to_thread(self.evict, tag)
+        return await asyncio.to_thread(self.evict, tag, retry, match)
 
     async def aclear(self, retry: bool = False) -> int:
         """`clear`."""

@@ -191,9 +191,13 @@ class SingleKey(Lifetimes):
         """Let `key` never expire; whether it was there, and would have expired."""
         return bool(self._remotely(False, self._operations.persist(key)))
 
+    def _known_expiry(self, key: Any) -> Any:
+        """`_expiry_of` what is remembered, else UNKNOWN."""
+        engine = self._engine
+        return engine.near.due(key if type(key) is str else engine.place(key)[0])
+
     def _expiry_of(self, key: Any, retry: bool) -> Any:
-        near = self._engine.near
-        due = near.due(key if type(key) is str else self._engine.place(key)[0])
+        due = self._known_expiry(key)
         return self._remotely(ENOVAL, self._operations.due(key)) if due is UNKNOWN else due
 
     def _let_expire(self, key: Any, due: float, retry: bool) -> bool:
