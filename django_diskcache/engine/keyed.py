@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from . import attributes, batches, maintenance, ordering, schema, statistics
+from . import attributes, batches, maintenance, ordering, schema, statistics, updating
 from .clock import Clock, wall_clock
 from .connection import Wait
 from .disk import Disk, Place
@@ -304,6 +304,29 @@ class KeyedCache(LifetimeMethods):
     def decr(self, key: Any, delta: Any = 1, default: Any = 0, retry: bool = False) -> Any:
         """Subtract `delta` from the number under `key`; otherwise like `incr`."""
         return self.incr(key, -delta, default, retry)
+
+    def update(
+        self, key: Any, change: updating.Change, tag: Any = None, looking: bool = False
+    ) -> Any:
+        """Change what is under `key`, as one step; it waits for a lock as long as it takes.
+
+        No hit and no miss is counted.
+
+        :param change: takes the value, or ENOVAL if there is none, and returns a result, the
+            new value and the seconds until it expires, or None for never. ENOVAL instead of a
+            value removes the entry, UNKNOWN leaves it as it is. It may be called more than
+            once, so it must do nothing else
+        :param tag: the tags of a new value
+        :param looking: look first, without a lock: for a change that mostly is to leave the
+            entry as it is
+        :return: the result
+        :raises Fault: when the store cannot do it
+        """
+        store, place = self._engine.place(key)
+        wait = self._wait(True)
+        return self._safely(
+            RAISE, updating.update, store, place, key, change, tag, looking, wait
+        )
 
     def pop(
         self,

@@ -8,13 +8,14 @@ that asgiref makes for synchronous callers, is not worth connections of its own.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ..engine.errors import ENOVAL, UNKNOWN, Fault
 from ..engine.faults import FAULTS
 from ..engine.guard import RAISE
 from ..engine.keyed import shaped
+from ..engine.updating import Change
 from .awaited import NATIVE_FROM, AwaitedLink
 from .claiming import Claim
 from .node import Node
@@ -166,10 +167,10 @@ class AwaitingCache(WholeCache):
         return await self.aincr(key, -delta, default)
 
     async def aupdate(
-        self, key: Any, change: Callable[[Any], tuple[Any, Any, float | None]]
+        self, key: Any, change: Change, tag: Any = None, looking: bool = False
     ) -> Any:
         """`update`."""
-        return await self._awaited(RAISE, self._operations.update(key, change))
+        return await self._awaited(RAISE, self._operations.update(key, change, tag))
 
     async def apop(
         self,

@@ -180,10 +180,12 @@ return digits
 """
 )
 
-# KEYS: the entry. ARGV: what it must be, '' for missing; what it becomes, '' for gone;
-# milliseconds, 0 for ever, less for as long as it would be. Returns whether it was.
+# KEYS: the entry, sets of hints of what it becomes. ARGV: what it must be, '' for missing; what
+# it becomes, '' for gone; milliseconds, 0 for ever, less for as long as it would be. Returns
+# whether it was.
 REPLACE: Final = Script(
-    """
+    _HINT
+    + """
 if (redis.call('GET', KEYS[1]) or '') ~= ARGV[1] then return 0 end
 local px = tonumber(ARGV[3])
 if ARGV[2] == '' then
@@ -195,6 +197,7 @@ elseif px == 0 then
 else
   redis.call('SET', KEYS[1], ARGV[2], 'KEEPTTL')
 end
+for i = 2, #KEYS do hint(KEYS[i], KEYS[1], px) end
 return 1
 """
 )

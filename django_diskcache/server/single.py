@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, ClassVar
 
 from ..engine.errors import ENOVAL, UNKNOWN, Fault, Timeout
 from ..engine.guard import RAISE, Guarded
 from ..engine.keyed import shaped
+from ..engine.updating import Change
 from .remote import Remote
 from .steps import Operations, Steps
 
@@ -170,17 +170,14 @@ class SingleKey(Guarded):
         """Subtract `delta` from the number under `key`; otherwise like `incr`."""
         return self.incr(key, -delta, default, retry)
 
-    def update(self, key: Any, change: Callable[[Any], tuple[Any, Any, float | None]]) -> Any:
-        """Change what is under `key`, as one step: what a transaction is used for elsewhere.
+    def update(self, key: Any, change: Change, tag: Any = None, looking: bool = False) -> Any:
+        """Change what is under `key`, as one step; see `KeyedCache.update`.
 
-        :param change: takes the value, or ENOVAL if there is none, and returns a result, the
-            new value and the seconds until it expires, or None for never. ENOVAL instead of a
-            value removes the entry, UNKNOWN leaves it as it is. It is called again when
-            another has changed the entry meanwhile, so it must do nothing else
-        :return: the result
+        :param change: it is called again when another has changed the entry meanwhile
+        :param looking: means nothing here, where nobody has to wait
         :raises Fault: when the server cannot do it, or did not say whether it has
         """
-        return self._remotely(RAISE, self._operations.update(key, change))
+        return self._remotely(RAISE, self._operations.update(key, change, tag))
 
     def pop(
         self,

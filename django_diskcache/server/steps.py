@@ -7,11 +7,13 @@ drives it waits for answers in his own way (`single`, `awaiting`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from math import inf
 from typing import Any, TypeAlias
 
+from ..engine.disk import Pinned
 from ..engine.errors import ENOVAL, UNKNOWN, Fault, Foreign
+from ..engine.updating import Change
 from .board import MASK
 from .envelope import (
     HEAD,
@@ -227,10 +229,14 @@ class Operations:
         tags = old[HEAD.size : HEAD.size + head[4]]
         return value, engine.codec.encode(value, False, form, head[3], tags), old
 
-    def update(self, key: Any, change: Callable[[Any], tuple[Any, Any, Any]]) -> Steps:
+    def update(self, key: Any, change: Change, tag: Any) -> Steps:
         """Change what is under a key, as one step; see `SingleKey.update`."""
         engine = self.engine
         name, number, form = engine.place(key)
+        names = [tag_name(each) for each in several(tag)]
+        keys = (name, *(engine.hints(number & 255, each) for each in names))
+        tags = tag_bytes(names)
+        changed = False
         try:
             for _ in range(MOST_TRIES):
                 old = yield number, "ask", (b"GET", name)
@@ -240,14 +246,18 @@ class Operations:
                     return result
                 px, new = FOR_EVER, b""
                 if value is not ENOVAL:
-                    new = engine.codec.encode(value, False, form, engine.due(expire), b"")
+                    if type(value) is Pinned:  # which nothing can be here
+                        (value,) = value
+                    new = engine.codec.encode(value, False, form, engine.due(expire), tags)
                     if expire is not None and expire <= MOST_SECONDS:
                         px = milliseconds(expire)
                 before = old if found is not None else b""
-                if (yield number, "run", (REPLACE, (name,), before, new, px)):
+                changed = True
+                if (yield number, "run", (REPLACE, keys, before, new, px)):
                     return result
         finally:
-            self._changed(number)
+            if changed:
+                self._changed(number)
         raise Fault("slow", engine.address.text, f"others change {key!r} all the time")
 
     def pop(self, key: Any, default: Any) -> Steps:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from django_diskcache.engine.disk import JSONDisk
-from django_diskcache.engine.errors import ENOVAL, UNKNOWN, Timeout
+from django_diskcache.engine.errors import ENOVAL, Timeout
 from django_diskcache.engine.impatient import impatient, on_loop
 from django_diskcache.server import ServerCache
 from tests.conftest import FakeClock
@@ -160,24 +160,6 @@ def test_update_is_one_step(server: Server, make_cache: Make) -> None:
 
 def _added(item: Any, value: Any) -> tuple[None, list[Any], int]:
     return None, [*(() if value is ENOVAL else value), item], 1000
-
-
-def test_update_stores_leaves_and_removes(cache: ServerCache, clock: FakeClock) -> None:
-    assert cache.update("key", lambda value: (value, ENOVAL, None)) is ENOVAL
-    assert cache.update("key", lambda value: ("result", UNKNOWN, None)) == "result"
-    assert "key" not in cache
-    assert cache.update("key", lambda value: ("stored", 1, None)) == "stored"
-    assert cache.get("key", expire_time=True) == (1, None)
-    assert cache.update("key", lambda value: (value, value + 1, 60)) == 1
-    value, due = cache.get("key", expire_time=True)
-    assert value == 2
-    assert due is not None
-    assert cache.update("key", lambda value: (value, UNKNOWN, None)) == 2
-    assert cache.get("key", expire_time=True) == (2, due)
-    assert cache.update("key", lambda value: (value, ENOVAL, None)) == 2
-    assert "key" not in cache
-    with pytest.raises(ZeroDivisionError):
-        cache.update("key", lambda value: (1 / 0, 1, None))
 
 
 def test_a_claim_is_had_by_one(server: Server, make_cache: Make) -> None:
