@@ -14,10 +14,10 @@ from ..engine.guard import ErrorHandler
 from ..engine.options import read_settings
 from ..engine.signing import Secret, Secrets, read_secrets, refuse_pickling
 from .address import read_address
-from .awaiting import AwaitingCache
 from .collection import name_of
 from .indexed import IndexEntries, ServerIndex
 from .listed import ListEntries, ServerDeque
+from .queueing import QueueingCache
 from .remote import Remote
 from .steps import Operations
 
@@ -26,7 +26,7 @@ Self = TypeVar("Self", bound="ServerCache")
 NAME = "django_diskcache"  # what entries on the server begin with
 
 
-class ServerCache(AwaitingCache):
+class ServerCache(QueueingCache):
     """A cache on a server, shared by all machines that use it.
 
     Where the server is in trouble, a call finds or stores nothing; `incr` and the methods with
