@@ -56,7 +56,6 @@ class ListEntries(Collection):
     def push(
         self,
         value: Any,
-        prefix: None = None,
         side: str = "back",
         retry: bool = False,
         maxlen: int | None = None,
@@ -82,7 +81,6 @@ class ListEntries(Collection):
 
     def pull(
         self,
-        prefix: None = None,
         default: Any = (None, None),
         side: str = "front",
         retry: bool = False,
@@ -97,7 +95,6 @@ class ListEntries(Collection):
 
     def peek(
         self,
-        prefix: None = None,
         default: Any = (None, None),
         side: str = "front",
         retry: bool = False,
@@ -261,7 +258,7 @@ class ServerDeque(Deque):
         self._cache.rotate(steps)
 
     def __imul__(self: Self, times: int) -> Self:
-        self._cache.repeat(times, self._maxlen)
+        self._cache.repeat(operator.index(times), self._maxlen)
         return self
 
     def _new(self, values: Iterable[Any], maxlen: int | None) -> Any:

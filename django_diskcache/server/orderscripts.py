@@ -105,7 +105,8 @@ return 1
 )
 
 # ARGV: an index. Returns whether there was one with it. What comes before it gets another
-# position: who iterates behind it, as one does who removes what he sees, misses nothing.
+# position: who iterates behind it, as one does who removes what he sees, misses nothing. The
+# last value is taken and put back, so that a full server lets the place be marked.
 REMOVE_AT: Final = Script(
     """
 local call, size, index = redis.call, redis.call('LLEN', KEYS[1]), tonumber(ARGV[1])
@@ -118,6 +119,7 @@ end
 if index == 0 then
   call('LPOP', KEYS[1])
 else
+  call('RPUSH', KEYS[1], call('RPOP', KEYS[1]))
   call('LSET', KEYS[1], index, '')
   call('LREM', KEYS[1], 1, '')
 end

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from django_diskcache import DjangoCache
 from django_diskcache.engine import (
     Averager,
     Deque,
@@ -172,6 +173,16 @@ def test_arithmetic_makes_collections_of_this_machine(
     for each in made:
         assert each.cache.engine.secrets == cache.engine.secrets
         each.cache.close()
+
+
+def test_they_are_those_of_the_django_cache(server: Server) -> None:
+    one, other = (DjangoCache(server.url, {}) for _ in range(2))
+    one.deque("tasks").append("send mail")
+    one.index("names")["a"] = ["b"]
+    one.cache("part").set("key", 1)
+    assert other.deque("tasks").popleft() == "send mail"
+    assert other.index("names") == {"a": ["b"]}
+    assert other.cache("part").get("key") == 1
 
 
 # How much it asks
@@ -441,6 +452,9 @@ def test_a_full_server(own_server: Any, make_cache: Make) -> None:
     queue.rotate(2)
     queue.reverse()
     assert list(queue) == [6, 5, 4, 3, 2, 1, 8, 7]
+    del queue[2]
+    queue.remove(1)
+    assert list(queue) == [6, 5, 3, 2, 8, 7]
     assert (index.pop("a"), index.pull()[1], index.popitem()) == (1, "c", ("b", 2))
     assert len(index) == 0
 
