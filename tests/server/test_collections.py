@@ -27,6 +27,7 @@ from django_diskcache.engine import (
 )
 from django_diskcache.engine.errors import Timeout
 from django_diskcache.engine.impatient import impatient
+from django_diskcache.opened import forget
 from django_diskcache.server import ServerCache
 from django_diskcache.server.listed import ServerDeque
 from django_diskcache.server.node import Node
@@ -183,6 +184,7 @@ def test_they_are_those_of_the_django_cache(server: Server) -> None:
     assert other.deque("tasks").popleft() == "send mail"
     assert other.index("names") == {"a": ["b"]}
     assert other.cache("part").get("key") == 1
+    forget(one._cache.engine)
 
 
 # How much it asks
