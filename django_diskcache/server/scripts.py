@@ -122,7 +122,8 @@ return gone
 
 # What there is with one of several tags, or with all of them. KEYS: what sets of hints begin
 # with, in buckets. ARGV: 'any' or 'all'; 'list' or 'remove'; names of tags. Returns names of
-# entries, some perhaps twice, or how many went. Where all are wanted, the smallest of some sets says where to look.
+# entries, some perhaps twice, or how many went. Where all are wanted, the smallest of some sets
+# says where to look.
 TAGGED: Final = Script(
     _TAGS
     + """
