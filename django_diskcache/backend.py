@@ -29,6 +29,7 @@ from .methods.limiting import Limiting
 from .methods.memoizing import Memoizing
 from .methods.tags import Tags
 from .methods.times import Times, without_key
+from .native import Native, natives
 from .opened import Opened, opened, opened_unless_checked
 
 
@@ -64,6 +65,7 @@ class DjangoCache(AsyncMethods, Times, Keys, Tags, Commits, Memoizing, Limiting)
     _cache: AnyFace = _Opening()  # type: ignore[assignment]
     _impatient: AnyFace = _Opening()  # type: ignore[assignment]
     _near: NearCache = _Opening()  # type: ignore[assignment]
+    _natives: Mapping[str, Native] = _Opening()  # type: ignore[assignment]
 
     def __init__(self, directory: Any, params: dict[str, Any]) -> None:
         self._entry = directory, params
@@ -87,7 +89,10 @@ class DjangoCache(AsyncMethods, Times, Keys, Tags, Commits, Memoizing, Limiting)
     def _use(self, entry: Opened | None) -> None:
         if entry is not None:
             self._cache, self._impatient = entry.cache, entry.impatient
-            self._near = entry.cache.engine.near
+            engine = entry.cache.engine
+            self._near = engine.near
+            kind: Any = type(self)
+            self._natives = natives(kind, DjangoCache) if engine.coroutines else {}
             self._jitter = entry.jitter
 
     # One key

@@ -11,12 +11,14 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from ..engine.batches import shortened
 from ..engine.errors import ENOVAL, UNKNOWN, Fault
 from ..engine.faults import FAULTS
 from ..engine.guard import RAISE
 from ..engine.keyed import shaped
+from ..engine.once import Found
 from .awaited import NATIVE_FROM, AwaitedLink
-from .claiming import Claim
+from .claiming import LoopClaim
 from .node import Node
 from .steps import NodeSteps, Steps
 from .whole import WholeCache
@@ -113,6 +115,14 @@ class AwaitingCache(WholeCache):
         missing = (default, None, None)
         found = await self._awaited(missing, operations.get(key, default, read))
         return shaped(found, expire_time, tag)
+
+    async def auntil(self, key: Any, retry: bool = False) -> Found:
+        """`until`."""
+        known: Any = self._engine.near.until(key) if type(key) is str else UNKNOWN
+        if known is UNKNOWN:
+            known = await self._awaited((ENOVAL, None), self._operations.until(key))
+        found: Found = known
+        return found
 
     async def ahas(self, key: Any, retry: bool = False) -> bool:
         """`has`."""
@@ -214,11 +224,15 @@ class AwaitingCache(WholeCache):
         expire: float | None = None,
         tag: Any = None,
         retry: bool = False,
+        spread: float = 0,
     ) -> list[Any]:
         """`set_many`."""
         operations = self._operations
         keys = list(items)
-        calls = [operations.setting(key, items[key], expire, False, tag) for key in keys]
+        calls = [
+            operations.setting(key, items[key], shortened(expire, spread), False, tag)
+            for key in keys
+        ]
         failed = set(range(len(keys)))
         groups = await self._agroups([number for number, _, _ in calls])
         for node, positions in groups.items():
@@ -247,9 +261,10 @@ class AwaitingCache(WholeCache):
 
     # The whole cache, and what is rare: these are left to a thread
 
-    async def aclaim(self, key: Any) -> Claim | None:
-        """`claim`; what it returns asks the server once more to `release` it."""
-        return await asyncio.to_thread(self.claim, key)
+    async def aclaim(self, key: Any) -> LoopClaim | None:
+        """`claim`, in a thread, and so is the `release` of what it returns."""
+        made = await asyncio.to_thread(self.claim, key)
+        return None if made is None else LoopClaim(made)
 
     async def aevict(self, tag: Any, retry: bool = False) -> int:
         """`evict`."""

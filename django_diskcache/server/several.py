@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ..engine.batches import shortened
 from ..engine.errors import ENOVAL, Fault, Timeout
 from ..engine.faults import FAULTS
 from .node import Node
@@ -74,11 +75,18 @@ class ManyKeys(SingleKey):
         expire: float | None = None,
         tag: Any = None,
         retry: bool = False,
+        spread: float = 0,
     ) -> list[Any]:
-        """Store all `items`; the keys that were not stored. Each is one step of its own."""
+        """Store all `items`; the keys that were not stored. Each is one step of its own.
+
+        :param spread: up to which fraction `expire` is shortened, for each key at random
+        """
         operations = self._operations
         keys = list(items)
-        calls = [operations.setting(key, items[key], expire, False, tag) for key in keys]
+        calls = [
+            operations.setting(key, items[key], shortened(expire, spread), False, tag)
+            for key in keys
+        ]
         failed = set(range(len(keys)))
         for node, positions in self._groups([number for number, _, _ in calls]).items():
             again = self._on(node, None, operations.store(positions, calls))

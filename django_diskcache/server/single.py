@@ -66,8 +66,11 @@ class SingleKey(Guarded):
         expire_time: bool = False,
         tag: bool = False,
         retry: bool = False,
+        touch: float | bool | None = False,
     ) -> Any:
         """The value of `key`, or `default`; see `KeyedCache.get`."""
+        if touch is not False:
+            self.touch(key, None if touch is None else float(touch))
         if not (read or expire_time or tag):
             value = self._engine.near.get(key) if type(key) is str else UNKNOWN
             if value is UNKNOWN:

@@ -34,7 +34,8 @@ IN_MEMORY = "/dev/shm"
 ENOUGH = 2**23  # bytes of a cache under test, unless its entry says less: it reserves a part
 # One shard is made sooner than many, and no test loses power.
 FAST = {"shards": 1, "sqlite_synchronous": 0}
-IN_USE = ("_entry", "_cache", "_impatient", "_near")  # of a backend object: what it stands on
+# Of a backend object: what it stands on.
+IN_USE = ("_entry", "_cache", "_impatient", "_near", "_natives")
 
 # Lasting cache objects that were made in a test for an alias that is not ours otherwise.
 _of_tests: WeakKeyDictionary[Methods, str] = WeakKeyDictionary()
