@@ -70,12 +70,12 @@ class DjangoCache(AsyncMethods, Times, Keys, Tags, Commits, Memoizing, Limiting)
     def __init__(self, directory: Any, params: dict[str, Any]) -> None:
         self._entry = directory, params
         entry = opened_unless_checked(directory, params)
-        self._use(entry)
         if wants_signals(params) if entry is None else entry.signals:
             from .observing import observing  # for the few that ask for it
 
             kind: Any = type(self)
             self.__class__ = observing(kind)
+        self._use(entry)
         options = params.get("OPTIONS")
         if not isinstance(options, Mapping):  # a mistake that waits for the first use
             options = {}

@@ -300,6 +300,8 @@ def examine(
                 face[name] = parsed
             elif name in OPTIONS:
                 settings[name] = parsed
+    if on_server and not face["database_timeout"]:  # there, each call has to wait for an answer
+        face["database_timeout"] = SERVER_TIMEOUT
     mistakes += _of_disk(face["disk"], directory, settings)
     if not face["signing"]:
         secrets = NO_SECRETS

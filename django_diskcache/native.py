@@ -1,10 +1,10 @@
 """What asynchronous methods of the backend await where the engine's face has coroutines.
 
-On a server, each call waits for an answer, and a thread for each wait costs three times what the
-wait itself does. So here the calls by key are written once more, with `await`: each function is
-the method of its name, with the same arguments, results, warnings and errors. Everything else
-goes to a thread, as on files. So does a method that a subclass has replaced: what it does is
-not known here (`natives`).
+On a server, each call waits for an answer, and a thread for each wait costs three times what
+the wait itself does. So here the calls by key are written once more, with `await`: each
+function is the method of its name, with the same arguments, results, warnings and errors.
+Everything else goes to a thread, as on files. So does a method that a subclass has replaced:
+what it does is not known here (`natives`).
 """
 
 from __future__ import annotations

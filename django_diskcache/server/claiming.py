@@ -69,7 +69,7 @@ class Claim:
 
 
 class LoopClaim:
-    """A claim of an event loop, which does not wait while the server is told that it is free."""
+    """A claim of an event loop, which does not wait while the server is told of its end."""
 
     def __init__(self, made: Claim) -> None:
         self._claim: Claim | None = made

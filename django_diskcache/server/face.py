@@ -102,6 +102,12 @@ class ServerCache(AwaitingCache):
         """How keys and values are serialised."""
         return self._engine.disk
 
+    @property
+    def compression(self) -> str | None:
+        """What large values are compressed with."""
+        codec: str | None = self._engine.settings["compression"]
+        return codec
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.directory!r})"
 

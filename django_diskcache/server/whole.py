@@ -10,6 +10,7 @@ from ..engine.computing import Computing
 from ..engine.errors import ENOVAL, UNKNOWN, Foreign, Timeout
 from ..engine.faults import FAULTS
 from ..engine.once import Found
+from ..engine.shard import RemovalHandler
 from . import claiming, gauges
 from .envelope import several, tag_name
 from .link import BUCKETS
@@ -226,6 +227,9 @@ class WholeCache(Computing, ManyKeys):
         if reset:
             self._safely(None, self._engine.forget_counts)
         return found
+
+    def on_removal(self, handler: RemovalHandler) -> None:
+        """Nothing: what expires or is evicted is removed by the server, which tells nobody."""
 
     def volume(self) -> int:
         """Bytes of memory that the data of its servers takes, that of others included."""
