@@ -110,15 +110,15 @@ def test_errors_are_those_of_the_methods(cache: DjangoCache) -> None:
     async def main() -> None:
         await warm(cache)
         for call in (cache.aincr("missing"), cache.adecr("missing")):
-            with pytest.raises(ValueError, match="^Key 'missing' not found$"):
+            with pytest.raises(ValueError, match=r"^Key 'missing' not found$"):
                 await call
         for call in (cache.aincr_version("missing"), cache.adecr_version("missing")):
-            with pytest.raises(ValueError, match="^Key 'missing' not found$"):
+            with pytest.raises(ValueError, match=r"^Key 'missing' not found$"):
                 await call
         assert await cache.aset("text", "a text")
         with pytest.raises(TypeError):
             await cache.aincr("text")
-        with pytest.raises((AttributeError, TypeError), match="lambda|pickle"):
+        with pytest.raises((AttributeError, TypeError), match=r"lambda|pickle"):
             await cache.aset("key", lambda: None)
         with pytest.raises(TypeError, match="no_such"):
             await cache.aget("key", no_such=1)
