@@ -40,6 +40,8 @@ MISTAKES = {
     "twice": "E006",
     "location": "E007",
     "signing": "E009",
+    "address": "E011",
+    "extra": "E012",
 }
 
 
