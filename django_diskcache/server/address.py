@@ -105,8 +105,8 @@ def _single(location: str) -> Address:
         raise ValueError(f"LOCATION={shown!r}: {reason}") from None
     if wrong := _not_taken(arguments):
         raise ValueError(
-            f"LOCATION={shown!r}: {wrong!r} is no argument of a connection that may stand here: "
-            "options of the cache stand in OPTIONS"
+            f"LOCATION={shown!r}: {wrong!r} is no argument of a connection that may stand "
+            "here: options of the cache stand in OPTIONS"
         )
     places: tuple[tuple[str, int], ...] = ()
     if known == "unix":

@@ -597,8 +597,8 @@ def without_redis(location: str) -> list[str]:
 def test_without_the_extra(tmp_path: Path) -> None:
     assert without_redis(str(tmp_path / "cache")) == ["True"]
     assert without_redis("valkey://:xyzzy@host") == [
-        "?: (django_diskcache.E012) Your 'default' cache is on a server, for which a package is "
-        "missing: No module named 'redis'.",
+        "?: (django_diskcache.E012) Your 'default' cache is on a server, for which a package "
+        "is missing: No module named 'redis'.",
         "\tHINT: Install the extra: pip install 'django-diskcache[valkey]'.",
         "LOCATION is the address of a server, which takes the extra valkey (No module named "
         "'redis'): pip install 'django-diskcache[valkey]'",
