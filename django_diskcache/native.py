@@ -17,6 +17,7 @@ from django.core.cache.backends.base import DEFAULT_TIMEOUT
 
 from .engine import ENOVAL
 from .methods.base import in_thread, portable
+from .methods.times import aware
 
 Native: TypeAlias = "Callable[..., Awaitable[Any]]"
 
@@ -34,10 +35,12 @@ async def get(
 ) -> Any:
     made = cache._made(key, version)
     # What Django warns of is not to be remembered, and `bypassed` goes by threads.
-    if touch is not False or type(made) is not str or not portable(made):
+    if type(made) is not str or not portable(made):
         arguments = (key, default, version, read, expire_time, tag, retry, touch)
         return await in_thread(cache.get, *arguments)
-    return await cache._cache.aget(made, default, read, expire_time, tag, retry)
+    if touch is not False:
+        touch = cache._sliding(touch)
+    return await cache._cache.aget(made, default, read, expire_time, tag, retry, touch)
 
 
 async def read(cache: Any, key: Any, version: Any = None) -> Any:
@@ -160,6 +163,37 @@ async def decr_version(cache: Any, key: Any, delta: int = 1, version: Any = None
     return int(await cache._run("incr_version", key, -delta, version))
 
 
+async def ttl(cache: Any, key: Any, version: Any = None) -> Any:
+    return await cache._cache.attl(cache.make_and_validate_key(key, version))
+
+
+async def pttl(cache: Any, key: Any, version: Any = None) -> Any:
+    return await cache._cache.apttl(cache.make_and_validate_key(key, version))
+
+
+async def expire_at(
+    cache: Any, key: Any, when: Any, version: Any = None, retry: bool = True
+) -> bool:
+    made = cache.make_and_validate_key(key, version)
+    return bool(await cache._cache.aexpire_at(made, aware(when), retry))
+
+
+async def expire_in(
+    cache: Any, key: Any, timeout: Any, version: Any = None, retry: bool = True
+) -> bool:
+    made = cache.make_and_validate_key(key, version)
+    return bool(await cache._cache.aexpire_in(made, timeout, retry))
+
+
+async def persist(cache: Any, key: Any, version: Any = None, retry: bool = True) -> bool:
+    made = cache.make_and_validate_key(key, version)
+    return bool(await cache._cache.apersist(made, retry))
+
+
+async def tags(cache: Any, key: Any, version: Any = None, retry: bool = False) -> Any:
+    return await cache._cache.atags(cache.make_and_validate_key(key, version), retry)
+
+
 async def get_many(cache: Any, keys: Iterable[Any], version: Any = None) -> dict[Any, Any]:
     keys = list(keys)
     names = [cache._made(key, version) for key in keys]
@@ -202,6 +236,12 @@ NATIVES: dict[str, Native] = {
     "decr": decr,
     "incr_version": incr_version,
     "decr_version": decr_version,
+    "ttl": ttl,
+    "pttl": pttl,
+    "expire_at": expire_at,
+    "expire_in": expire_in,
+    "persist": persist,
+    "tags": tags,
     "get_many": get_many,
     "set_many": set_many,
     "delete_many": delete_many,

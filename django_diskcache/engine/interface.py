@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
 from .clock import Clock
 from .disk import Disk
@@ -41,9 +41,9 @@ class AnyEngine(Protocol):
         `aset` and so on: each call waits for an answer there
     """
 
-    in_files: bool
-    transactions: bool
-    coroutines: bool
+    in_files: ClassVar[bool]
+    transactions: ClassVar[bool]
+    coroutines: ClassVar[bool]
     clock: Clock
     near: NearCache
     settings: dict[str, Any]

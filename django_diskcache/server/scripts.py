@@ -118,6 +118,61 @@ return gone
 """
 )
 
+# What there is with one of several tags, or with all of them. KEYS: what sets of hints begin
+# with, in buckets. ARGV: 'any' or 'all'; 'list' or 'remove'; names of tags. Returns names of
+# entries, or how many went. Where all are wanted, the smallest of some sets says where to look.
+TAGGED: Final = Script(
+    _TAGS
+    + """
+local call = redis.call
+local every, removes = ARGV[1] == 'all', ARGV[2] == 'remove'
+local names, seen, found, gone, batch = {}, {}, {}, 0, {}
+for i = 3, #ARGV do names[ARGV[i]] = true end
+local function has(key)
+  local n = 0
+  for _, name in ipairs(tags_of(whole(key, call('GETRANGE', key, 0, 255)))) do
+    if names[name] then n = n + 1 end
+  end
+  if every then return n == #ARGV - 2 end
+  return n > 0
+end
+local function remove()
+  if #batch > 0 then gone = gone + call('UNLINK', unpack(batch)) end
+  batch = {}
+end
+local function walk(set)
+  for _, key in ipairs(call('SMEMBERS', set)) do
+    if not seen[key] and has(key) then
+      seen[key] = true
+      found[#found + 1] = key
+      if removes then
+        batch[#batch + 1] = key
+        if #batch == 1000 then remove() end
+      end
+    end
+  end
+  if removes then
+    remove()
+    if not every then call('UNLINK', set) end
+  end
+end
+for _, head in ipairs(KEYS) do
+  if every then
+    local least, chosen
+    for i = 3, math.min(#ARGV, 18) do
+      local size = call('SCARD', head .. ARGV[i])
+      if not least or size < least then least, chosen = size, head .. ARGV[i] end
+    end
+    walk(chosen)
+  else
+    for i = 3, #ARGV do walk(head .. ARGV[i]) end
+  end
+end
+if removes then return gone end
+return found
+"""
+)
+
 # KEYS: a set of hints. Drops those whose entries are gone.
 PRUNE: Final = Script(
     """
@@ -129,11 +184,17 @@ return 0
 )
 
 # KEYS: the entry. ARGV: when it ends, as in its header; milliseconds, 0 for ever, less for now;
-# what sets of hints of its bucket begin with.
+# what sets of hints of its bucket begin with. Perhaps two ends more, as in headers: what ends
+# after the first of them, and not after the other, is left as it is. Returns whether it was
+# there and was changed.
 TOUCH: Final = Script(
     """
 local head = redis.call('GETRANGE', KEYS[1], 0, 255)
-if head == '' then return 0 end
+if #head < 13 then return 0 end
+if ARGV[4] then
+  local due, low, high = struct.unpack('<d', head, 4), ARGV[4], ARGV[5]
+  if due > struct.unpack('<d', low) and due <= struct.unpack('<d', high) then return 0 end
+end
 local px = tonumber(ARGV[2])
 if px < 0 then return redis.call('UNLINK', KEYS[1]) end
 redis.call('SETRANGE', KEYS[1], 3, ARGV[1])
@@ -180,10 +241,12 @@ return digits
 """
 )
 
-# KEYS: the entry. ARGV: what it must be, '' for missing; what it becomes, '' for gone;
-# milliseconds, 0 for ever, less for as long as it would be. Returns whether it was.
+# KEYS: the entry, sets of hints of what it becomes. ARGV: what it must be, '' for missing; what
+# it becomes, '' for gone; milliseconds, 0 for ever, less for as long as it would be. Returns
+# whether it was.
 REPLACE: Final = Script(
-    """
+    _HINT
+    + """
 if (redis.call('GET', KEYS[1]) or '') ~= ARGV[1] then return 0 end
 local px = tonumber(ARGV[3])
 if ARGV[2] == '' then
@@ -195,6 +258,7 @@ elseif px == 0 then
 else
   redis.call('SET', KEYS[1], ARGV[2], 'KEEPTTL')
 end
+for i = 2, #KEYS do hint(KEYS[i], KEYS[1], px) end
 return 1
 """
 )

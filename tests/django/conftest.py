@@ -146,6 +146,11 @@ def any_cache(make_any: MakeAny) -> BaseCache:
     return make_any()
 
 
+def in_files(cache: DjangoCache) -> bool:
+    """Whether its engine is the one on files."""
+    return bool(cache._cache.engine.in_files)
+
+
 def warned(call: Callable[[], object]) -> list[tuple[type[Warning], str]]:
     """Category and text of each warning that the call gives."""
     with warnings.catch_warnings(record=True) as found:

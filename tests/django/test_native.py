@@ -97,6 +97,16 @@ def test_calls_by_key_run_on_the_loop(
         assert await cache.adecr_version("a", version=2) == 1
         assert await cache.aget("a", tag=True) == (4, "t")
         assert await cache.aget_or_set("a", 5) == 4
+        assert await cache.aget("a", touch=50) == 4
+        assert 45 < (await cache.attl("a") or 0) <= 50
+        assert await cache.aexpire_in("a", 200) is True
+        assert 195_000 < (await cache.apttl("a") or 0) <= 200_000
+        assert await cache.apexpire("a", 300_000) is True
+        assert await cache.aexpire_at("a", cache._cache.engine.clock() + 400) is True
+        assert 395 < (await cache.attl("a") or 0) <= 400
+        assert await cache.apersist("a") is True
+        assert await cache.attl("a") is None
+        assert await cache.atags("a") == ("t",)
         assert await cache.apop("a", tag=True) == (4, "t")
         assert await cache.adelete("b") is True
         assert await cache.adelete("b") is False
