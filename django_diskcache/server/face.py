@@ -14,6 +14,7 @@ from ..engine.options import read_settings
 from ..engine.signing import Secret, Secrets, read_secrets
 from .address import read_address
 from .awaiting import AwaitingCache
+from .bulk import BulkEntries
 from .remote import Remote
 from .steps import Operations
 
@@ -22,7 +23,7 @@ Self = TypeVar("Self", bound="ServerCache")
 NAME = "django_diskcache"  # what entries on the server begin with
 
 
-class ServerCache(AwaitingCache):
+class ServerCache(AwaitingCache, BulkEntries):
     """A cache on a server, shared by all machines that use it.
 
     Where the server is in trouble, a call finds or stores nothing; `incr` and the methods with
