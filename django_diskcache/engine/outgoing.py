@@ -27,7 +27,7 @@ PAGE_BYTES = 8 * 2**20  # of their values
 
 # Why an entry does not come along.
 EXPIRED = "expired"
-LOCKS = "locks and limits"
+LOCKS = "locks"
 FOREIGN = "not signed by this site"
 UNREADABLE = "not readable"
 UNKNOWN_CODEC = "compressed with what is not installed"
@@ -41,6 +41,7 @@ class Whole(NamedTuple):
     :param due: when it ends, seconds since the epoch; None is never
     :param tag: None, one, or several in a tuple
     :param size: bytes of its value, as it lies there
+    :param pinned: whether it is never evicted
     """
 
     key: Any
@@ -48,6 +49,7 @@ class Whole(NamedTuple):
     due: float | None
     tag: Any
     size: int
+    pinned: bool = False
 
 
 @dataclass
@@ -134,7 +136,7 @@ def _take(store: Store, columns: Sequence[Any], page: Page) -> None:
         if row.expire is not None and row.expire <= store.clock():
             page.left[EXPIRED] += 1
             return
-        if row.is_pinned():
+        if row.is_pinned() and row.expire is None:  # of a recipe; limits end some time
             page.left[LOCKS] += 1
             return
         db_key, raw, signature = columns[7:]
@@ -154,4 +156,4 @@ def _take(store: Store, columns: Sequence[Any], page: Page) -> None:
     size = 0
     with suppress(TypeError, ValueError):  # what others have written there
         size = int(row.size)
-    page.add(Whole(key, value, due, tag, size))
+    page.add(Whole(key, value, due, tag, size, row.is_pinned()))

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..engine import files, outgoing
+from ..engine.disk import Pinned
 from ..engine.errors import TooLarge
 from ..engine.guard import raising
 from ..engine.outgoing import EXPIRED, FOREIGN, LOCKS, UNKNOWN_CODEC, UNREADABLE, Page, Whole
@@ -112,8 +113,9 @@ def _stored(entry: Whole, target: Any, overwrite: bool) -> bool | Exception | No
     if left is not None and left <= 0:
         return None
     store = target.set if overwrite else target.add
+    value = Pinned(entry.value) if entry.pinned else entry.value
     try:
-        return bool(store(entry.key, entry.value, left, tag=entry.tag, retry=True))
+        return bool(store(entry.key, value, left, tag=entry.tag, retry=True))
     except ODD as why:
         return why
 

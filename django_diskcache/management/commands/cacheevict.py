@@ -149,10 +149,10 @@ def on_a_server(
     face: Any, wanted: list[str], options: dict[str, Any]
 ) -> dict[str, dict[str, Any]]:
     """Remove there what has one of the tags, or all of them; how many, by tag."""
-    match = "any"
+    how = {}
     groups = {tag: [tuple(tags(tag))] for tag in wanted}
     if options["every"] and len(wanted) > 1:
-        match = "all"
+        how = {"match": "all"}
         groups = {", ".join(wanted): list(product(*(tags(tag) for tag in wanted)))}
     found: set[Any] = set()  # in a dry run; else what has a tag before is gone
     removed = {}
@@ -160,8 +160,8 @@ def on_a_server(
         before = len(found)
         if options["dry_run"]:
             for meaning in meanings:
-                found.update(face.keys_by_tag(meaning, match=match))
+                found.update(face.keys_by_tag(meaning, **how))
             removed[name] = len(found) - before
         else:
-            removed[name] = sum(face.evict(meaning, match=match) for meaning in meanings)
+            removed[name] = sum(face.evict(meaning, **how) for meaning in meanings)
     return {name: {"removed": number, "freed": None} for name, number in removed.items()}
