@@ -6,9 +6,9 @@ looks for.
 
 from __future__ import annotations
 
-import time
 from typing import Any, NamedTuple
 
+from ..engine.clock import Clock
 from ..engine.errors import Fault
 from ..engine.faults import FAULTS
 from .gauges import NodeFigures, of_node
@@ -40,7 +40,7 @@ def conditions(face: Any) -> list[Condition]:
     :raises Fault: when it is not known which servers there are
     """
     engine = face.engine
-    found = [condition(node, time.time) for node in engine.link.nodes()]
+    found = [condition(node, engine.clock) for node in engine.link.nodes()]
     if not any(each.problems for each in found):
         try:
             face.set(PROBE, "x", expire=60)
@@ -54,7 +54,7 @@ def conditions(face: Any) -> list[Condition]:
     return found
 
 
-def condition(node: Node, clock: Any) -> Condition:
+def condition(node: Node, clock: Clock) -> Condition:
     """That of one server.
 
     :param clock: ours, seconds since the epoch

@@ -18,8 +18,8 @@ from django.test import override_settings
 
 from django_diskcache import DjangoCache
 from django_diskcache.engine.errors import TooLarge
-from django_diskcache.management.commands import cachecopy
 from django_diskcache.management.shared import HELD, held
+from django_diskcache.moving import copying
 from tests.server.servers import Server, required, serving
 
 from .conftest import FakeClock
@@ -306,7 +306,7 @@ def test_a_server_that_is_full(site: Path, tmp_path: Path) -> None:
                 call_command("cachecopy", "default", "full", stdout=out)
             assert 0 < len(cache("full")._cache) < 500
             assert re.match(r"full: \d+ entries of default copied", out.getvalue())
-            caches["full"].shutdown()
+            cache("full").shutdown()
 
 
 def test_one_run_at_a_time(site: Path) -> None:
@@ -323,14 +323,14 @@ def test_one_run_at_a_time(site: Path) -> None:
 
 def test_an_interrupt(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cache().set_many({f"{n}": n for n in range(50)})
-    real = cachecopy.copying.copy
+    real = copying.copy
 
     def interrupted(*arguments: Any) -> Iterator[Any]:
         yield next(real(*arguments))  # one shard of two
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(cachecopy.copying, "copy", interrupted)
+        patched.setattr(copying, "copy", interrupted)
         with pytest.raises(CommandError, match=r"^Interrupted; run it again, with") as error:
             copied("default", "remote")
     assert error.value.returncode == 130

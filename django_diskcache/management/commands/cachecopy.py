@@ -85,7 +85,9 @@ class Command(CacheCommand):
                     each.care_for(error)
             result["error"] = str(error)
             if found.entries:
-                result["error"] += "; see to that and run it again, for what was copied is there"
+                result["error"] += (
+                    "; see to that and run it again, for what was copied is there"
+                )
         finally:
             if target is not None and not target.in_files:
                 target.engine.near.clear()  # of this process, which may be a site's

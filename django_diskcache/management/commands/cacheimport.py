@@ -215,7 +215,7 @@ class Command(CacheCommand):
             )
 
     def tell(self, alias: str, result: dict[str, Any], options: dict[str, Any]) -> None:
-        if "skipped" in result:
+        if "taken" not in result:
             super().tell(alias, result, options)
         else:  # with an error as well: it says how far this has come
             self.say(alias, result, options)
