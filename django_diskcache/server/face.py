@@ -16,6 +16,7 @@ from ..engine.rates import RateMethods
 from ..engine.signing import Secret, Secrets, read_secrets
 from .address import read_address
 from .awaiting import AwaitingCache
+from .bulk import BulkEntries
 from .lasting import TimedOperations
 from .remote import Remote
 
@@ -24,7 +25,7 @@ Self = TypeVar("Self", bound="ServerCache")
 NAME = "django_diskcache"  # what entries on the server begin with
 
 
-class ServerCache(AwaitingCache, LockMethods, RateMethods):
+class ServerCache(AwaitingCache, BulkEntries, LockMethods, RateMethods):
     """A cache on a server, shared by all machines that use it.
 
     Where the server is in trouble, a call finds or stores nothing; `incr` and the methods with
