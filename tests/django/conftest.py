@@ -53,7 +53,7 @@ class ServedClock(FakeClock):
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run what Django or we promise over both engines, and the former over Django's own."""
     module = metafunc.module.__name__.rpartition(".")[2]
-    if "make_cache" not in metafunc.fixturenames:
+    if not {"make_cache", "located"} & set(metafunc.fixturenames):
         return
     places: list[Any] = ["DjangoCache"]
     if module in on_a_server.MODULES:
@@ -106,6 +106,23 @@ def make_cache(tmp_path: Path, place: str, request: pytest.FixtureRequest) -> Ma
         )
 
     return make
+
+
+@pytest.fixture
+def located(
+    tmp_path: Path, place: str, request: pytest.FixtureRequest
+) -> Callable[[str], dict[str, Any]]:
+    """An entry of CACHES by the name of its directory, which on a server is its name there."""
+    backend = {"BACKEND": "django_diskcache.DjangoCache"}
+    if place != "server":
+        return lambda name: {**backend, "LOCATION": tmp_path / name}
+    url = request.getfixturevalue("server").url
+    options = {"database_timeout": 30}
+    return lambda name: {
+        **backend,
+        "LOCATION": url,
+        "OPTIONS": {**options, "server_name": name},
+    }
 
 
 def _maker_of(url: str) -> MakeCache:

@@ -15,6 +15,7 @@ MODULES = (
     "test_async",
     "test_commits",
     "test_contract",
+    "test_integration",
     "test_keys",
     "test_memoizing",
     "test_serializer",
@@ -73,6 +74,7 @@ NO_MEANING = {
     "test_evictions_and_expiry": "what the server removes, it does not tell of",
     "test_shutdown_and_use_again": "it counts connections to databases; test_native does here",
     "test_by_default_nothing_of_an_attacker_is_loaded": "it writes rows; tests/server has it",
+    "test_a_broken_directory_breaks_nothing": "it damages a database",
     "test_transactions_of_the_cache": "there are no transactions of a cache",
     "test_errors": "it damages a database; test_native has signals of a server's faults",
 }
