@@ -120,8 +120,8 @@ class Methods(BaseCache):
         """
         if name in self.__dict__:
             return await in_thread(getattr(self, name), *args, **kwargs)
-        if native := self._natives.get(name):
-            return await native(self, *args, **kwargs)
+        if self._natives and name in self._natives:  # on files there are none
+            return await self._natives[name](self, *args, **kwargs)
         try:
             return getattr(self._hasty(), name)(*args, **kwargs)
         except Timeout:
