@@ -58,34 +58,34 @@ async def has_key(cache: Any, key: Any, version: Any = None) -> bool:
     return bool(await cache._cache.ahas(cache.make_and_validate_key(key, version)))
 
 
-async def store(
-    cache: Any,
-    key: Any,
-    value: Any,
-    timeout: Any = DEFAULT_TIMEOUT,
-    version: Any = None,
-    read: bool = False,
-    tag: Any = None,
-    retry: bool = True,
-) -> bool:
-    made = cache.make_and_validate_key(key, version=version)
-    life = cache.get_backend_timeout(timeout)
-    return bool(await cache._cache.aset(made, value, life, read, tag, retry))
+def storing(method: str) -> Native:
+    """`set` or `add`, by the method of the face."""
+
+    async def store(
+        cache: Any,
+        key: Any,
+        value: Any,
+        timeout: Any = DEFAULT_TIMEOUT,
+        version: Any = None,
+        read: bool = False,
+        tag: Any = None,
+        retry: bool = True,
+    ) -> bool:
+        made = cache.make_and_validate_key(key, version=version)
+        life = cache.get_backend_timeout(timeout)
+        store = getattr(cache._cache, method)
+        return bool(await store(made, value, life, read, tag, retry))
+
+    return store
 
 
-async def add(
-    cache: Any,
-    key: Any,
-    value: Any,
-    timeout: Any = DEFAULT_TIMEOUT,
-    version: Any = None,
-    read: bool = False,
-    tag: Any = None,
-    retry: bool = True,
-) -> bool:
-    made = cache.make_and_validate_key(key, version=version)
-    life = cache.get_backend_timeout(timeout)
-    return bool(await cache._cache.aadd(made, value, life, read, tag, retry))
+def left(method: str) -> Native:
+    """`ttl` or `pttl`, by the method of the face."""
+
+    async def ask(cache: Any, key: Any, version: Any = None) -> Any:
+        return await getattr(cache._cache, method)(cache.make_and_validate_key(key, version))
+
+    return ask
 
 
 async def touch(
@@ -163,14 +163,6 @@ async def decr_version(cache: Any, key: Any, delta: int = 1, version: Any = None
     return int(await cache._run("incr_version", key, -delta, version))
 
 
-async def ttl(cache: Any, key: Any, version: Any = None) -> Any:
-    return await cache._cache.attl(cache.make_and_validate_key(key, version))
-
-
-async def pttl(cache: Any, key: Any, version: Any = None) -> Any:
-    return await cache._cache.apttl(cache.make_and_validate_key(key, version))
-
-
 async def expire_at(
     cache: Any, key: Any, when: Any, version: Any = None, retry: bool = True
 ) -> bool:
@@ -227,8 +219,8 @@ NATIVES: dict[str, Native] = {
     "read": read,
     "_until": until,
     "has_key": has_key,
-    "set": store,
-    "add": add,
+    "set": storing("aset"),
+    "add": storing("aadd"),
     "touch": touch,
     "pop": pop,
     "delete": delete,
@@ -236,8 +228,8 @@ NATIVES: dict[str, Native] = {
     "decr": decr,
     "incr_version": incr_version,
     "decr_version": decr_version,
-    "ttl": ttl,
-    "pttl": pttl,
+    "ttl": left("attl"),
+    "pttl": left("apttl"),
     "expire_at": expire_at,
     "expire_in": expire_in,
     "persist": persist,

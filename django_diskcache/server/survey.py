@@ -5,17 +5,16 @@ It is asked once, on a connection of its own, and not waited for longer than the
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
 from ..engine.clock import Clock
 from ..engine.errors import Fault
 from .address import Address
+from .condition import OLDEST
 from .gauges import NodeFigures, of_node
 from .link import Link
-
-# The oldest that will do, and what the protocol of a Valkey was called before its name.
-OLDEST = {"redis": (6, 2), "valkey": (7, 2)}
 
 
 @dataclass(frozen=True)
@@ -49,19 +48,18 @@ def survey(address: Address, patience: float, clock: Clock) -> Survey:
     :param clock: ours, seconds since the epoch
     """
     waits = {"socket_timeout": patience, "socket_connect_timeout": patience}
-    link = Link(address._replace(arguments={**address.arguments, **waits}), patience)
     try:
-        node = link.at(0)
-        before = clock()
-        seconds, millionths = node.ask(b"TIME")
-        after = clock()
-        figures = of_node(node)
+        link = Link(address._replace(arguments={**address.arguments, **waits}), patience)
+        with closing(link):
+            node = link.at(0)
+            before = clock()
+            seconds, millionths = node.ask(b"TIME")
+            after = clock()
+            figures = of_node(node)
     except Fault as error:
         return Survey(None, str(error))
     except Exception as error:  # of the client: a check must not fail for it
         return Survey(None, f"{address.text}: {type(error).__name__}: {error}")
-    finally:
-        link.close()
     now = int(seconds) + int(millionths) / 1e6
     # Between the two looks at our clock the answer was made, and it is not known when.
     ahead = now - after if now > after else min(now - before, 0.0)
