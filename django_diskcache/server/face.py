@@ -16,6 +16,7 @@ from ..engine.options import read_settings
 from ..engine.rates import RateMethods
 from ..engine.signing import Secret, Secrets, read_secrets, refuse_pickling
 from .address import read_address
+from .bulk import BulkEntries
 from .collection import name_of
 from .indexed import IndexEntries, ServerIndex
 from .lasting import TimedOperations
@@ -28,7 +29,7 @@ Self = TypeVar("Self", bound="ServerCache")
 NAME = "django_diskcache"  # what entries on the server begin with
 
 
-class ServerCache(QueueingCache, LockMethods, RateMethods):
+class ServerCache(QueueingCache, BulkEntries, LockMethods, RateMethods):
     """A cache on a server, shared by all machines that use it.
 
     Where the server is in trouble, a call finds or stores nothing; `incr` and the methods with

@@ -91,7 +91,11 @@ class Link:
             arguments["ssl"] = True
         sentinels: Any = _sentinel(
             self.address.places,
-            sentinel_kwargs={"socket_timeout": self.patience},
+            sentinel_kwargs={
+                "socket_timeout": self.patience,
+                "socket_connect_timeout": self.patience,
+                "retry": Retry(NoBackoff(), 0),  # by default it pauses for seconds
+            },
             **arguments,
         )
         pool: Any = sentinels.master_for(
@@ -136,7 +140,11 @@ class Link:
             sentinels: Any = sentinel.Sentinel  # without types, as above
             found = sentinels(
                 self.address.places,
-                sentinel_kwargs={"socket_timeout": self.patience},
+                sentinel_kwargs={
+                    "socket_timeout": self.patience,
+                    "socket_connect_timeout": self.patience,
+                    "retry": retry.Retry(NoBackoff(), 0),
+                },
                 **arguments,
             )
             pool: Any = found.master_for(self.address.service).connection_pool

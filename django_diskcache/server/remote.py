@@ -50,6 +50,7 @@ class Remote:
 
     in_files: ClassVar[bool] = False
     transactions: ClassVar[bool] = False
+    coroutines: ClassVar[bool] = True
 
     def __init__(
         self,
