@@ -22,6 +22,8 @@ from django_diskcache.management.shared import HELD
 from django_diskcache.server import ServerCache, condition
 from tests.server.servers import Server, required, serving
 
+from .test_commands import called, document
+
 BACKEND = "django_diskcache.DjangoCache"
 # The second call of a process need not try it again.
 AWAY = r"valkey://127\.0\.0\.1:1: .*Connection refused\. \(lost\)"
@@ -54,21 +56,6 @@ def away(site: Path) -> Iterator[None]:
 def cache(alias: str = "remote") -> DjangoCache:
     found = caches[alias]
     assert isinstance(found, DjangoCache)
-    return found
-
-
-def called(name: str, *arguments: str, **options: Any) -> str:
-    """What a command prints."""
-    out = io.StringIO()
-    call_command(name, *arguments, stdout=out, **options)
-    return out.getvalue()
-
-
-def document(name: str, *arguments: str) -> dict[str, Any]:
-    """The one JSON document that a command prints."""
-    text = called(name, *arguments, "--json")
-    assert text.count("\n") == 1
-    found: dict[str, Any] = json.loads(text)
     return found
 
 

@@ -147,6 +147,28 @@ def test_what_is_there_may_stay(site: Path, source: str, target: str) -> None:
     assert cache(target).get_many("abc") == {"a": "old", "b": "old", "c": "old"}
 
 
+@pytest.mark.parametrize(("source", "target"), WAYS[:2])
+def test_what_is_stored_while_it_runs_stays(
+    site: Path, source: str, target: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another stores between the read of a page and its storing."""
+    real = copying._put
+
+    def late(page: Any, into: Any, overwrite: bool, *rest: Any) -> None:
+        for entry in page.entries:
+            cache(target)._cache.set(entry.key, "newer")
+        real(page, into, overwrite, *rest)
+
+    monkeypatch.setattr(copying, "_put", late)
+    for key in "abc":
+        cache(source).set(key, "older", tag="tag" if key == "b" else None)
+    found = document(source, target, "--no-overwrite")
+    assert (found["copied"], found["left"]) == (0, {"there already": 3})
+    assert set(cache(target).get_many("abc").values()) == {"newer"}
+    document(source, target)
+    assert set(cache(target).get_many("abc").values()) == {"older"}
+
+
 def test_what_expires_does_not_come(site: Path, clock: FakeClock) -> None:
     cache().set("short", 1, timeout=5)
     cache().set("long", 1, timeout=50)
