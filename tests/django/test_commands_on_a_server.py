@@ -8,7 +8,6 @@ import re
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
 from django.conf import settings
@@ -293,6 +292,7 @@ def test_check(site: Path, server: Server) -> None:
     assert (found["problems"], found["left"], found["fixed"]) == ([], 0, False)
     assert "it has no maxmemory" in found["notes"][0]
     assert len(cache()) == 0
+    assert cache().stats() == (0, 0)
 
 
 def checked(
