@@ -164,8 +164,7 @@ def _open(location: Any, read: configuration.Configuration) -> AnyFace:
         else:
             from .server import ServerCache  # an extra
 
-            remote: Any = ServerCache(read.address, name=read.server_name, **common)
-            cache = remote
+            cache = ServerCache(read.address, name=read.server_name, **common)
     except (OSError, *FAULTS) as error:
         raise ImproperlyConfigured(
             f"The cache at {name!r}: {error}; LOCATION takes a directory that this "

@@ -59,10 +59,13 @@ class Expiry(Shard):
         :param due: when it expires as things are
         """
         new = self.due(expire)
-        if new is None or expire is None:
-            fresh = due is None
-        else:
-            fresh = due is not None and new - RENEWED_AFTER * expire < due <= new
-        if not fresh:
+        if not is_fresh(due, new, expire):
             values = (new, *place[:2], self.clock(), due)
             self._change(schema.RENEW, values, place[2], wait, changed_rows)
+
+
+def is_fresh(due: float | None, new: float | None, expire: float | None) -> bool:
+    """Whether what ends at `due` need not be renewed to end at `new`, in `expire` seconds."""
+    if new is None or expire is None:
+        return due is None
+    return due is not None and new - RENEWED_AFTER * expire < due <= new

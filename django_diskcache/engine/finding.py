@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Literal, TypeAlias
 
 from . import matching, patterns
-from .guard import MUCH
+from .guard import MUCH, Guarded
 from .keyed import KeyedCache
 from .matching import Around, Wanted
 
@@ -15,12 +15,18 @@ ORDERS = (None, "newest", "oldest")
 Order: TypeAlias = Literal["newest", "oldest"]
 
 
-class FindingMethods(KeyedCache):
+class Finding(Guarded):
     """The methods of a cache about keys that are texts; other keys are passed over.
 
     `within` is the texts that stand before and after each key in the store. What is asked for
     and what is returned is what stands between.
     """
+
+    def _found(self, wanted: Wanted, page: int, order: Order | None) -> Iterator[str]:
+        raise NotImplementedError
+
+    def _remove_found(self, wanted: Wanted, page: int, retry: bool) -> int:
+        raise NotImplementedError
 
     def keys(
         self,
@@ -61,19 +67,13 @@ class FindingMethods(KeyedCache):
             are no part of what is asked for and returned
         :raises TypeError: when pattern or prefix is no text, or the tag is of a wrong type
         :raises ValueError: for another order, and an itersize below 1
+        :raises NotImplementedError: for an order, on a server
         """
         wanted = matching.wanted(pattern, prefix, tag, within)
         page = matching.page_size(itersize)
         if order not in ORDERS:
             raise ValueError(f"order={order!r}: expected None, 'newest' or 'oldest'")
-        if order is not None:
-            return self._by_age(wanted, page, order == "newest")
-        return self._from_each(lambda store: matching.keys(store, wanted, page), False)
-
-    def _by_age(self, wanted: Wanted, page: int, newest: bool) -> Iterator[str]:
-        found = self._from_each(lambda store: matching.dated(store, wanted, page), False)
-        for _, key in sorted(found, reverse=newest):
-            yield key
+        return self._found(wanted, page, order)
 
     def delete_pattern(
         self,
@@ -93,10 +93,7 @@ class FindingMethods(KeyedCache):
         :raises Timeout: with the number removed so far
         """
         wanted = matching.wanted(pattern, prefix, None, within)
-        page, wait = matching.page_size(itersize), self._removal_wait(retry)
-        return self._removed_from_each(
-            lambda store: matching.remove(store, wanted, page, wait), MUCH
-        )
+        return self._remove_found(wanted, matching.page_size(itersize), retry)
 
     def delete_prefix(
         self, prefix: str, *, within: Around = NOTHING_AROUND, retry: bool = False
@@ -104,3 +101,23 @@ class FindingMethods(KeyedCache):
         """Remove the keys that begin with a text; otherwise like `delete_pattern`."""
         patterns.beginning(prefix)  # or else a TypeError: None would remove all of them
         return self.delete_pattern("*", prefix=prefix, within=within, retry=retry)
+
+
+class FindingMethods(Finding, KeyedCache):
+    """The same on files."""
+
+    def _found(self, wanted: Wanted, page: int, order: Order | None) -> Iterator[str]:
+        if order is not None:
+            return self._by_age(wanted, page, order == "newest")
+        return self._from_each(lambda store: matching.keys(store, wanted, page), False)
+
+    def _by_age(self, wanted: Wanted, page: int, newest: bool) -> Iterator[str]:
+        found = self._from_each(lambda store: matching.dated(store, wanted, page), False)
+        for _, key in sorted(found, reverse=newest):
+            yield key
+
+    def _remove_found(self, wanted: Wanted, page: int, retry: bool) -> int:
+        wait = self._removal_wait(retry)
+        return self._removed_from_each(
+            lambda store: matching.remove(store, wanted, page, wait), MUCH
+        )

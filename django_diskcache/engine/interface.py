@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
 from .clock import Clock
 from .disk import Disk
@@ -39,8 +39,8 @@ class AnyEngine(Protocol):
     :ivar transactions: whether `transact` may be used
     """
 
-    in_files: bool
-    transactions: bool
+    in_files: ClassVar[bool]
+    transactions: ClassVar[bool]
     clock: Clock
     near: NearCache
     settings: dict[str, Any]

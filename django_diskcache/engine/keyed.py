@@ -11,15 +11,14 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from . import attributes, batches, maintenance, ordering, schema, statistics
+from . import attributes, batches, maintenance, ordering, schema, statistics, updating
 from .clock import Clock, wall_clock
 from .connection import Wait
 from .disk import Disk, Place
 from .engine import Engine, open_engine
 from .errors import ENOVAL, UNKNOWN, Timeout, TooLarge, Unavailable
 from .guard import RAISE, ErrorHandler
-from .lifetime import LifetimeMethods
-from .options import is_number
+from .lifetime import LifetimeMethods, check_now
 from .signing import NO_SECRETS, Secrets
 from .store import Store, near_name
 
@@ -305,6 +304,29 @@ class KeyedCache(LifetimeMethods):
         """Subtract `delta` from the number under `key`; otherwise like `incr`."""
         return self.incr(key, -delta, default, retry)
 
+    def update(
+        self, key: Any, change: updating.Change, tag: Any = None, looking: bool = False
+    ) -> Any:
+        """Change what is under `key`, as one step; it waits for a lock as long as it takes.
+
+        No hit and no miss is counted.
+
+        :param change: takes the value, or ENOVAL if there is none, and returns a result, the
+            new value and the seconds until it expires, or None for never. ENOVAL instead of a
+            value removes the entry, UNKNOWN leaves it as it is. It may be called more than
+            once, so it must do nothing else
+        :param tag: the tags of a new value
+        :param looking: look first, without a lock: for a change that mostly is to leave the
+            entry as it is
+        :return: the result
+        :raises Fault: when the store cannot do it
+        """
+        store, place = self._engine.place(key)
+        wait = self._wait(True)
+        return self._safely(
+            RAISE, updating.update, store, place, key, change, tag, looking, wait
+        )
+
     def pop(
         self,
         key: Any,
@@ -408,11 +430,7 @@ class KeyedCache(LifetimeMethods):
         return self._removed_from_each(lambda store: maintenance.clear(store, wait))
 
     def _expire(self, now: float | None, wait: Wait) -> int:
-        if now is not None and not is_number(now):  # which is more than any time is to SQLite
-            raise TypeError(
-                f"now={now!r}: expected seconds since the epoch; "
-                "expire_in(key, seconds) lets a key expire"
-            )
+        check_now(now)  # a text is more than any time is to SQLite
         due = self._engine.clock() if now is None else now
         return self._removed_from_each(
             lambda store: maintenance.remove(store, schema.REMOVE_EXPIRED, due, wait)

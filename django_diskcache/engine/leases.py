@@ -8,7 +8,8 @@ The *fence* is a number that every acquisition raises. Who writes to something u
 hands it the fence along; it refuses a smaller one than it has seen, which comes from a holder
 who has lost the lock and does not know yet. It rises over releases, ends and restarts, and
 after the cache was cleared too, since it is at least the time in microseconds. Against clocks
-that are set back, what was held is remembered for an hour after its release.
+that are set back, what was held is remembered for an hour after its release; on a server, where
+each machine has a clock of its own, after its end as well.
 
 The functions take the cache first, so that they can run on an impatient twin of it: see
 `impatient.on_loop`.
@@ -20,28 +21,32 @@ import threading
 from contextlib import suppress
 from typing import Any
 
-from .errors import LockError, LockLost
-from .pinning import Pinning
+from .disk import Pinned
+from .errors import ENOVAL, UNKNOWN, Fault, LockError, LockLost
+from .faults import FAULTS
+from .pinning import looked_at
 
 REMEMBERED = 3600.0  # seconds that the fence of what nobody holds is kept
 
 Holders = list[list[Any]]  # token and end of each
 
 
-def _read(state: Pinning) -> tuple[int, Holders]:
+def _read(cache: Any, state: Any) -> tuple[int, Holders]:
     """The fence, and those who hold a place now."""
-    fence, holders = state.get((0, ()))
-    now = state.cache.engine.clock()
+    fence, holders = (0, ()) if state is ENOVAL else state
+    now = cache.engine.clock()
     return fence, [[token, end] for token, end in holders if end is None or end > now]
 
 
-def _write(cache: Any, key: Any, fence: int, holders: Holders) -> None:
+def _written(cache: Any, fence: int, holders: Holders) -> tuple[Any, float | None]:
+    """The state, and seconds that it is kept."""
     ends = [end for _, end in holders]
     if not holders:
-        Pinning(cache, key, REMEMBERED).set([fence, []], pinned=False)
-        return
+        return [fence, []], REMEMBERED
     life = None if None in ends else max(ends) - cache.engine.clock()
-    Pinning(cache, key, life).set([fence, holders])
+    if life is not None and not cache.engine.in_files:
+        life += REMEMBERED
+    return Pinned([fence, holders]), life
 
 
 def take(cache: Any, key: Any, token: str, value: int, timeout: float | None) -> int | None:
@@ -49,18 +54,25 @@ def take(cache: Any, key: Any, token: str, value: int, timeout: float | None) ->
 
     :param timeout: seconds after which the place is free again; None is never
     """
-    state = Pinning(cache, key)
-    if len(_read(state)[1]) >= value:  # a read: who waits disturbs no writer
-        return None
-    with state.transact():
-        fence, holders = _read(state)
+
+    def change(state: Any) -> tuple[int | None, Any, float | None]:
+        fence, holders = _read(cache, state)
         if len(holders) >= value:
-            return None
+            return None, UNKNOWN, None
         now = cache.engine.clock()
         fence = max(fence + 1, int(now * 1e6))
         end = None if timeout is None else now + timeout
-        _write(cache, key, fence, [*holders, [token, end]])
-        return fence
+        return fence, *_written(cache, fence, [*holders, [token, end]])
+
+    try:
+        # Who waits disturbs no writer.
+        fence: int | None = cache.update(key, change, looking=True)
+    except Fault:
+        if not cache.engine.in_files:  # it may have been done: then nobody would give it back
+            with suppress(LockLost, *FAULTS):
+                give(cache, key, token, None)
+        raise
+    return fence
 
 
 class Attempt:
@@ -103,13 +115,15 @@ def give(cache: Any, key: Any, token: str, name: Any) -> None:
     :param name: of the lock, for errors
     :raises LockLost: when it has none
     """
-    state = Pinning(cache, key)
-    with state.transact():
-        fence, holders = _read(state)
+
+    def change(state: Any) -> tuple[None, Any, float | None]:
+        fence, holders = _read(cache, state)
         left = [each for each in holders if each[0] != token]
         if len(left) == len(holders):
             raise _lost(name)
-        _write(cache, key, fence, left)
+        return None, *_written(cache, fence, left)
+
+    cache.update(key, change)
 
 
 def extend(cache: Any, key: Any, token: str, name: Any, seconds: float, anew: bool) -> None:
@@ -120,28 +134,32 @@ def extend(cache: Any, key: Any, token: str, name: Any, seconds: float, anew: bo
     :raises LockLost: when it has none
     :raises LockError: when it is held without an end
     """
-    state = Pinning(cache, key)
-    with state.transact():
-        fence, holders = _read(state)
+
+    def change(state: Any) -> tuple[None, Any, float | None]:
+        fence, holders = _read(cache, state)
         for each in holders:
             if each[0] == token:
                 if each[1] is None:
                     raise LockError(f"{name!r} has no timeout, so there is nothing to extend")
                 each[1] = (cache.engine.clock() if anew else each[1]) + seconds
-                break
-        else:
-            raise _lost(name)
-        _write(cache, key, fence, holders)
+                return None, *_written(cache, fence, holders)
+        raise _lost(name)
+
+    cache.update(key, change)
+
+
+def _holders(cache: Any, key: Any) -> Holders:
+    return _read(cache, cache.update(key, looked_at, looking=True))[1]
 
 
 def holds(cache: Any, key: Any, token: str) -> bool:
     """Whether `token` has a place."""
-    return any(each[0] == token for each in _read(Pinning(cache, key))[1])
+    return any(each[0] == token for each in _holders(cache, key))
 
 
 def taken(cache: Any, key: Any) -> int:
     """How many places are taken."""
-    return len(_read(Pinning(cache, key))[1])
+    return len(_holders(cache, key))
 
 
 def _lost(name: Any) -> LockLost:

@@ -82,18 +82,36 @@ def _finite(value: Any, name: str, expected: str) -> float:
     return number
 
 
-class LifetimeMethods(Guarded):
-    """The base of a cache's face; it has the engine and says how long a call may wait."""
+def check_now(now: Any) -> None:
+    """:raises TypeError: for what `expire` does not take as a time, such as a key"""
+    if now is not None and not is_number(now):
+        raise TypeError(
+            f"now={now!r}: expected seconds since the epoch; "
+            "expire_in(key, seconds) lets a key expire"
+        )
 
-    _wait: Callable[[bool], Wait]
 
-    def touch(self, key: Any, expire: float | None = None, retry: bool = False) -> bool:
-        """Let `key` expire `expire` seconds from now, or never.
+def slides(touch: Any) -> bool:
+    """Whether what is read with this ``touch`` lives on; else it ends with the read.
 
-        :return: whether it is there
-        """
-        store, place = self._engine.place(key)
-        return self._safely(False, store.touch, place, expire, self._wait(retry))
+    :raises TypeError: when it is neither a number nor None
+    :raises ValueError: when it is no finite number
+    """
+    return touch is None or _finite(touch, "touch", "seconds, or None for ever") > 0
+
+
+class Lifetimes(Guarded):
+    """The methods about times that every face has, on what each has for itself."""
+
+    delete: Callable[..., bool]
+
+    def _expiry_of(self, key: Any, retry: bool) -> Any:
+        """When it expires, None for never, or ENOVAL if it is not there."""
+        raise NotImplementedError
+
+    def _let_expire(self, key: Any, due: float, retry: bool) -> bool:
+        """Let it expire at a time to come; whether it is there."""
+        raise NotImplementedError
 
     def ttl(self, key: Any, retry: bool = False) -> int | None:
         """Seconds that `key` has left to live, rounded up.
@@ -105,7 +123,10 @@ class LifetimeMethods(Guarded):
 
     def pttl(self, key: Any, retry: bool = False) -> int | None:
         """Milliseconds that `key` has left to live, rounded up; otherwise like `ttl`."""
-        due = self._safely(ENOVAL, self._due, key, self._wait(retry))
+        return self._left(self._expiry_of(key, retry))
+
+    def _left(self, due: Any) -> int | None:
+        """What `pttl` returns for what `_expiry_of` does."""
         if due is ENOVAL:
             return 0
         if due is None:
@@ -125,12 +146,9 @@ class LifetimeMethods(Guarded):
         :raises ValueError: when it is no finite number
         """
         due = seconds_since_epoch(when)
-        store, place = self._engine.place(key)
-        wait = self._wait(retry)
         if due <= self._engine.clock():
-            removing = self._engine.removing
-            return bool(self._safely(False, removing, store, store.delete, place, wait))
-        return self._safely(False, store.expire_at, place, due, wait)
+            return self.delete(key, retry)
+        return self._let_expire(key, due, retry)
 
     def expire_in(self, key: Any, timeout: float | timedelta, retry: bool = False) -> bool:
         """Let `key` expire in so many seconds; 0 or less removes it.
@@ -150,6 +168,20 @@ class LifetimeMethods(Guarded):
         """`expire_at`, where a number is milliseconds since the epoch."""
         return self.expire_at(key, milliseconds_since_epoch(when), retry)
 
+
+class LifetimeMethods(Lifetimes):
+    """The base of a cache's face on files; it has the engine and says how long a call waits."""
+
+    _wait: Callable[[bool], Wait]
+
+    def touch(self, key: Any, expire: float | None = None, retry: bool = False) -> bool:
+        """Let `key` expire `expire` seconds from now, or never.
+
+        :return: whether it is there
+        """
+        store, place = self._engine.place(key)
+        return self._safely(False, store.touch, place, expire, self._wait(retry))
+
     def persist(self, key: Any, retry: bool = False) -> bool:
         """Let `key` never expire.
 
@@ -158,8 +190,14 @@ class LifetimeMethods(Guarded):
         store, place = self._engine.place(key)
         return self._safely(False, store.persist, place, self._wait(retry))
 
+    def _expiry_of(self, key: Any, retry: bool) -> Any:
+        return self._safely(ENOVAL, self._due, key, self._wait(retry))
+
+    def _let_expire(self, key: Any, due: float, retry: bool) -> bool:
+        store, place = self._engine.place(key)
+        return self._safely(False, store.expire_at, place, due, self._wait(retry))
+
     def _due(self, key: Any, wait: Wait) -> Any:
-        """When it expires, None for never, or ENOVAL if it is not there."""
         near = self._engine.near
         if type(key) is str and (due := near.due(key)) is not UNKNOWN:
             return due
@@ -175,11 +213,10 @@ class LifetimeMethods(Guarded):
         :raises TypeError: when `touch` is neither a number nor None
         :raises ValueError: when it is no finite number
         """
-        if touch is not None and _finite(touch, "touch", "seconds, or None for ever") <= 0:
+        if not slides(touch):
             return False
-        wait = self._wait(retry)
-        due = self._safely(ENOVAL, self._due, key, wait)
+        due = self._expiry_of(key, retry)
         if due is not ENOVAL:
             store, place = self._engine.place(key)
-            self._safely(None, store.renew, place, due, touch, wait)
+            self._safely(None, store.renew, place, due, touch, self._wait(retry))
         return True

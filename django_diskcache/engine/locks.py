@@ -18,10 +18,9 @@ from typing import Any, TypeVar
 from . import leases
 from .errors import LockError, LockLost
 from .faults import FAULTS
-from .guard import raising
+from .guard import Guarded, raising
 from .held import Held
 from .impatient import on_loop
-from .keyed import KeyedCache
 from .lifetime import positive_seconds
 from .options import is_number
 
@@ -346,7 +345,7 @@ class AsyncCacheLock(_Lease):
         await self.release()
 
 
-class LockMethods(KeyedCache):
+class LockMethods(Guarded):
     """The methods of a cache that make locks."""
 
     def lock(

@@ -3,7 +3,8 @@
 A lock that is evicted has two holders; and where a cache answers a fault with "no" or "not
 there", a lock would take that for the truth. So a recipe looks at its cache through this face:
 what it stores is pinned, and what fails raises. A pinned entry is never evicted. It expires
-and is cleared like any other, and an ordinary set over it makes it ordinary.
+and is cleared like any other, and an ordinary set over it makes it ordinary. On a server
+nothing can be pinned, and its policy decides.
 
 A cache that is none of ours is used as it is.
 """
@@ -14,8 +15,15 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from .disk import Pinned
-from .guard import raising
+from .errors import ENOVAL, UNKNOWN
+from .guard import Guarded, raising
 from .keyed import KeyedCache
+from .updating import Change
+
+
+def looked_at(value: Any) -> tuple[Any, Any, None]:
+    """A change that changes nothing: its result is the value, or ENOVAL."""
+    return value, UNKNOWN, None
 
 
 class Pinning:
@@ -31,10 +39,10 @@ class Pinning:
         self.key = key
         self.expire = expire
         self.tag = tag
-        self._own = isinstance(cache, KeyedCache)
+        self._own = isinstance(cache, Guarded)
 
     def _pinned(self, value: Any) -> Any:
-        return Pinned(value) if self._own else value
+        return Pinned(value) if isinstance(self.cache, KeyedCache) else value
 
     def get(self, default: Any) -> Any:
         """What is stored, or `default`.
@@ -43,10 +51,25 @@ class Pinning:
         """
         if not self._own:
             return self.cache.get(self.key, default=default, retry=True)
-        store, place = self.cache.engine.place(self.key)
-        wait = self.cache._wait(True)
-        found = self.cache._safely(None, store.found, place, False, wait)
-        return default if found is None else found[0]
+        found = self.cache.update(self.key, looked_at, looking=True)
+        return default if found is ENOVAL else found
+
+    def update(self, change: Change, looking: bool = False) -> Any:
+        """Change what is stored as one step; see `KeyedCache.update`.
+
+        :param change: a value in `Pinned` that it returns is pinned
+        """
+        if self._own:
+            return self.cache.update(self.key, change, self.tag, looking)
+        with self.cache.transact(retry=True):
+            result, value, expire = change(self.cache.get(self.key, default=ENOVAL, retry=True))
+            if value is ENOVAL:
+                self.delete()
+            elif value is not UNKNOWN:
+                if type(value) is Pinned:
+                    (value,) = value
+                self.cache.set(self.key, value, expire=expire, tag=self.tag, retry=True)
+        return result
 
     def add(self, value: Any) -> bool:
         """Store and pin `value` if nothing is stored; whether it was."""
@@ -70,7 +93,7 @@ class Pinning:
 
     def transact(self) -> AbstractContextManager[Any]:
         """A transaction on the key; of several shards, the others go on writing."""
-        if not self._own:
+        if not isinstance(self.cache, KeyedCache):
             context: AbstractContextManager[Any] = self.cache.transact(retry=True)
             return context
         store, _ = self.cache.engine.place(self.key)

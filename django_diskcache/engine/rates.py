@@ -13,9 +13,10 @@ from functools import partial, wraps
 from typing import Any, NamedTuple, TypeVar
 
 from .calls import full_name
-from .guard import raising
+from .disk import Pinned
+from .errors import ENOVAL, UNKNOWN
+from .guard import Guarded, raising
 from .impatient import on_loop
-from .keyed import KeyedCache
 from .lifetime import positive_seconds
 from .memoize import is_coroutine_function, refuse_bare
 from .pinning import Pinning
@@ -46,23 +47,19 @@ def drawn(state: Any, now: float, count: float, seconds: float) -> tuple[float, 
 
 def draw(cache: Any, key: Any, count: int, seconds: float) -> Allowance:
     """Draw a token from the bucket under `key`, if there is one."""
-    state = Pinning(cache, key, seconds)
-    clock = cache.engine.clock
-    now = clock()
-    # Whoever is refused writes nothing, and disturbs no writer.
-    last, tally = state.get((now, count))
-    pause, left = drawn((last, tally), now, count, seconds)
-    if pause and last <= now:
-        return Allowance(False, pause, 0)
-    with state.transact():
-        now = clock()
-        last, tally = state.get((now, count))
+
+    def change(state: Any) -> tuple[Allowance, Any, float | None]:
+        now = cache.engine.clock()
+        last, tally = (now, count) if state is ENOVAL else state
         pause, left = drawn((last, tally), now, count, seconds)
-        if not pause or last > now:  # the clock was set back: else it would count from then
-            state.set([now, left])
-        if pause:
-            return Allowance(False, pause, 0)
-        return Allowance(True, 0.0, int(left))
+        answer = Allowance(not pause, pause, 0 if pause else int(left))
+        if pause and last <= now:  # the clock may be set back: then it counts from now on
+            return answer, UNKNOWN, None
+        return answer, Pinned([now, left]), seconds
+
+    # Whoever is refused writes nothing, and disturbs no writer.
+    allowance: Allowance = cache.update(key, change, looking=True)
+    return allowance
 
 
 def _first(cache: Any, key: Any, seconds: float) -> bool:
@@ -100,7 +97,7 @@ def throttled(
     return awaiting if is_coroutine_function(function) else calling  # type: ignore[return-value]
 
 
-class RateMethods(KeyedCache):
+class RateMethods(Guarded):
     """The methods of a cache that say how often something may happen."""
 
     def allow(self, name: Any, count: int, seconds: float) -> Allowance:

@@ -8,21 +8,32 @@ that asgiref makes for synchronous callers, is not worth connections of its own.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
+from ..engine.batches import shortened
 from ..engine.errors import ENOVAL, UNKNOWN, Fault
 from ..engine.faults import FAULTS
 from ..engine.guard import RAISE
 from ..engine.keyed import shaped
+from ..engine.lifetime import (
+    milliseconds_from_now,
+    milliseconds_since_epoch,
+    seconds_from_now,
+    seconds_since_epoch,
+    slides,
+)
+from ..engine.tagging import Match
+from ..engine.updating import Change
 from .awaited import NATIVE_FROM, AwaitedLink
 from .claiming import Claim
 from .node import Node
+from .searching import SearchedCache
 from .steps import NodeSteps, Steps
-from .whole import WholeCache
 
 
-class AwaitingCache(WholeCache):
+class AwaitingCache(SearchedCache):
     """Mixed into the face."""
 
     async def _link(self) -> AwaitedLink | None:
@@ -102,9 +113,12 @@ class AwaitingCache(WholeCache):
         expire_time: bool = False,
         tag: bool = False,
         retry: bool = False,
+        touch: float | bool | None = False,
     ) -> Any:
         """`get`."""
         operations = self._operations
+        if touch is not False:
+            return await self._asliding(key, default, read, expire_time, tag, touch)
         if not (read or expire_time or tag):
             value = self._engine.near.get(key) if type(key) is str else UNKNOWN
             if value is UNKNOWN:
@@ -112,6 +126,21 @@ class AwaitingCache(WholeCache):
             return default if value is ENOVAL else value
         missing = (default, None, None)
         found = await self._awaited(missing, operations.get(key, default, read))
+        return shaped(found, expire_time, tag)
+
+    async def _asliding(
+        self, key: Any, default: Any, read: bool, expire_time: bool, tag: bool, touch: Any
+    ) -> Any:
+        if not slides(touch):
+            found = await self.aget(key, default, read, expire_time, tag)
+            await self.atouch(key, touch)
+            return found
+        plain = not (read or expire_time or tag)
+        value = self._fresh(key, touch) if plain else UNKNOWN
+        if value is not UNKNOWN:
+            return default if value is ENOVAL else value
+        steps = self._operations.slide(key, default, read, touch, plain)
+        found = await self._awaited((default, None, None), steps)
         return shaped(found, expire_time, tag)
 
     async def ahas(self, key: Any, retry: bool = False) -> bool:
@@ -153,6 +182,48 @@ class AwaitingCache(WholeCache):
         """`touch`."""
         return bool(await self._awaited(False, self._operations.touch(key, expire)))
 
+    async def attl(self, key: Any, retry: bool = False) -> int | None:
+        """`ttl`."""
+        left = await self.apttl(key)
+        return None if left is None else -(-left // 1000)
+
+    async def apttl(self, key: Any, retry: bool = False) -> int | None:
+        """`pttl`."""
+        due = self._known_expiry(key)
+        if due is UNKNOWN:
+            due = await self._awaited(ENOVAL, self._operations.due(key))
+        return self._left(due)
+
+    async def aexpire_at(self, key: Any, when: datetime | float, retry: bool = False) -> bool:
+        """`expire_at`."""
+        due = seconds_since_epoch(when)
+        if due <= self._engine.clock():
+            return await self.adelete(key)
+        return bool(await self._awaited(False, self._operations.expire_at(key, due)))
+
+    async def aexpire_in(
+        self, key: Any, timeout: float | timedelta, retry: bool = False
+    ) -> bool:
+        """`expire_in`."""
+        return await self.aexpire_at(key, self._engine.clock() + seconds_from_now(timeout))
+
+    async def apexpire(self, key: Any, timeout: float | timedelta, retry: bool = False) -> bool:
+        """`pexpire`."""
+        return await self.aexpire_in(key, milliseconds_from_now(timeout))
+
+    async def apexpire_at(self, key: Any, when: datetime | float, retry: bool = False) -> bool:
+        """`pexpire_at`."""
+        return await self.aexpire_at(key, milliseconds_since_epoch(when))
+
+    async def apersist(self, key: Any, retry: bool = False) -> bool:
+        """`persist`."""
+        return bool(await self._awaited(False, self._operations.persist(key)))
+
+    async def atags(self, key: Any, retry: bool = False) -> tuple[Any, ...]:
+        """`tags`."""
+        found: tuple[Any, ...] = await self._awaited((), self._operations.tags(key))
+        return found
+
     async def aincr(
         self, key: Any, delta: Any = 1, default: Any = 0, retry: bool = False
     ) -> Any:
@@ -166,10 +237,10 @@ class AwaitingCache(WholeCache):
         return await self.aincr(key, -delta, default)
 
     async def aupdate(
-        self, key: Any, change: Callable[[Any], tuple[Any, Any, float | None]]
+        self, key: Any, change: Change, tag: Any = None, looking: bool = False
     ) -> Any:
         """`update`."""
-        return await self._awaited(RAISE, self._operations.update(key, change))
+        return await self._awaited(RAISE, self._operations.update(key, change, tag))
 
     async def apop(
         self,
@@ -214,11 +285,12 @@ class AwaitingCache(WholeCache):
         expire: float | None = None,
         tag: Any = None,
         retry: bool = False,
+        spread: float = 0,
     ) -> list[Any]:
         """`set_many`."""
         operations = self._operations
         keys = list(items)
-        calls = [operations.setting(key, items[key], expire, False, tag) for key in keys]
+        calls = self._settings(items, expire, tag, spread)
         failed = set(range(len(keys)))
         groups = await self._agroups([number for number, _, _ in calls])
         for node, positions in groups.items():
@@ -227,7 +299,8 @@ class AwaitingCache(WholeCache):
                 continue
             failed.difference_update(positions)
             for n in again:
-                if not await self.aset(keys[n], items[keys[n]], expire, tag=tag):
+                life = shortened(expire, spread)
+                if not await self.aset(keys[n], items[keys[n]], life, tag=tag):
                     failed.add(n)
         return [keys[n] for n in sorted(failed)]
 
@@ -251,9 +324,9 @@ class AwaitingCache(WholeCache):
         """`claim`; what it returns asks the server once more to `release` it."""
         return await asyncio.to_thread(self.claim, key)
 
-    async def aevict(self, tag: Any, retry: bool = False) -> int:
+    async def aevict(self, tag: Any, retry: bool = False, match: Match = "any") -> int:
         """`evict`."""
-        return await asyncio.to_thread(self.evict, tag)
+        return await asyncio.to_thread(self.evict, tag, retry, match)
 
     async def aclear(self, retry: bool = False) -> int:
         """`clear`."""

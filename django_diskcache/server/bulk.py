@@ -17,6 +17,7 @@ from ..engine.outgoing import EXPIRED, PAGE, PAGE_BYTES, Page, Whole
 from .envelope import tags_of
 from .node import Node
 from .scripts import SET
+from .whole import PAGE as SCANNED
 from .whole import WholeCache, _scanned, escaped
 
 Self = TypeVar("Self", bound="BulkEntries")
@@ -69,7 +70,7 @@ class BulkEntries(WholeCache):
         head = f"{self._engine.name}/cache/".encode()
         found: set[bytes] = set()
         for node in self._nodes():
-            for names in _scanned(node, escaped(head) + b"*{??}*"):
+            for names in _scanned(node, escaped(head) + b"*{??}*", SCANNED):
                 found.update(name[len(head) :].partition(b"{")[0] for name in names)
         return sorted(name.decode() for name in found)
 
@@ -85,7 +86,7 @@ class BulkEntries(WholeCache):
         for number, node in enumerate(nodes):
             total = max(1, node.ask(b"DBSIZE"))  # others' keys and hints as well
             looked = 0
-            for found in _scanned(node, pattern):
+            for found in _scanned(node, pattern, SCANNED):
                 names = [name for name in dict.fromkeys(found) if self._is_entry(name)]
                 for some in self._bounded(node, names):
                     page = self._page(node, some)

@@ -6,7 +6,8 @@ The header has a fixed form, little-endian, which scripts on the server read as 
 offset size    what
 ====== ======= ======================================================================
 0      1       version of this form
-1      1       kind: of a value that is what it is, or one that a `Disk` has made
+1      1       kind: of a value that is what it is, or one that a `Disk` has made; in its
+               upper half the number of the codec, where that is compressed
 2      1       mode of the `Disk`, where it has
 3      8       when it ends, seconds since the epoch as a double; infinity is never
 11     2       bytes of the tags that follow
@@ -28,23 +29,27 @@ from hashlib import blake2b
 from math import inf
 from typing import Any, Final, TypeAlias
 
+from ..engine.compression import CODECS_MASK, SHIFT, Missing, expanded
 from ..engine.copies import UNCHANGEABLE
 from ..engine.disk import (
     GARBAGE,
     INT64_MAX,
     INT64_MIN,
     LOADS,
+    MODE_BINARY,
     MODE_PICKLE,
     MODE_RAW,
     MODE_SIGNED,
+    MODE_TEXT,
     Disk,
     chunks_of,
     is_text,
     key_bytes,
 )
-from ..engine.errors import Foreign, Unreadable
+from ..engine.errors import Foreign, Unavailable, Unreadable
 from ..engine.signing import LENGTH, Secrets, Signer
-from ..engine.trust import is_native
+from ..engine.tagging import distinct
+from ..engine.trust import EXPANDED, is_native, signed_mode
 
 VERSION: Final = 1
 HEAD: Final = struct.Struct("<BBBdH")
@@ -52,13 +57,15 @@ HEAD_SIZE: Final = HEAD.size
 _unpack = HEAD.unpack_from
 loads_pickle = LOADS[MODE_PICKLE]
 _DOUBLE: Final = struct.Struct("<d")
+END: Final = _DOUBLE  # of an entry, in its header
 _LENGTH: Final = struct.Struct("<H")
 
 # Kinds.
 MADE, TEXT, BYTES, INTEGER, FLOAT = range(5)
+PACKED: Final = 16  # what is compressed has a kind from here on
 
-TAGS = (str, bytes, int, float)  # what a tag may be
-MOST_TAG_BYTES: Final = 2**16 - 1
+MOST_TAG_BYTES: Final = 2**16 - 1  # of all tags of an entry
+MOST_NAME_BYTES: Final = MOST_TAG_BYTES // 4
 # Names of tags of different types differ, but 1, 1.0 and True are one tag.
 _TAG_TEXT, _TAG_NUMBER, _TAG_BYTES = b"t", b"n", b"b"
 
@@ -76,9 +83,12 @@ class Codec:
 
     def __init__(self, disk: Disk, secrets: Secrets, name: str) -> None:
         self.disk = disk
+        self.name = name
         identity = blake2b(name.encode(), digest_size=16).digest()
         self.signer = Signer(secrets, identity) if secrets else None
         self._native = is_native(disk)
+        compressor = disk.compressor
+        self._least = inf if compressor is None else compressor.least  # bytes to be compressed
         # Of a signed pickle that needs nothing else.
         plain = self._native and disk.pickles and self.signer is not None
         self._verify = self.signer.verify if plain and self.signer is not None else None
@@ -93,17 +103,25 @@ class Codec:
         kind = type(value)
         mode = 0
         body: bytes
-        if kind is str and not read and self._native and is_text(value):
+        if (
+            kind is str
+            and not read
+            and self._native
+            and len(value) < self._least
+            and is_text(value)
+        ):
             kind_byte, body = TEXT, value.encode()
         elif read:
             kind_byte, body = BYTES, b"".join(chunks_of(value))
         else:
             _, mode, _, stored = self.disk.store(value, False, key=key[0])
             if mode != MODE_RAW:
-                kind_byte, body = MADE, bytes(stored)
+                packed = mode & CODECS_MASK if self._least < inf else 0
+                kind_byte, mode = packed >> SHIFT << 4, mode - packed
+                body = bytes(stored)
                 if mode == MODE_PICKLE and self.signer is not None:
                     mode = MODE_SIGNED
-                    body = self.signer.sign(key[0], key[1], MODE_SIGNED, body) + body
+                    body = self.signer.sign(key[0], key[1], signed_mode(packed), body) + body
             elif type(stored) is bytes:
                 kind_byte, body = BYTES, stored
             elif type(stored) is int:
@@ -120,6 +138,7 @@ class Codec:
         The last is None for a value that nobody can change.
 
         :raises Foreign: when it would have to be unpickled and is not signed, or is not ours
+        :raises Unavailable: when it is compressed in a way that nothing here can read
         """
         try:
             version, kind, mode, due, length = _unpack(data)
@@ -139,6 +158,8 @@ class Codec:
                     return value, due, value, None
                 return value, due, body, loads_pickle
             body = data[start:]
+            if kind >= PACKED:
+                return self._expanded(body, kind >> 4 << SHIFT, mode, due, key)
             if kind == TEXT:
                 value = body.decode()
             elif kind == BYTES:
@@ -156,18 +177,39 @@ class Codec:
             raise Unreadable from error
 
     def _made(self, body: bytes, mode: int, due: float, key: Key) -> Decoded:
+        return self._fetched(*self._verified(body, mode, key), due)
+
+    def _verified(self, body: bytes, mode: int, key: Key, packed: int = 0) -> tuple[int, bytes]:
+        """The mode as the `Disk` has it, and the body without a signature.
+
+        :param packed: the bits of the codec in a mode
+        """
         if mode in (MODE_PICKLE, MODE_SIGNED) and not self.disk.pickles:
             raise Foreign
         if mode == MODE_SIGNED:
             signature, body = body[:LENGTH], body[LENGTH:]
             mode = MODE_PICKLE
             if self.signer is not None and not self.signer.verify(
-                signature, key[0], key[1], MODE_SIGNED, body
+                signature, key[0], key[1], signed_mode(packed), body
             ):
                 raise Foreign
         elif mode == MODE_PICKLE and self.signer is not None:
             raise Foreign
-        return self._fetched(mode, body, due)
+        return mode, body
+
+    def _expanded(self, body: bytes, packed: int, mode: int, due: float, key: Key) -> Decoded:
+        """What is compressed is verified first."""
+        mode, body = self._verified(body, mode, key, packed)
+        try:
+            data = expanded(packed, body)
+        except Missing as why:  # nothing is wrong with the entry, so it stays
+            what = f"there are values that cannot be read without {why}"
+            raise Unavailable("other", self.name, what) from why
+        if mode == MODE_TEXT:
+            return self._fetched(MODE_RAW, data.decode(), due)
+        if mode not in EXPANDED:
+            raise Unreadable
+        return self._fetched(MODE_RAW if mode == MODE_BINARY else mode, data, due)
 
     def _fetched(self, mode: int, body: Any, due: float) -> Decoded:
         disk = self.disk
@@ -193,24 +235,31 @@ def is_counted(value: Any) -> bool:
     return type(value) is int and INT64_MIN <= value <= INT64_MAX
 
 
-def tag_name(tag: Any) -> bytes:
-    """The name of one tag on the server; tags that are equal have the same.
+def tag_names(tag: Any) -> Sequence[bytes]:
+    """The names on the server of what is given as ``tag=``: one tag or several, each once.
 
-    :raises TypeError: for a tag of a type that no engine of ours takes
+    :raises TypeError: for what is no tag
+    :raises ValueError: for NaN, a text that UTF-8 cannot say, and one that is too long
+    :raises OverflowError: for a whole number of more than 64 bits
+    """
+    if type(tag) is str and tag.isascii():  # the common one, at less cost
+        return (tag_name(tag),)
+    return tuple(map(tag_name, distinct(tag)))
+
+
+def tag_name(tag: Any) -> bytes:
+    """The name of one tag, which is one; tags that are equal have the same.
+
     :raises ValueError: for one that is too long
     """
-    if not isinstance(tag, TAGS):
-        raise TypeError(f"tag={tag!r}: expected a str, bytes, int, float or None")
     if isinstance(tag, str):
-        name = _TAG_TEXT + tag.encode("utf-8", "surrogatepass")
+        name = _TAG_TEXT + tag.encode()
     elif isinstance(tag, bytes):
         name = _TAG_BYTES + tag
-    elif isinstance(tag, int) and not INT64_MIN <= tag <= INT64_MAX:
-        name = _TAG_NUMBER + b"%d" % tag
     else:
-        name = _TAG_NUMBER + key_bytes(int(tag) if type(tag) is bool else tag)
-    if len(name) > MOST_TAG_BYTES // 4:
-        raise ValueError(f"a tag of {len(name)} bytes: expected at most {MOST_TAG_BYTES // 4}")
+        name = _TAG_NUMBER + key_bytes(int(tag) if isinstance(tag, int) else float(tag))
+    if len(name) > MOST_NAME_BYTES:
+        raise ValueError(f"a tag of {len(name)} bytes: expected at most {MOST_NAME_BYTES}")
     return name
 
 
@@ -223,6 +272,14 @@ def tag_bytes(names: Iterable[bytes]) -> bytes:
     if len(data) > MOST_TAG_BYTES:
         raise ValueError(f"tags of {len(data)} bytes: expected at most {MOST_TAG_BYTES}")
     return data
+
+
+def end_of(data: bytes) -> float | None:
+    """When an entry ends, by its header; infinity is never, None for what is none of ours."""
+    if len(data) < HEAD.size:
+        return None
+    version, _, _, due, _ = HEAD.unpack_from(data)
+    return due if version == VERSION and due == due else None
 
 
 def tags_of(data: bytes) -> list[Any]:
@@ -248,20 +305,11 @@ def tags_of(data: bytes) -> list[Any]:
 def _tag(name: bytes) -> Any:
     kind, rest = name[:1], name[1:]
     if kind == _TAG_TEXT:
-        return rest.decode("utf-8", "surrogatepass")
+        return rest.decode()
     if kind == _TAG_BYTES:
         return rest
     if len(rest) == 8:
         return int.from_bytes(rest, "big", signed=True)
     if len(rest) == 9:
         return struct.unpack("!dx", rest)[0]
-    return int(rest)
-
-
-def several(tag: Any) -> Sequence[Any]:
-    """What is given as ``tag=``, as a sequence: none, one, or several of them."""
-    if tag is None:
-        return ()
-    if isinstance(tag, (tuple, list, set, frozenset)):
-        return tuple(dict.fromkeys(tag))
-    return (tag,)
+    raise ValueError("no tag of ours")

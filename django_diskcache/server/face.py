@@ -10,20 +10,22 @@ from ..engine.clock import Clock, wall_clock
 from ..engine.disk import Disk
 from ..engine.faults import FAULTS
 from ..engine.guard import ErrorHandler
+from ..engine.locks import LockMethods
 from ..engine.options import read_settings
+from ..engine.rates import RateMethods
 from ..engine.signing import Secret, Secrets, read_secrets
 from .address import read_address
 from .awaiting import AwaitingCache
 from .bulk import BulkEntries
+from .lasting import TimedOperations
 from .remote import Remote
-from .steps import Operations
 
 Self = TypeVar("Self", bound="ServerCache")
 
 NAME = "django_diskcache"  # what entries on the server begin with
 
 
-class ServerCache(AwaitingCache, BulkEntries):
+class ServerCache(AwaitingCache, BulkEntries, LockMethods, RateMethods):
     """A cache on a server, shared by all machines that use it.
 
     Where the server is in trouble, a call finds or stores nothing; `incr` and the methods with
@@ -38,7 +40,7 @@ class ServerCache(AwaitingCache, BulkEntries):
     :param error_handler: called with each `Fault` that a call meets
     :param strict: raise them, for tests and debugging
     :param settings: those of the table of settings that mean something here: near_cache_size,
-        serializer, statistics, and arguments of the disk
+        serializer, statistics, compression and what goes with it, and arguments of the disk
     :raises TypeError: for a name that is no setting
     :raises ValueError: for a location or a value that is not taken, and an empty secret
     """
@@ -81,7 +83,7 @@ class ServerCache(AwaitingCache, BulkEntries):
             clock,
             read_secrets(secret, secret_fallbacks),
         )
-        self._operations = Operations(self._engine)
+        self._operations = TimedOperations(self._engine)
 
     @property
     def engine(self) -> Remote:
@@ -102,6 +104,12 @@ class ServerCache(AwaitingCache, BulkEntries):
     def disk(self) -> Disk:
         """How keys and values are serialised."""
         return self._engine.disk
+
+    @property
+    def compression(self) -> str | None:
+        """What large values are compressed with."""
+        name: str | None = self._engine.settings["compression"]
+        return name
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.directory!r})"

@@ -18,6 +18,7 @@ from typing import Any, ClassVar
 from zlib import crc32
 
 from ..engine.clock import Clock
+from ..engine.compression import compressor_of
 from ..engine.disk import GARBAGE, Disk, key_bytes
 from ..engine.errors import Fault, Foreign, Unreadable
 from ..engine.faults import FAULTS
@@ -92,6 +93,7 @@ class Remote:
         arguments["min_file_size"] = 2**62  # there are no files
         disk = self.disk_type("", **arguments)
         disk.serializer = self.settings["serializer"]
+        disk.compressor = compressor_of(self.settings, self.disk_type)
         return disk
 
     # Places

@@ -1,5 +1,7 @@
 """What runs on the server, as one step each: all keys of a script lie in one slot of a cluster.
 
+Numbers are given to commands as texts where they can be: Lua makes a text of a number slowly.
+
 The first keys are always entries or sets of hints of the same bucket, whose names begin alike.
 A set of hints has the names of entries that had a tag when they were stored. It may name some
 that have it no more, or are gone: the header of the entry is the truth. It may not lack one
@@ -28,7 +30,7 @@ end
 local function whole(key, head)
   if #head < 13 then return head end
   local all = 13 + struct.unpack('<H', head, 12)
-  if all > #head then head = redis.call('GETRANGE', key, 0, all - 1) end
+  if all > #head then head = redis.call('GETRANGE', key, '0', all - 1) end
   return head
 end
 """
@@ -37,13 +39,13 @@ _HINT = """
 local function hint(set, key, px)
   local left = redis.call('PTTL', set)
   redis.call('SADD', set, key)
-  if px == 0 then
+  if px == '0' then
     if left >= 0 then redis.call('PERSIST', set) end
-  elseif left == -2 or (left >= 0 and left < px) then
+  elseif left == -2 or (left >= 0 and left < tonumber(px)) then
     redis.call('PEXPIRE', set, px)
   end
   if redis.call('SCARD', set) > 64 then
-    for _, other in ipairs(redis.call('SRANDMEMBER', set, 2)) do
+    for _, other in ipairs(redis.call('SRANDMEMBER', set, '2')) do
       if redis.call('EXISTS', other) == 0 then redis.call('SREM', set, other) end
     end
   end
@@ -72,12 +74,12 @@ class Script:
 SET: Final = Script(
     _HINT
     + """
-local px = tonumber(ARGV[2])
+local px = ARGV[2]
 if ARGV[3] == 'NX' and redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
-if px > 0 then
-  redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-else
+if px == '0' then
   redis.call('SET', KEYS[1], ARGV[1])
+else
+  redis.call('SET', KEYS[1], ARGV[1], 'PX', px)
 end
 for i = 2, #KEYS do hint(KEYS[i], KEYS[1], px) end
 return 1
@@ -91,17 +93,17 @@ EVICT: Final = Script(
     + """
 local call, name, gone, wanted, most = redis.call, ARGV[1], 0, {}, 0
 local alone = struct.pack('<HH', #name + 2, #name) .. name
-local last = 10 + #alone
+local last = tostring(10 + #alone)
 local function remove()
   gone = gone + call('UNLINK', unpack(wanted))
   wanted, most = {}, 0
 end
 for i = 1, #KEYS do
   for _, key in ipairs(call('SMEMBERS', KEYS[i])) do
-    local tags = call('GETRANGE', key, 11, last)
+    local tags = call('GETRANGE', key, '11', last)
     local has = tags == alone
     if not has and #tags > 4 then
-      for _, other in ipairs(tags_of(whole(key, call('GETRANGE', key, 0, 255)))) do
+      for _, other in ipairs(tags_of(whole(key, call('GETRANGE', key, '0', '255')))) do
         has = has or other == name
       end
     end
@@ -118,6 +120,61 @@ return gone
 """
 )
 
+# What there is with one of several tags, or with all of them. KEYS: what sets of hints begin
+# with, in buckets. ARGV: 'any' or 'all'; 'list' or 'remove'; names of tags. Returns names of
+# entries, or how many went. Where all are wanted, the smallest of some sets says where to look.
+TAGGED: Final = Script(
+    _TAGS
+    + """
+local call = redis.call
+local every, removes = ARGV[1] == 'all', ARGV[2] == 'remove'
+local names, seen, found, gone, batch = {}, {}, {}, 0, {}
+for i = 3, #ARGV do names[ARGV[i]] = true end
+local function has(key)
+  local n = 0
+  for _, name in ipairs(tags_of(whole(key, call('GETRANGE', key, '0', '255')))) do
+    if names[name] then n = n + 1 end
+  end
+  if every then return n == #ARGV - 2 end
+  return n > 0
+end
+local function remove()
+  if #batch > 0 then gone = gone + call('UNLINK', unpack(batch)) end
+  batch = {}
+end
+local function walk(set)
+  for _, key in ipairs(call('SMEMBERS', set)) do
+    if not seen[key] and has(key) then
+      seen[key] = true
+      found[#found + 1] = key
+      if removes then
+        batch[#batch + 1] = key
+        if #batch == 1000 then remove() end
+      end
+    end
+  end
+  if removes then
+    remove()
+    if not every then call('UNLINK', set) end
+  end
+end
+for _, head in ipairs(KEYS) do
+  if every then
+    local least, chosen
+    for i = 3, math.min(#ARGV, 18) do
+      local size = call('SCARD', head .. ARGV[i])
+      if not least or size < least then least, chosen = size, head .. ARGV[i] end
+    end
+    walk(chosen)
+  else
+    for i = 3, #ARGV do walk(head .. ARGV[i]) end
+  end
+end
+if removes then return gone end
+return found
+"""
+)
+
 # KEYS: a set of hints. Drops those whose entries are gone.
 PRUNE: Final = Script(
     """
@@ -129,25 +186,34 @@ return 0
 )
 
 # KEYS: the entry. ARGV: when it ends, as in its header; milliseconds, 0 for ever, less for now;
-# what sets of hints of its bucket begin with.
+# what sets of hints of its bucket begin with. Perhaps two ends more, as in headers: what ends
+# after the first of them, and not after the other, is left as it is. Returns whether it was
+# there and was changed.
 TOUCH: Final = Script(
     """
-local head = redis.call('GETRANGE', KEYS[1], 0, 255)
-if head == '' then return 0 end
-local px = tonumber(ARGV[2])
-if px < 0 then return redis.call('UNLINK', KEYS[1]) end
-redis.call('SETRANGE', KEYS[1], 3, ARGV[1])
-if px > 0 then
-  redis.call('PEXPIRE', KEYS[1], px)
-else
-  redis.call('PERSIST', KEYS[1])
+local call, key, px = redis.call, KEYS[1], ARGV[2]
+local head = call('GETRANGE', key, '3', '12')
+if #head < 10 then return 0 end
+if ARGV[4] then
+  local due = struct.unpack('<d', head)
+  if due > struct.unpack('<d', ARGV[4]) and due <= struct.unpack('<d', ARGV[5]) then
+    return 0
+  end
 end
-if string.sub(head, 12, 13) == '\\0\\0' then return 1 end
+if px == '-1' then return call('UNLINK', key) end
+call('SETRANGE', key, '3', ARGV[1])
+if px == '0' then
+  call('PERSIST', key)
+else
+  call('PEXPIRE', key, px)
+end
+if string.sub(head, 9) == '\\0\\0' then return 1 end
 """
     + _TAGS
     + _HINT
     + """
-for _, name in ipairs(tags_of(whole(KEYS[1], head))) do hint(ARGV[3] .. name, KEYS[1], px) end
+head = whole(key, call('GETRANGE', key, '0', '255'))
+for _, name in ipairs(tags_of(head)) do hint(ARGV[3] .. name, key, px) end
 return 1
 """
 )
@@ -180,10 +246,12 @@ return digits
 """
 )
 
-# KEYS: the entry. ARGV: what it must be, '' for missing; what it becomes, '' for gone;
-# milliseconds, 0 for ever, less for as long as it would be. Returns whether it was.
+# KEYS: the entry, sets of hints of what it becomes. ARGV: what it must be, '' for missing; what
+# it becomes, '' for gone; milliseconds, 0 for ever, less for as long as it would be. Returns
+# whether it was.
 REPLACE: Final = Script(
-    """
+    _HINT
+    + """
 if (redis.call('GET', KEYS[1]) or '') ~= ARGV[1] then return 0 end
 local px = tonumber(ARGV[3])
 if ARGV[2] == '' then
@@ -195,6 +263,7 @@ elseif px == 0 then
 else
   redis.call('SET', KEYS[1], ARGV[2], 'KEEPTTL')
 end
+for i = 2, #KEYS do hint(KEYS[i], KEYS[1], ARGV[3]) end
 return 1
 """
 )

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ..engine.batches import shortened
 from ..engine.errors import ENOVAL, Fault, Timeout
 from ..engine.faults import FAULTS
 from .node import Node
 from .scripts import Script
 from .single import SingleKey
-from .steps import NodeSteps
+from .steps import Call, NodeSteps
 
 
 class ManyKeys(SingleKey):
@@ -74,21 +75,34 @@ class ManyKeys(SingleKey):
         expire: float | None = None,
         tag: Any = None,
         retry: bool = False,
+        spread: float = 0,
     ) -> list[Any]:
-        """Store all `items`; the keys that were not stored. Each is one step of its own."""
+        """Store all `items`; the keys that were not stored. Each is one step of its own.
+
+        :param spread: up to which fraction `expire` is shortened, for each key at random
+        """
         operations = self._operations
         keys = list(items)
-        calls = [operations.setting(key, items[key], expire, False, tag) for key in keys]
+        calls = self._settings(items, expire, tag, spread)
         failed = set(range(len(keys)))
         for node, positions in self._groups([number for number, _, _ in calls]).items():
             again = self._on(node, None, operations.store(positions, calls))
             if again is None:  # a fault: none of them
                 continue
             failed.difference_update(positions)
-            failed.update(
-                n for n in again if not self.set(keys[n], items[keys[n]], expire, tag=tag)
-            )
+            for n in again:
+                life = shortened(expire, spread)
+                if not self.set(keys[n], items[keys[n]], life, tag=tag):
+                    failed.add(n)
         return [keys[n] for n in sorted(failed)]
+
+    def _settings(
+        self, items: Mapping[Any, Any], expire: float | None, tag: Any, spread: float
+    ) -> list[Call]:
+        setting = self._operations.setting
+        return [
+            setting(key, items[key], shortened(expire, spread), False, tag) for key in items
+        ]
 
     def delete_many(self, keys: Iterable[Any], retry: bool = False) -> int:
         """Remove `keys`; how many were there."""

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, ClassVar
 
 from ..engine.errors import ENOVAL, UNKNOWN, Fault, Timeout
-from ..engine.guard import RAISE, Guarded
+from ..engine.expiry import is_fresh
+from ..engine.guard import RAISE
 from ..engine.keyed import shaped
+from ..engine.lifetime import Lifetimes, slides
+from ..engine.updating import Change
+from .lasting import TimedOperations
 from .remote import Remote
-from .steps import Operations, Steps
+from .steps import Steps
 
 
-class SingleKey(Guarded):
+class SingleKey(Lifetimes):
     """Mixed into the face.
 
     ``retry`` is taken everywhere and means nothing here: there are no locks to wait for. Every
@@ -20,7 +23,7 @@ class SingleKey(Guarded):
     """
 
     _engine: Remote  # type: ignore[assignment]
-    _operations: Operations
+    _operations: TimedOperations
     cares: ClassVar[tuple[type[Exception], ...]] = (Fault,)
 
     def _wait(self, retry: bool) -> float | None:
@@ -66,8 +69,20 @@ class SingleKey(Guarded):
         expire_time: bool = False,
         tag: bool = False,
         retry: bool = False,
+        touch: float | bool | None = False,
     ) -> Any:
         """The value of `key`, or `default`; see `KeyedCache.get`."""
+        if touch is not False:
+            plain = not (read or expire_time or tag)
+            if not slides(touch):
+                found = self.get(key, default, read, expire_time, tag)
+                self.touch(key, touch)
+                return found
+            value = self._fresh(key, touch) if plain else UNKNOWN
+            if value is not UNKNOWN:
+                return default if value is ENOVAL else value
+            steps = self._operations.slide(key, default, read, touch, plain)
+            return shaped(self._remotely((default, None, None), steps), expire_time, tag)
         if not (read or expire_time or tag):
             value = self._engine.near.get(key) if type(key) is str else UNKNOWN
             if value is UNKNOWN:
@@ -76,6 +91,22 @@ class SingleKey(Guarded):
         missing = (default, None, None)
         found = self._remotely(missing, self._operations.get(key, default, read))
         return shaped(found, expire_time, tag)
+
+    def _fresh(self, key: Any, touch: float | None) -> Any:
+        """What is remembered of a key whose end need not be renewed; ENOVAL for a miss.
+
+        UNKNOWN means: ask the server.
+        """
+        near, engine = self._engine.near, self._engine
+        if type(key) is not str:
+            return UNKNOWN
+        due = near.due(key)
+        if due is UNKNOWN:
+            return UNKNOWN
+        new = None if touch is None else engine.clock() + touch
+        if due is not ENOVAL and not is_fresh(due, new, touch):
+            return UNKNOWN
+        return near.get(key)
 
     def look(self, key: Any, default: Any = None, retry: bool = False) -> Any:
         """`get` for a key, if it is a text, that the near cache has just been asked for."""
@@ -156,6 +187,22 @@ class SingleKey(Guarded):
         """Let `key` expire `expire` seconds from now, or never; whether it is there."""
         return bool(self._remotely(False, self._operations.touch(key, expire)))
 
+    def persist(self, key: Any, retry: bool = False) -> bool:
+        """Let `key` never expire; whether it was there, and would have expired."""
+        return bool(self._remotely(False, self._operations.persist(key)))
+
+    def _known_expiry(self, key: Any) -> Any:
+        """`_expiry_of` what is remembered, else UNKNOWN."""
+        engine = self._engine
+        return engine.near.due(key if type(key) is str else engine.place(key)[0])
+
+    def _expiry_of(self, key: Any, retry: bool) -> Any:
+        due = self._known_expiry(key)
+        return self._remotely(ENOVAL, self._operations.due(key)) if due is UNKNOWN else due
+
+    def _let_expire(self, key: Any, due: float, retry: bool) -> bool:
+        return bool(self._remotely(False, self._operations.expire_at(key, due)))
+
     def incr(self, key: Any, delta: Any = 1, default: Any = 0, retry: bool = False) -> Any:
         """Add `delta` to the number under `key`, as one step; expiry and tag stay.
 
@@ -170,17 +217,14 @@ class SingleKey(Guarded):
         """Subtract `delta` from the number under `key`; otherwise like `incr`."""
         return self.incr(key, -delta, default, retry)
 
-    def update(self, key: Any, change: Callable[[Any], tuple[Any, Any, float | None]]) -> Any:
-        """Change what is under `key`, as one step: what a transaction is used for elsewhere.
+    def update(self, key: Any, change: Change, tag: Any = None, looking: bool = False) -> Any:
+        """Change what is under `key`, as one step; see `KeyedCache.update`.
 
-        :param change: takes the value, or ENOVAL if there is none, and returns a result, the
-            new value and the seconds until it expires, or None for never. ENOVAL instead of a
-            value removes the entry, UNKNOWN leaves it as it is. It is called again when
-            another has changed the entry meanwhile, so it must do nothing else
-        :return: the result
+        :param change: it is called again when another has changed the entry meanwhile
+        :param looking: means nothing here, where nobody has to wait
         :raises Fault: when the server cannot do it, or did not say whether it has
         """
-        return self._remotely(RAISE, self._operations.update(key, change))
+        return self._remotely(RAISE, self._operations.update(key, change, tag))
 
     def pop(
         self,

@@ -7,30 +7,32 @@ drives it waits for answers in his own way (`single`, `awaiting`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from math import inf
 from typing import Any, TypeAlias
 
+from ..engine.disk import Pinned
 from ..engine.errors import ENOVAL, UNKNOWN, Fault, Foreign
+from ..engine.updating import Change
 from .board import MASK
 from .envelope import (
     HEAD,
+    MOST_TAG_BYTES,
     integer_head,
     is_counted,
     opened,
-    several,
     tag_bytes,
-    tag_name,
+    tag_names,
     tags_of,
 )
 from .node import Node
 from .remote import MOST_SECONDS, Remote, milliseconds
-from .scripts import INCR, MOST_ADDED, REPLACE, SET, TOUCH
+from .scripts import INCR, MOST_ADDED, REPLACE, SET
 
 # Instead of milliseconds, in scripts.
 FOR_EVER = b"0"
-AT_ONCE = b"-1"  # of TOUCH
 KEEP = b"-1"  # of REPLACE: the entry ends when it would have
+MOST_HEAD = b"%d" % (HEAD.size + MOST_TAG_BYTES)  # bytes of a header and its tags
 MOST_TRIES = 1000  # of a sum that is made here, while others change the entry
 
 Call: TypeAlias = "tuple[int, str, tuple[Any, ...]]"
@@ -59,26 +61,47 @@ class Operations:
             known = engine.near.until(name)
             if known is not UNKNOWN:
                 return known
-        slot = number & MASK
-        stamp, now = engine.board.stamps[slot], engine.clock()  # before the read, see nearcache
+        stamp, now = engine.board.stamps[number & MASK], engine.clock()  # before, see nearcache
         data, tracked = yield number, "look", (b"GET", name)
+        try:
+            return self.seen(key, (name, number, form), data, tracked, stamp, now)
+        except Foreign as why:
+            yield from self.refuse(name, number, data, why)
+            return ENOVAL, None
+
+    def seen(
+        self,
+        key: Any,
+        place: tuple[bytes, int, Any],
+        data: bytes | None,
+        tracked: bool,
+        stamp: int,
+        now: float,
+    ) -> tuple[Any, float | None]:
+        """`until` of what was read, which is remembered.
+
+        :param tracked: whether it will be told when that changes
+        :param stamp: that of the slot before the read, at the time `now`
+        :raises Foreign: when it may not be loaded
+        """
+        engine = self.engine
         near = engine.near
+        name, number, form = place
         if data is None:
             value, due, kept, loads = ENOVAL, None, ENOVAL, None
             near.counts[1] += 1
         else:
             try:
                 value, due, kept, loads = engine.codec.decode(data, form)
-            except Foreign as why:
+            except Foreign:
                 near.counts[1] += 1
-                yield from self.refuse(name, number, data, why)
-                return ENOVAL, None
+                raise
             near.counts[0] += 1
             if due == inf:
                 due = None
         if tracked:
             known = key if type(key) is str else name
-            near.put_many(((known, slot, stamp, now, due, kept, loads),))
+            near.put_many(((known, number & MASK, stamp, now, due, kept, loads),))
         elif not near.bypassing():
             engine.listen()
         return value, due
@@ -97,11 +120,28 @@ class Operations:
         """(value, expire time, tag), or (default, None, None)."""
         name, number, _ = self.engine.place(key)
         data = yield number, "ask", (b"GET", name)
+        return (yield from self.got(key, default, read, data))
+
+    def got(self, key: Any, default: Any, read: bool, data: bytes | None) -> Steps:
+        """`get` of what was read."""
         found = yield from self._decoded(key, data)
         self.engine.near.counts[found is None] += 1
         if found is None:
             return default, None, None
         return (opened(found[0]), *found[1:]) if read else found
+
+    def tags(self, key: Any) -> Steps:
+        """The tags of an entry, in a tuple."""
+        name, number, _ = self.engine.place(key)
+        data = yield number, "ask", (b"GETRANGE", name, b"0", MOST_HEAD)
+        if not data:
+            return ()
+        try:
+            return tuple(tags_of(data))
+        except Foreign:  # it is none of ours, and goes
+            data = yield number, "ask", (b"GET", name)
+            yield from self._decoded(key, data)
+            return ()
 
     def _decoded(self, key: Any, data: bytes | None) -> Steps:
         """(value, expire time, tag) of what is kept, or None if that is nothing or foreign."""
@@ -143,7 +183,7 @@ class Operations:
         """The call that stores a value."""
         engine = self.engine
         name, number, form = engine.place(key)
-        names = [tag_name(each) for each in several(tag)] if tag is not None else ()
+        names = () if tag is None else tag_names(tag)
         tags = tag_bytes(names) if names else b""
         data = engine.codec.encode(value, read, form, engine.due(expire), tags)
         if expire is None or expire > MOST_SECONDS:
@@ -173,22 +213,6 @@ class Operations:
             return stored is not None
         finally:
             self._changed(number)
-
-    def touch(self, key: Any, expire: float | None) -> Steps:
-        """Let an entry end at another time; whether there is one."""
-        engine = self.engine
-        name, number, _ = engine.place(key)
-        due = HEAD.pack(0, 0, 0, engine.due(expire), 0)[3:11]
-        if expire is None or expire > MOST_SECONDS:
-            px = FOR_EVER
-        else:
-            px = milliseconds(expire) if expire > 0 else AT_ONCE
-        head = engine.hints(number & 255, b"")
-        try:
-            found = yield number, "rerun", (TOUCH, (name,), due, px, head)
-        finally:
-            self._changed(number)
-        return bool(found)
 
     def incr(self, key: Any, delta: Any, default: Any) -> Steps:
         """Add to a number; the new one."""
@@ -227,10 +251,14 @@ class Operations:
         tags = old[HEAD.size : HEAD.size + head[4]]
         return value, engine.codec.encode(value, False, form, head[3], tags), old
 
-    def update(self, key: Any, change: Callable[[Any], tuple[Any, Any, Any]]) -> Steps:
+    def update(self, key: Any, change: Change, tag: Any) -> Steps:
         """Change what is under a key, as one step; see `SingleKey.update`."""
         engine = self.engine
         name, number, form = engine.place(key)
+        names = tag_names(tag)
+        keys = (name, *(engine.hints(number & 255, each) for each in names))
+        tags = tag_bytes(names)
+        changed = False
         try:
             for _ in range(MOST_TRIES):
                 old = yield number, "ask", (b"GET", name)
@@ -240,14 +268,18 @@ class Operations:
                     return result
                 px, new = FOR_EVER, b""
                 if value is not ENOVAL:
-                    new = engine.codec.encode(value, False, form, engine.due(expire), b"")
+                    if type(value) is Pinned:  # which nothing can be here
+                        (value,) = value
+                    new = engine.codec.encode(value, False, form, engine.due(expire), tags)
                     if expire is not None and expire <= MOST_SECONDS:
                         px = milliseconds(expire)
                 before = old if found is not None else b""
-                if (yield number, "run", (REPLACE, (name,), before, new, px)):
+                changed = True
+                if (yield number, "run", (REPLACE, keys, before, new, px)):
                     return result
         finally:
-            self._changed(number)
+            if changed:
+                self._changed(number)
         raise Fault("slow", engine.address.text, f"others change {key!r} all the time")
 
     def pop(self, key: Any, default: Any) -> Steps:

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any
+from zlib import crc32
 
 from ..engine.computing import Computing
 from ..engine.errors import ENOVAL, UNKNOWN, Foreign, Timeout
 from ..engine.faults import FAULTS
+from ..engine.labels import Labels
+from ..engine.lifetime import check_now
 from ..engine.once import Found
+from ..engine.shard import RemovalHandler
 from . import claiming, gauges
-from .envelope import several, tag_name
+from .envelope import tag_names
 from .link import BUCKETS
 from .node import Node
 from .remote import BYTES, ENTRIES, HINTS, NUMBER, PICKLED, TEXT, number_of
-from .scripts import EVICT, PRUNE
+from .scripts import EVICT, PRUNE, TAGGED
 from .several import ManyKeys
 
 AT_ONCE = 8  # buckets of one script, during which the server does nothing else
-PAGE = b"1000"  # names that the server looks at in one step of a scan
+TAGS_AT_ONCE = 100  # tags of one script
+MOST_ALONE = 8  # tags to which an eviction has a script each, which is quicker
+PAGE = 1000  # names that the server looks at in one step of a scan
 ORDER = (NUMBER, TEXT, BYTES, PICKLED)
 _SPECIAL = frozenset(b"*?[]\\^-")
 
@@ -29,28 +35,54 @@ def escaped(name: bytes) -> bytes:
     return b"".join(b"\\%c" % byte if byte in _SPECIAL else b"%c" % byte for byte in name)
 
 
-class WholeCache(Computing, ManyKeys):
+class WholeCache(Computing, Labels, ManyKeys):
     """Mixed into the face."""
 
     # Removal
 
-    def evict(self, tag: Any, retry: bool = False) -> int:
-        """Remove the entries with this tag, or any of several; how many.
-
-        It is one step in each of 256 buckets: what is stored meanwhile is removed or stays.
-        """
-        engine = self._engine
-        # In a cluster the buckets are in different slots, and a script is for one of these.
-        step = 1 if engine.address.kind == "cluster" else AT_ONCE
-        calls = [
-            (first, [engine.hints(n, name) for n in range(first, first + step)], (name,))
-            for name in map(tag_name, several(tag))
-            for first in range(0, BUCKETS, step)
-        ]
+    def _evict(self, tags: tuple[Any, ...], every: bool, retry: bool) -> int:
         try:
+            if every and len(tags) > 1:
+                return sum(self._run_tagged(tags, b"all", b"remove"))
+            if len(tags) > MOST_ALONE:
+                return sum(self._run_tagged(tags, b"any", b"remove"))
+            engine, step = self._engine, self._step
+            calls = [
+                (first, [engine.hints(n, name) for n in range(first, first + step)], (name,))
+                for name in tag_names(tags)
+                for first in range(0, BUCKETS, step)
+            ]
             return sum(self._run_in_buckets(EVICT, calls))
         finally:
-            engine.board.stamp_all()
+            self._engine.board.stamp_all()
+
+    def _tagged(self, tags: tuple[Any, ...], every: bool) -> Iterator[Any]:
+        return self._keys_of(self._names_tagged(tags, every))
+
+    def _names_tagged(self, tags: tuple[Any, ...], every: bool) -> Iterator[bytes]:
+        """Names of entries with one of these tags, or `every` one of them; each once."""
+        found = self._run_tagged(tags, b"all" if every else b"any", b"list")
+        return iter(dict.fromkeys(name for names in found for name in names))
+
+    def _run_tagged(self, tags: tuple[Any, ...], match: bytes, action: bytes) -> list[Any]:
+        """What the script returns in all buckets, for all tags or some of them at a time."""
+        engine, step, names = self._engine, self._step, tag_names(tags)
+        most = len(names) if match == b"all" else TAGS_AT_ONCE
+        calls = [
+            (
+                first,
+                [engine.hints(n, b"") for n in range(first, first + step)],
+                (match, action, *names[start : start + most]),
+            )
+            for start in range(0, len(names), most)
+            for first in range(0, BUCKETS, step)
+        ]
+        return self._run_in_buckets(TAGGED, calls)
+
+    @property
+    def _step(self) -> int:
+        """Buckets of one script; in a cluster they are in different slots."""
+        return 1 if self._engine.address.kind == "cluster" else AT_ONCE
 
     def clear(self, retry: bool = False) -> int:
         """Remove all entries that are there when it begins; how many.
@@ -63,20 +95,34 @@ class WholeCache(Computing, ManyKeys):
         finally:
             self._engine.board.stamp_all()
 
-    def _removed_by(self, pattern: bytes) -> int:
+    def _removed_by(
+        self,
+        pattern: bytes,
+        page: int = PAGE,
+        chosen: Callable[[bytes], bool] | None = None,
+    ) -> int:
+        """How many entries were removed whose names are like a pattern, and `chosen`."""
         removed = 0
         for node in self._nodes():
-            removed += self._safely(0, self._remove_from, node, pattern)
+            removed += self._safely(0, self._remove_from, node, pattern, page, chosen)
         return removed
 
-    def _remove_from(self, node: Node, pattern: bytes) -> int:
+    def _remove_from(
+        self, node: Node, pattern: bytes, page: int, chosen: Callable[[bytes], bool] | None
+    ) -> int:
         removed = 0
         hints: set[bytes] = set()
-        for names in _scanned(node, pattern):
+        for names in _scanned(node, pattern, page):
             entries = [name for name in names if self._is_entry(name)]
+            if chosen is not None:
+                entries = [name for name in entries if chosen(name)]
             hints.update(name for name in names if self._sign(name) == HINTS)
             # One command for each: in a cluster they are in different slots.
-            replies = node.ask_many([(b"UNLINK", name) for name in entries])
+            try:
+                replies = node.ask_many([(b"UNLINK", name) for name in entries])
+            finally:
+                start = self._engine._body
+                self._engine.board.stamp_each(crc32(name[start:]) for name in entries)
             for name, reply in zip(entries, replies, strict=True):
                 if isinstance(reply, Exception):  # it has moved, say
                     removed += self._ask(self._bucket(name), "ask", b"UNLINK", name)
@@ -87,7 +133,11 @@ class WholeCache(Computing, ManyKeys):
         return removed
 
     def expire(self, retry: bool = False, now: float | None = None) -> int:
-        """Nothing: the server removes what has expired by itself; 0."""
+        """Nothing: the server removes what has expired by itself; 0.
+
+        :raises TypeError: for a `now` that is no number
+        """
+        check_now(now)
         return 0
 
     def cull(self, retry: bool = False) -> int:
@@ -132,12 +182,12 @@ class WholeCache(Computing, ManyKeys):
     def _is_entry(self, name: bytes) -> bool:
         return self._sign(name) in ENTRIES
 
-    def _names(self, pattern: bytes) -> Iterator[bytes]:
+    def _names(self, pattern: bytes, page: int = PAGE) -> Iterator[bytes]:
         """Names of entries, in no order, each once; what is stored meanwhile may be missing."""
         for node in self._nodes():
             seen: set[bytes] = set()
             try:
-                for names in _scanned(node, pattern):
+                for names in _scanned(node, pattern, page):
                     for name in names:
                         if name not in seen and self._is_entry(name):
                             seen.add(name)
@@ -152,7 +202,10 @@ class WholeCache(Computing, ManyKeys):
 
     def __iter__(self) -> Iterator[Any]:
         """Keys, in no order; what is stored or removed meanwhile may be among them."""
-        for name in self._names(escaped(self._engine.name.encode()) + b"{??}*"):
+        return self._keys_of(self._names(escaped(self._engine.name.encode()) + b"{??}*"))
+
+    def _keys_of(self, names: Iterable[bytes]) -> Iterator[Any]:
+        for name in names:
             try:
                 yield self._engine.key_of(name)
             except Foreign as why:
@@ -161,11 +214,7 @@ class WholeCache(Computing, ManyKeys):
     def iterkeys(self, reverse: bool = False) -> Iterator[Any]:
         """Keys in order: numbers, texts, bytes, others; it takes memory for all their names."""
         names = self._names(escaped(self._engine.name.encode()) + b"{??}*")
-        for name in sorted(names, key=self._rank, reverse=reverse):
-            try:
-                yield self._engine.key_of(name)
-            except Foreign as why:
-                self._engine.triage.foreign(why)
+        return self._keys_of(sorted(names, key=self._rank, reverse=reverse))
 
     def _rank(self, name: bytes) -> tuple[int, Any]:
         start = self._engine._body
@@ -231,16 +280,35 @@ class WholeCache(Computing, ManyKeys):
         """Bytes of memory that the data of its servers takes, that of others included."""
         return self.figures().memory
 
+    def evictions(self) -> dict[str, int]:
+        """What its servers have evicted, for their limit, and what has expired there.
+
+        It is since they were started, and of all who use them. The names are those that a
+        directory has; those of what a server does not tell are 0.
+        """
+        nodes = self.figures().nodes
+        return {
+            "size": sum(node.evicted for node in nodes),
+            "entries": 0,
+            "expired": sum(node.expired for node in nodes),
+            "refused": 0,
+            "freed": 0,
+            "ghost_hits": 0,
+        }
+
+    def on_removal(self, handler: RemovalHandler) -> None:
+        """Nothing: what a server evicts and what expires there, it tells nobody."""
+
     def faults(self) -> dict[str, int]:
         """How many faults this process has met, by their kind, see `server.trouble`."""
         return self._engine.triage.counts()
 
 
-def _scanned(node: Node, pattern: bytes) -> Iterator[list[bytes]]:
+def _scanned(node: Node, pattern: bytes, page: int) -> Iterator[list[bytes]]:
     """All names on a server like a pattern, page by page; some may come twice."""
     cursor: Any = b"0"
     while True:
-        cursor, names = node.ask(b"SCAN", cursor, b"MATCH", pattern, b"COUNT", PAGE)
+        cursor, names = node.ask(b"SCAN", cursor, b"MATCH", pattern, b"COUNT", b"%d" % page)
         if names:
             yield names
         if int(cursor) == 0:

@@ -81,7 +81,9 @@ def test_keys_by_tag(full: Face, index: bool) -> None:
     assert sorted(full.keys("user:1*", tag="user")) == ["user:1", "user:10"]
     assert full.keys("*:3", tag="user") == ["page:3"]
     assert full.keys(prefix="page:", tag="user") == ["page:3"]
-    assert full.keys(tag="user", order="newest") == ["page:3", "user:10", "user:2", "user:1"]
+    if full.ordered:
+        newest = ["page:3", "user:10", "user:2", "user:1"]
+        assert full.keys(tag="user", order="newest") == newest
     assert full.keys(tag=7) == ["number"]
     assert full.keys(tag="missing") == []
 
@@ -109,12 +111,16 @@ def test_no_key_that_has_expired(full: Face) -> None:
     full.touch("user:2", expire=6)
     full.clock.advance(5)
     for arguments in ({}, {"order": "newest"}, {"tag": "user"}):
+        if "order" in arguments and not full.ordered:
+            continue
         assert sorted(full.keys("user:*", **arguments)) == ["user:10", "user:2"]
 
 
 @pytest.mark.parametrize("order", [None, "newest"])
 @pytest.mark.parametrize("tag", [None, "tag"])
 def test_others_may_write_meanwhile(face: Face, order: str | None, tag: str | None) -> None:
+    if order and not face.ordered:
+        pytest.skip("it does not know when entries were stored")
     always = {f"key-{number}" for number in range(100)}
     for key in always:
         face.set(key, 1, tag=tag)
@@ -183,7 +189,7 @@ def test_delete_pattern(full: Face) -> None:
     assert full.delete_pattern("*:1*") == 0
     assert full.get("user:1") is None
     assert sorted(full.keys()) == sorted({"user:2", "page:2x", "a*b", "a[b", "", "é"})
-    assert full.value_files() == []
+    assert full.holds_files(0)
     assert full.delete_pattern("a*", prefix="a[") == 1
     assert full.delete_pattern("*", itersize=2) == 5
     assert len(full) == 0
@@ -303,8 +309,8 @@ def test_any_keys_around_any_pattern(
     }
     found = cache.keys(pattern, prefix=prefix, within=around)
     assert sorted(found) == sorted(expected)
-    assert sorted(cache.keys(pattern, prefix=prefix, within=around, order="oldest")) == sorted(
-        expected
-    )
+    if typed_face.ordered:
+        found = cache.keys(pattern, prefix=prefix, within=around, order="oldest")
+        assert sorted(found) == sorted(expected)
     assert cache.delete_pattern(pattern, prefix=prefix, within=around) == len(expected)
     assert set(cache) == stored - {f"{head}{key}{tail}" for key in expected}

@@ -15,7 +15,7 @@ from tests.conformance.conftest import Face
 
 # Signatures make no difference to any of this.
 pytestmark = pytest.mark.parametrize(
-    "face", ["Cache", "FanoutCache", "DjangoCache"], indirect=True
+    "face", ["Cache", "FanoutCache", "DjangoCache", "ServerCache"], indirect=True
 )
 
 

@@ -53,7 +53,7 @@ def test_add_over_what_has_expired(face: Face, old: str, new: str) -> None:
     assert face.add("key", new) is True
     assert face.get("key", expire_time=True) == (new, None)
     assert len(face) == 1
-    assert len(face.value_files()) == (len(new) > 1000)
+    assert face.holds_files(len(new) > 1000)
 
 
 def test_touch(face: Face) -> None:
@@ -101,7 +101,7 @@ def test_pop(face: Face) -> None:
     assert face.pop("key") is None
     assert face.pop("key", default=7) == 7
     assert face.pop("key", 7, expire_time=True, tag=True) == (7, None, None)
-    assert face.value_files() == []
+    assert face.holds_files(0)
     assert len(face) == 0
 
 
@@ -110,7 +110,7 @@ def test_pop_of_what_has_expired(face: Face) -> None:
     face.clock.advance(1)
 
     assert face.pop("key", default=7) == 7
-    assert face.value_files() == []
+    assert face.holds_files(0)
 
 
 def test_incr_and_decr(face: Face) -> None:

@@ -88,7 +88,7 @@ def test_evict_one_of_several(face: Face, indexed: bool) -> None:
     assert face.evict("b") == 0
     assert face.evict("a") == 2
     assert set(face) == {"none"}
-    assert face.value_files() == []
+    assert face.holds_files(0)
 
 
 @INDEXED

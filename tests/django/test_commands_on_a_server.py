@@ -18,7 +18,7 @@ from django.test import override_settings
 from django_diskcache import DjangoCache
 from django_diskcache.management.commands import cachestats
 from django_diskcache.management.shared import HELD
-from django_diskcache.server import ServerCache, condition
+from django_diskcache.server import condition
 from tests.server.servers import Server, required, serving
 
 from .test_commands import called, document
@@ -215,12 +215,6 @@ def test_clear_names_the_server(site: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert "\n  remote in valkey://127.0.0.1:" in out.getvalue()
 
 
-finding = pytest.mark.skipif(
-    not hasattr(ServerCache, "delete_pattern"), reason="a server finds no keys by pattern yet"
-)
-
-
-@finding
 @pytest.mark.parametrize(
     ("given", "left"),
     [
@@ -260,7 +254,6 @@ def test_evict(site: Path) -> None:
     }
 
 
-@finding
 def test_evict_of_all_tags_and_dry(site: Path) -> None:
     cache().set("a", 1, tag=("x", 7))
     cache().set("b", 1, tag=("x", "7", "z"))

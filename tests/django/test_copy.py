@@ -219,14 +219,14 @@ def test_what_another_has_signed_is_told_and_stays(
     assert list(cache(target)._cache) == [":1:text"]
 
 
-def test_locks_stay_and_limits_come(site: Path) -> None:
-    assert cache().lock("lock").acquire()
-    assert cache().once_per("job", 100)
-    cache().set("lock:ing", 5)
-    out = io.StringIO()
-    call_command("cachecopy", "default", "back", stdout=out)
-    assert "back: 1 entry left out: 1 locks\n" in out.getvalue()
-    assert "back: who holds a lock gives it back in default\n" in out.getvalue()
+@pytest.mark.parametrize("source", ["default", "remote"])
+def test_locks_stay_and_limits_come(site: Path, source: str) -> None:
+    assert cache(source).lock("lock").acquire()
+    assert cache(source).once_per("job", 100)
+    cache(source).set("lock:ing", 5)
+    text = copied(source, "back")
+    assert "back: 1 entry left out: 1 locks\n" in text
+    assert f"back: who holds a lock gives it back in {source}\n" in text
     assert not cache("back").lock("lock").locked()
     assert not cache("back").once_per("job", 100)
     assert cache("back").get("lock:ing") == 5

@@ -18,6 +18,7 @@ from django_diskcache.engine.guard import raising
 from django_diskcache.server import ServerCache
 from django_diskcache.server.awaited import NATIVE_FROM
 from django_diskcache.server.node import MOST_LINES
+from tests.conftest import FakeClock
 
 from .clusters import Cluster
 from .conftest import listening
@@ -75,11 +76,51 @@ async def every_method(cache: ServerCache) -> None:
     assert await cache.aget_many([*items, "missing"]) == items
     assert await cache.aset_many({"a": 1, "b": 2}) == []
     assert await cache.adelete_many(["a", "b", "missing"]) == 2
+    assert await cache.aevict(("many", "other"), match="all") == 0
     assert await cache.aevict("many") == 300
     assert await cache.adelete("key") is True
     assert await cache.adelete("key") is False
     assert await cache.aclear() == 1
     assert await cache.aget_many(["new"]) == {}
+
+
+async def every_time(cache: ServerCache) -> None:
+    await cache.aset("key", [1], expire=60, tag="tag")
+    assert await cache.atags("key") == ("tag",)
+    assert await cache.attl("key") == 60
+    assert await cache.apersist("key") is True
+    assert await cache.apersist("key") is False
+    assert await cache.attl("key") is None
+    assert await cache.aexpire_in("key", 50) is True
+    assert await cache.apttl("key") == 50_000
+    assert await cache.apexpire("key", 5_000) is True
+    assert await cache.aget("key", touch=600) == [1]
+    assert await cache.aget("key", touch=600, tag=True) == ([1], "tag")
+    assert await cache.attl("key") == 600
+    assert await cache.aexpire_at("key", cache.engine.clock() + 70) is True
+    assert await cache.attl("key") == 70
+    assert await cache.aget("key", touch=None) == [1]
+    assert await cache.attl("key") is None
+    assert await cache.apexpire_at("key", 1) is True
+    assert await cache.aget("key", "gone", touch=60) == "gone"
+    await cache.aset("key", 1)
+    assert await cache.aget("key", touch=0) == 1
+    assert await cache.attl("key") == 0
+    items = {f"{number}": number for number in range(300)}
+    assert await cache.aset_many(items, expire=60, spread=0.5) == []
+    left = [await cache.attl(key) or 0 for key in items]
+    assert 30 <= min(left) < 50 < max(left) <= 60
+
+
+@pytest.mark.parametrize("near", [0, 10**6])
+def test_every_time(server: Server, make_cache: Make, clock: FakeClock, near: int) -> None:
+    cache = make_cache(server, clock=clock, near_cache_size=near)
+
+    async def main() -> None:
+        await warm(cache)
+        await every_time(cache)
+
+    run(main())
 
 
 def test_every_method(cache: ServerCache, server: Server) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 
 from django_diskcache.engine.errors import Fault
 from django_diskcache.server import ServerCache
+from tests.conftest import FakeClock
 
 from .clusters import Cluster, clustered
 from .conftest import listening
@@ -67,6 +69,72 @@ def test_every_method(cache: ServerCache, cluster: Cluster) -> None:
     assert cache.stats(reset=True) == (312, 1)
     assert cache.stats() == (0, 0)
     assert sum(cache.faults().values()) == 0
+
+
+def test_every_group_of_methods(cluster: Cluster, clock: FakeClock) -> None:
+    """Keys on all nodes; what is one step has its keys in one slot."""
+    with opened(cluster, clock=clock) as cache:
+        _times_and_tags(cache)
+        _keys(cache)
+        _locks_and_rates(cache)
+        asyncio.run(_on_loop(cache))
+        assert sum(cache.faults().values()) == 0
+
+
+def _times_and_tags(cache: ServerCache) -> None:
+    numbers = range(0, 300, 3)
+    for number in range(300):
+        tag = ("third", "all") if number in numbers else "all"
+        assert cache.set(f"key:{number}", number, expire=60, tag=tag)
+
+    for number in range(0, 300, 20):
+        key = f"key:{number}"
+        assert cache.ttl(key) == 60
+        assert cache.get(key, touch=600) == number
+        assert cache.ttl(key) == 600
+        assert cache.expire_in(key, 900)
+        assert cache.persist(key)
+        assert cache.ttl(key) is None
+        assert cache.tags(key)[-1] == "all"
+        assert cache.update(key, lambda value: (value, [value], None), tag="new") == number
+        assert cache.get(key, tag=True) == ([number], "new")
+    assert cache.set_many({f"s:{n}": n for n in range(100)}, expire=60, spread=0.5) == []
+
+
+def _keys(cache: ServerCache) -> None:
+    assert len(cache.keys("key:*")) == 300
+    assert sorted(cache.keys("key:?1")) == [f"key:{n}1" for n in range(1, 10)]
+    assert sorted(cache.keys("*:1?", tag="third")) == ["key:12", "key:15", "key:18"]
+    assert len(cache.keys_by_tag(("third", "all"), match="all")) == 95
+    assert len(cache.keys_by_tag(("third", "new"))) == 95 + 15
+    assert cache.evict(("third", "all"), match="all") == 95
+    assert cache.evict(("third", "new")) == 15
+    assert cache.evict([f"tag:{number}" for number in range(20)] + ["all"]) == 190
+    assert cache.delete_pattern("s:?") == 10
+    assert cache.delete_prefix("s:") == 90
+    assert len(cache) == 0
+
+
+def _locks_and_rates(cache: ServerCache) -> None:
+    for number in range(10):  # on several nodes
+        with cache.lock(f"{number}", timeout=60) as lock:
+            assert lock.extend(5)
+            assert not cache.lock(f"{number}", blocking=False).acquire()
+        with cache.semaphore(f"two:{number}", 2), cache.semaphore(f"two:{number}", 2):
+            assert cache.semaphore(f"two:{number}", 2).locked()
+        assert cache.once_per(f"{number}", 60)
+        assert not cache.once_per(f"{number}", 60)
+        assert [bool(cache.allow(f"{number}", 1, 600)) for _ in range(2)] == [True, False]
+
+
+async def _on_loop(cache: ServerCache) -> None:
+    for number in range(5):
+        key = f"loop:{number}"
+        await cache.aset(key, number, tag=("a", "b"))
+        assert await cache.aget(key, touch=60) == number
+        assert await cache.attl(key) == 60
+        async with cache.alock(key):
+            assert await cache.aevict(("a", "b"), match="all") == 1
 
 
 def test_one_node_of_a_cluster_is_not_the_cluster(cluster: Cluster) -> None:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import io
 import os
-import pickle
 import threading
 from collections.abc import Callable
 from functools import partial
@@ -14,8 +12,10 @@ from typing import Any
 
 import pytest
 
+from django_diskcache.engine import compression
+from django_diskcache.engine.compression import Missing
 from django_diskcache.engine.disk import JSONDisk
-from django_diskcache.engine.errors import ENOVAL, UNKNOWN, Timeout
+from django_diskcache.engine.errors import ENOVAL, Timeout
 from django_diskcache.engine.impatient import impatient, on_loop
 from django_diskcache.server import ServerCache
 from tests.conftest import FakeClock
@@ -31,44 +31,6 @@ class Trap:
 
     def __reduce__(self) -> Any:
         return os.putenv, ("DJANGO_DISKCACHE_TRAP", "sprung")
-
-
-@pytest.mark.parametrize("content", [b"", b"small", b"large\r\n" * 100_000], ids=len)
-@pytest.mark.parametrize("method", ["set", "add"])
-def test_files_in_and_out(cache: ServerCache, content: bytes, method: str) -> None:
-    store = getattr(cache, method)
-
-    assert store("from-file", io.BytesIO(content), read=True) is True
-    assert store("from-bytes", content, read=True) is True
-
-    for key in ("from-file", "from-bytes"):
-        assert cache.get(key) == content
-        with cache.get(key, read=True) as file, cache.read(key) as again:
-            assert file.read() == again.read() == content
-
-
-@pytest.mark.parametrize("value", ["text" * 10_000, b"bytes" * 10_000, ["list"] * 10_000])
-def test_large_values(cache: ServerCache, value: Any) -> None:
-    assert cache.set("key", value)
-    assert cache.get("key") == value
-    assert cache.pop("key") == value
-
-
-def test_an_unpicklable_value_raises_and_changes_nothing(cache: ServerCache) -> None:
-    cache.set("key", "old", tag="tag")
-    for write in (cache.set, cache.add):
-        with pytest.raises((TypeError, AttributeError, pickle.PicklingError)):
-            write("key", lambda: None)
-    assert cache.get("key", tag=True) == ("old", "tag")
-
-
-def test_add_over_what_has_expired(cache: ServerCache) -> None:
-    cache.add("key", "old", expire=0.02)
-    assert cache.add("key", "new") is False
-
-    until(lambda: cache.add("key", "new"), "expiry")
-
-    assert cache.get("key", expire_time=True) == ("new", None)
 
 
 def test_many_keys_take_one_round_trip(server: Server, make_cache: Make) -> None:
@@ -160,24 +122,6 @@ def test_update_is_one_step(server: Server, make_cache: Make) -> None:
 
 def _added(item: Any, value: Any) -> tuple[None, list[Any], int]:
     return None, [*(() if value is ENOVAL else value), item], 1000
-
-
-def test_update_stores_leaves_and_removes(cache: ServerCache, clock: FakeClock) -> None:
-    assert cache.update("key", lambda value: (value, ENOVAL, None)) is ENOVAL
-    assert cache.update("key", lambda value: ("result", UNKNOWN, None)) == "result"
-    assert "key" not in cache
-    assert cache.update("key", lambda value: ("stored", 1, None)) == "stored"
-    assert cache.get("key", expire_time=True) == (1, None)
-    assert cache.update("key", lambda value: (value, value + 1, 60)) == 1
-    value, due = cache.get("key", expire_time=True)
-    assert value == 2
-    assert due is not None
-    assert cache.update("key", lambda value: (value, UNKNOWN, None)) == 2
-    assert cache.get("key", expire_time=True) == (2, due)
-    assert cache.update("key", lambda value: (value, ENOVAL, None)) == 2
-    assert "key" not in cache
-    with pytest.raises(ZeroDivisionError):
-        cache.update("key", lambda value: (1 / 0, 1, None))
 
 
 def test_a_claim_is_had_by_one(server: Server, make_cache: Make) -> None:
@@ -407,6 +351,16 @@ def test_an_event_loop_does_not_wait(server: Server, make_cache: Make) -> None:
         lambda: hasty.get_many(["other"]),
         lambda: hasty.incr("key"),
         lambda: hasty.evict("tag"),
+        lambda: hasty.evict(("a", "b"), match="all"),
+        lambda: hasty.keys_by_tag("tag"),
+        lambda: hasty.tags("key"),
+        hasty.keys,
+        lambda: hasty.delete_prefix("k"),
+        lambda: hasty.ttl("other"),
+        lambda: hasty.persist("key"),
+        lambda: hasty.get("other", touch=5),
+        lambda: hasty.lock("name").acquire(),
+        hasty.evictions,
         hasty.clear,
         lambda: list(hasty),
         hasty.stats,
@@ -418,6 +372,63 @@ def test_an_event_loop_does_not_wait(server: Server, make_cache: Make) -> None:
         return await on_loop(cache, lambda c: c.incr("count"))
 
     assert asyncio.run(main()) == 1
+
+
+def test_what_a_server_removes_is_counted_there(server: Server, make_cache: Make) -> None:
+    """What it evicts, whoever it belongs to; nobody is told of it."""
+    told: list[Any] = []
+    with server.client() as client:
+        client.config_set("maxmemory-policy", "allkeys-random")
+        client.config_set("maxmemory", client.info("memory")["used_memory"] + 100_000)
+        try:
+            cache = make_cache(server)
+            cache.on_removal(lambda *event: told.append(event))
+            before = cache.evictions()
+            assert set(before) == {
+                "size", "entries", "expired", "refused", "freed", "ghost_hits"
+            }  # fmt: skip
+            cache.set("short", 1, expire=0.001)
+            until(lambda: not client.exists(cache.engine.place("short")[0]), "expiry")
+            for number in range(100):
+                cache.set(f"{number}", b"v" * 10_000)
+            after = cache.evictions()
+        finally:
+            client.config_set("maxmemory", 0)
+            client.config_set("maxmemory-policy", "noeviction")
+    assert after["size"] > before["size"]
+    assert after["expired"] > before["expired"]
+    assert not any(after[name] for name in ("entries", "refused", "freed", "ghost_hits"))
+    assert told == []
+
+
+def test_values_are_compressed_if_that_is_asked_for(server: Server, make_cache: Make) -> None:
+    cache, plain = make_cache(server, compression="zlib"), make_cache(server)
+    assert (cache.compression, cache.cache("sub").compression) == ("zlib", "zlib")
+    assert plain.compression is None
+    text = "a line\n" * 1000
+    for value in (text, text.encode(), [text]):
+        cache.set("key", value)
+        with server.client() as client:
+            assert client.strlen(cache.engine.place("key")[0]) < 200
+        assert cache.get("key") == plain.get("key") == value
+    assert cache.incr("count", 2**70) == 2**70
+    assert cache.incr("count") == 2**70 + 1
+
+
+def test_what_nothing_here_can_expand_stays(
+    server: Server, make_cache: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_cache(server, compression="zlib").set("key", "text" * 1000)
+
+    def missing(codec: object) -> None:
+        raise Missing("the package x")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(compression, "loaded", missing)
+        cache = make_cache(server)
+        assert cache.get("key", "default") == "default"
+        assert cache.faults()["other"] == 1
+    assert make_cache(server).get("key") == "text" * 1000
 
 
 def test_what_has_no_meaning_here(cache: ServerCache) -> None:
@@ -437,6 +448,9 @@ def test_what_has_no_meaning_here(cache: ServerCache) -> None:
         ({"name": "a{b}"}, ValueError, "braces"),
         ({"size": 1}, TypeError, "size"),
         ({"near_cache_size": "much"}, ValueError, "near_cache_size"),
+        ({"compression": "zip"}, ValueError, "compression='zip'"),
+        ({"compression": "zlib", "compression_level": 99}, ValueError, "compression_level=99"),
+        ({"compression": "zlib", "disk": JSONDisk}, ValueError, "JSONDisk compresses by"),
         ({"secret": ""}, ValueError, "secret"),
     ],
 )
