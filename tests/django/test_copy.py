@@ -225,7 +225,7 @@ def test_locks_stay_and_limits_come(site: Path, source: str) -> None:
     assert cache(source).once_per("job", 100)
     cache(source).set("lock:ing", 5)
     text = copied(source, "back")
-    assert "back: 1 entry left out: 1 locks\n" in text
+    assert "back: 1 entry left out: 1 of locks\n" in text
     assert f"back: who holds a lock gives it back in {source}\n" in text
     assert not cache("back").lock("lock").locked()
     assert not cache("back").once_per("job", 100)

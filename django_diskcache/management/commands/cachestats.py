@@ -130,7 +130,7 @@ class Command(CacheCommand):
         if options["format"] == "json":
             documents = {alias: document(each) for alias, each in found.items()}
             errors = {alias: {"error": text} for alias, text in self.errors.items()}
-            self.stdout.write(json.dumps({**documents, **errors}))
+            self.stdout.write(json.dumps({**documents, **errors}, default=str))
         elif options["format"] == "prometheus":
             self.stdout.write(exposition.text(found), ending="")
         else:
