@@ -10,12 +10,14 @@ from collections.abc import Callable, Iterator, Sequence
 from math import inf
 from pickle import PicklingError
 from typing import Any, TypeVar
+from urllib.parse import unquote
 
 from ..engine.errors import Foreign, TooLarge, Unavailable, Unreadable
 from ..engine.faults import FAULTS
 from ..engine.outgoing import EXPIRED, PAGE, PAGE_BYTES, Page, Whole
 from .envelope import tags_of
 from .node import Node
+from .remote import ENTRIES
 from .scripts import SET
 from .whole import PAGE as SCANNED
 from .whole import WholeCache, _scanned, escaped
@@ -62,17 +64,24 @@ class BulkEntries(WholeCache):
         ids = frozenset(each for each in told.split() if each.startswith(b"run_id:"))
         return ids, engine.address.arguments.get("db") or 0, engine.name
 
-    def names_beside(self) -> list[str]:
-        """The names of those caches beside this one (`cache`) that have entries.
+    def collections(self) -> list[tuple[str, str]]:
+        """(kind, name) of the collections of this cache that have something in them.
+
+        Kinds are 'cache', 'deque' and 'index'. What is in a cache beside this one is not listed.
 
         :raises Fault: when a server does not answer
         """
-        head = f"{self._engine.name}/cache/".encode()
-        found: set[bytes] = set()
+        head = f"{self._engine.name}/".encode()
+        found: set[tuple[str, str]] = set()
         for node in self._nodes():
             for names in _scanned(node, escaped(head) + b"*{??}*", SCANNED):
-                found.update(name[len(head) :].partition(b"{")[0] for name in names)
-        return sorted(name.decode() for name in found)
+                for name in names:
+                    path, _, rest = name[len(head) :].partition(b"{")
+                    kind, _, inner = path.decode().partition("/")
+                    # Who has entries is a cache; a deque and an index have others.
+                    if (kind == "cache") == (rest[3:4] in ENTRIES):
+                        found.add((kind, unquote(inner)))  # a brace stands there by its number
+        return sorted(found)
 
     # Reading
 
