@@ -67,7 +67,7 @@ class BulkEntries(WholeCache):
     def collections(self) -> list[tuple[str, str]]:
         """(kind, name) of the collections of this cache that have something in them.
 
-        Kinds are 'cache', 'deque' and 'index'. What is in a cache beside this one is not listed.
+        Kinds are 'cache', 'deque' and 'index'. What is in one of these caches is not listed.
 
         :raises Fault: when a server does not answer
         """

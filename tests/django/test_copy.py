@@ -254,6 +254,19 @@ def test_what_is_too_large_for_a_directory(site: Path) -> None:
         assert cache("small").get("small") == 1
 
 
+def test_what_is_evicted_meanwhile_is_told(site: Path) -> None:
+    for number in range(100):
+        cache("remote").set(f"{number}", os.urandom(50_000))
+    small = {"BACKEND": BACKEND, "LOCATION": site / "small", "OPTIONS": {"size_limit": "2MB"}}
+    with override_settings(CACHES={**settings.CACHES, "small": small}):
+        lines = copied("remote", "small").splitlines()
+        gone = 100 - len(cache("small")._cache)
+    assert gone > 0
+    assert lines[1] == (
+        f"small: {gone} entries evicted meanwhile: its size_limit is too small for all"
+    )
+
+
 def test_what_a_server_does_not_take(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("django_diskcache.server.bulk.LARGEST", 1000)
     cache().set("large", bytes(3000))
