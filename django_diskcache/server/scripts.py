@@ -213,11 +213,30 @@ return 1
 """
 )
 
-# KEYS: where counts are. ARGV: hits and misses more.
+# KEYS: where counts are; hashes of traffic over time. ARGV: for each of these hashes the number
+# of the part that it is now, and seconds to keep it; then names and how many more of each.
 COUNT: Final = Script(
     """
-redis.call('HINCRBY', KEYS[1], 'hits', ARGV[1])
-redis.call('HINCRBY', KEYS[1], 'misses', ARGV[2])
+local first = 2 * #KEYS - 1
+for i = first, #ARGV, 2 do
+  redis.call('HINCRBY', KEYS[1], ARGV[i], ARGV[i + 1])
+end
+for k = 2, #KEYS do
+  local part = ARGV[2 * k - 3] .. ':'
+  for i = first, #ARGV, 2 do
+    redis.call('HINCRBY', KEYS[k], part .. ARGV[i], ARGV[i + 1])
+  end
+  redis.call('EXPIRE', KEYS[k], ARGV[2 * k - 2])
+end
+"""
+)
+
+# KEYS: hashes. Returns all of each.
+HISTORY: Final = Script(
+    """
+local found = {}
+for i = 1, #KEYS do found[i] = redis.call('HGETALL', KEYS[i]) end
+return found
 """
 )
 
