@@ -240,5 +240,30 @@ return found
 """
 )
 
+# KEYS: the entry. ARGV: how many bytes of its value. Returns milliseconds that are left, bytes
+# of all, header and tags, the beginning of the value, seconds since it was used and how often
+# as the server counts that (-1 is not known), bytes of memory; false if there is none. To the
+# server this is a use, so when the last one was is asked first.
+LOOK: Final = Script(
+    _TAGS
+    + """
+local key = KEYS[1]
+if redis.call('TYPE', key).ok ~= 'string' then return false end
+local function known(...)
+  local found = redis.pcall(...)
+  return type(found) == 'number' and found or -1
+end
+local idle, often = known('OBJECT', 'IDLETIME', key), known('OBJECT', 'FREQ', key)
+local memory = known('MEMORY', 'USAGE', key)
+local head = whole(key, redis.call('GETRANGE', key, 0, 255))
+if #head < 13 then return false end
+local last = 13 + struct.unpack('<H', head, 12)
+local value = ''
+if ARGV[1] ~= '0' then value = redis.call('GETRANGE', key, last, last + ARGV[1] - 1) end
+local size, left = redis.call('STRLEN', key), redis.call('PTTL', key)
+return {left, size, string.sub(head, 1, last), value, idle, often, memory}
+"""
+)
+
 # The most that INCR is given: a double holds it, and its sum with as much, exactly.
 MOST_ADDED: Final = 2**52

@@ -193,7 +193,7 @@ def clustered(cluster: Cluster, make_cache: Make) -> ServerCache:
     class Urls:
         url: Any = cluster.urls
 
-    return make_cache(Urls())  # type: ignore[arg-type]
+    return make_cache(Urls())
 
 
 def test_a_look_at_a_server_does_not_wait_as_long_as_a_call(
