@@ -19,6 +19,7 @@ from django.test import Client
 from django_diskcache import DjangoCache
 from django_diskcache.dashboard import servers
 from django_diskcache.engine.history import HOUR
+from django_diskcache.server import browsing, gauges
 from tests.django.dashboard.conftest import BASE, page, told
 from tests.django.dashboard.test_actions import CONFIRMED
 from tests.django.dashboard.test_pages import HOSTILE, Bomb, elements
@@ -33,6 +34,14 @@ NOWHERE = "valkey://somebody:secret-word@127.0.0.1:1/0"  # nobody listens there
 Use = Callable[..., DjangoCache]
 
 
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However busy the machine is."""
+    monkeypatch.setattr(gauges, "PATIENCE", 20.0)
+    monkeypatch.setattr(servers, "PATIENCE", 60.0)
+    monkeypatch.setattr(browsing, "SECONDS", 60.0)
+
+
 @pytest.fixture
 def use(settings: Any) -> Use:
     """Makes the cache with the alias `remote`, at an address."""
@@ -41,7 +50,7 @@ def use(settings: Any) -> Use:
         entry = {
             "BACKEND": "django_diskcache.DjangoCache",
             "LOCATION": location,
-            "OPTIONS": {"database_timeout": 5, **options},
+            "OPTIONS": {"database_timeout": 20, **options},
         }
         settings.CACHES = {**settings.CACHES, "remote": entry}
         found = caches["remote"]
@@ -106,9 +115,10 @@ def test_a_server_that_is_away_leaves_the_others(viewer: Client, use: Use) -> No
 
 
 def test_servers_that_do_not_answer_are_waited_for_together(
-    viewer: Client, settings: Any, tmp_path: Path
+    viewer: Client, settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     required()
+    monkeypatch.setattr(gauges, "PATIENCE", 1.0)
     with serving(tmp_path / "frozen") as server:
         entry = {"BACKEND": "django_diskcache.DjangoCache", "LOCATION": server.url}
         names = [f"frozen-{number}" for number in range(6)]
@@ -173,7 +183,7 @@ def test_settings_and_those_that_mean_nothing(viewer: Client, use: Use, server: 
     for name in ("shards", "size_limit", "cull_limit"):
         assert f" {name}{nothing}" in text
     assert " server_name shop not the default" in text
-    assert " database_timeout 5.0 not the default" in text
+    assert " database_timeout 20.0 not the default" in text
     assert " strict True not the default" in text
     assert " near_cache_size " in text
     assert "eviction_policy" not in text
@@ -306,7 +316,7 @@ def test_keys_by_tag(viewer: Client, remote: DjangoCache) -> None:
 def test_a_page_looks_at_so_many_names(
     viewer: Client, remote: DjangoCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("django_diskcache.server.browsing.MOST", 1000)
+    monkeypatch.setattr(browsing, "MOST", 1000)
     store(remote, map(str, range(5000)))
     remote.set("needle", 1)
     pages = list(walk(viewer, KEYS, key="needle"))
