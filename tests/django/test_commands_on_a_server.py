@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import re
@@ -16,9 +17,11 @@ from django.core.management import CommandError, call_command
 from django.test import override_settings
 
 from django_diskcache import DjangoCache
+from django_diskcache.engine.errors import Fault
 from django_diskcache.management.commands import cachestats
 from django_diskcache.management.shared import HELD
 from django_diskcache.server import condition
+from django_diskcache.server.gauges import Away
 from tests.server.servers import Server, required, serving
 
 from .test_commands import called, document
@@ -134,10 +137,11 @@ def test_stats_for_people(site: Path, server: Server) -> None:
         r"\d.* in memory",
         lines[0],
     )
-    assert lines[1].startswith("  near cache of this process: ")
-    assert lines[2].split()[:2] == ["server", "version"]
-    assert lines[3].split()[:1] == [f"valkey://127.0.0.1:{server.port}"]
-    assert "primary" in lines[3]
+    assert lines[1] == "  errors: none"
+    assert lines[2].startswith("  near cache of this process: ")
+    assert lines[3].split()[:2] == ["server", "version"]
+    assert lines[4].split()[:1] == [f"valkey://127.0.0.1:{server.port}"]
+    assert "primary" in lines[4]
     (line,) = called("cachestats", "remote", "-v", "0").splitlines()
     assert line.startswith("remote: 1 hit, 1 miss, ")
 
@@ -154,6 +158,20 @@ def test_stats_as_json(site: Path) -> None:
     assert remote["memory"] == node["memory"] > 0
     called("cachestats", "remote", "--reset")
     assert document("cachestats", "remote")["remote"]["misses"] == 0
+
+
+def test_stats_of_nodes_that_are_away(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = cache().figures()
+    away = (Away("valkey://b:1", Fault("slow", "valkey://b:1", "no answer")),)
+    figures = dataclasses.replace(known, away=away, errors={"slow": 3, "lost": 0})
+    monkeypatch.setattr(DjangoCache, "figures", lambda self, reset: figures)
+    lines = called("cachestats", "remote").splitlines()
+    assert lines[1] == "  errors: 3 slow"
+    assert lines[-1] == "  valkey://b:1: no answer (slow)"
+    found = document("cachestats", "remote")["remote"]
+    assert found["away"] == {"valkey://b:1": "valkey://b:1: no answer (slow)"}
+    lines = called("cachestats", "remote", "--format", "prometheus").splitlines()
+    assert 'django_diskcache_errors_total{cache="remote",kind="slow"} 3' in lines
 
 
 def test_stats_for_prometheus(site: Path, server: Server) -> None:
