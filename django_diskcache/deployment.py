@@ -20,7 +20,7 @@ from .engine import footprint
 from .engine.sqlite import has_wal_reset_bug, origin, sqlite3
 from .entries import SESSIONS, Entry, entries, has_sessions
 from .filesystems import Loose
-from .servers import check_servers
+from .serverchecks import check_servers
 
 # What Django's own check of SECRET_KEY asks for (security.W009).
 KEY_LENGTH = 50
