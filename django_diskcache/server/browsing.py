@@ -107,15 +107,7 @@ Step: TypeAlias = "Callable[[int], tuple[int, list[bytes], int]]"
 # One entry
 
 
-def find(remote: Remote, key: str) -> Entry | None:
-    """The entry of a key.
-
-    :raises Fault: when the server does not answer
-    """
-    return _asked(remote, key, 0)[0]
-
-
-def find_with_value(remote: Remote, key: str) -> tuple[Entry, Preview] | None:
+def find(remote: Remote, key: str) -> tuple[Entry, Preview] | None:
     """The entry of a key, and the beginning of its value.
 
     :raises Fault: when the server does not answer
