@@ -178,7 +178,7 @@ def entry(cache: Listed, key: str) -> dict[str, Any]:
     """One entry, by its stored key."""
     from ..server import browsing
 
-    found = browsing.find_with_value(cache.engine, key)
+    found = browsing.find(cache.engine, key)
     if found is None:
         return {"entry": None, "on_server": True}
     entry, preview = found

@@ -107,15 +107,7 @@ Step: TypeAlias = "Callable[[int], tuple[int, list[bytes], int]]"
 # One entry
 
 
-def find(remote: Remote, key: str) -> Entry | None:
-    """The entry of a key.
-
-    :raises Fault: when the server does not answer
-    """
-    return _asked(remote, key, 0)[0]
-
-
-def find_with_value(remote: Remote, key: str) -> tuple[Entry, Preview] | None:
+def find(remote: Remote, key: str) -> tuple[Entry, Preview] | None:
     """The entry of a key, and the beginning of its value.
 
     :raises Fault: when the server does not answer
@@ -196,7 +188,7 @@ def by_pattern(remote: Remote, pattern: Pattern, after: Place | None, most: int)
     glob = head + escaped(pattern.head.encode(errors="replace")) + b"*"
     nodes = {crc32(node.name.encode()): node for node in remote.link.nodes()}
     steps = {number: _scanning(nodes[number], glob) for number in sorted(nodes)}
-    return _page(remote, steps, after, most, lambda entry: pattern.matches(entry.key))
+    return _page(remote, steps, after, most, pattern)
 
 
 def _scanning(node: Node, glob: bytes) -> Step:
@@ -217,12 +209,7 @@ def by_tag(remote: Remote, tag: Any, pattern: Pattern, after: Place | None, most
     hinted, away = _hinted(remote, name)
     steps = {bucket: _hints(remote, bucket, name) for bucket in sorted(hinted)}
 
-    def has(entry: Entry) -> bool:
-        return any(envelope.tag_name(each) == name for each in entry.tags) and (
-            pattern.matches(entry.key)
-        )
-
-    page = _page(remote, steps, after, most, has)
+    page = _page(remote, steps, after, most, pattern, name)
     return page._replace(away=[*away, *page.away])
 
 
@@ -267,13 +254,24 @@ def _page(
     sources: dict[int, Step],
     after: Place | None,
     most: int,
-    wanted: Callable[[Entry], bool],
+    pattern: Pattern,
+    tag: bytes | None = None,
 ) -> Page:
+    def likely(name: bytes) -> bool:
+        """Whether it may be wanted, as far as its name tells."""
+        if name[:body] not in heads or not name.startswith(beginning, body):
+            return False
+        return pattern.open or pattern.matches(name[body:].decode(errors="replace"))
+
+    def wanted(entry: Entry) -> bool:
+        return tag is None or tag in map(envelope.tag_name, entry.tags)
+
     page = Page([], None, 0, [])
     end = time.monotonic() + SECONDS
     numbers = list(sources)
     begin = 0 if after is None else bisect_left(numbers, after.source)
     heads = frozenset(remote.text_heads)
+    beginning = pattern.head.encode(errors="replace")
     body = len(remote.text_heads[0])
     for place, number in enumerate(numbers[begin:], begin):
         cursor, last = 0, b""
@@ -284,8 +282,7 @@ def _page(
                 return page._replace(next=Place(number, cursor, last))
             try:
                 following, names, looked = sources[number](cursor)
-                ours = {name for name in names if name[:body] in heads and name > last}
-                rest = sorted(ours)
+                rest = sorted({name for name in names if name > last and likely(name)})
                 page = page._replace(looked=page.looked + looked)
                 while rest and len(page.entries) < most:
                     some = rest[: most - len(page.entries)]

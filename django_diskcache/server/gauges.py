@@ -191,6 +191,7 @@ def survey(remote: Remote) -> tuple[list[NodeFigures], list[Away]]:
     (nodes,) = together([partial(_attempt, where, link.nodes)], PATIENCE)
     if nodes is None or isinstance(nodes, Away):
         return [], [nodes or _late(where)]
+    nodes = sorted(nodes, key=lambda node: node.name)
     found = together(
         [partial(_attempt, node.name, partial(of_node, node)) for node in nodes], PATIENCE
     )
