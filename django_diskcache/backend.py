@@ -29,6 +29,7 @@ from .methods.limiting import Limiting
 from .methods.memoizing import Memoizing
 from .methods.tags import Tags
 from .methods.times import Times, without_key
+from .native import Native, natives
 from .opened import Opened, opened, opened_unless_checked
 
 
@@ -64,16 +65,17 @@ class DjangoCache(AsyncMethods, Times, Keys, Tags, Commits, Memoizing, Limiting)
     _cache: AnyFace = _Opening()  # type: ignore[assignment]
     _impatient: AnyFace = _Opening()  # type: ignore[assignment]
     _near: NearCache = _Opening()  # type: ignore[assignment]
+    _natives: Mapping[str, Native] = _Opening()  # type: ignore[assignment]
 
     def __init__(self, directory: Any, params: dict[str, Any]) -> None:
         self._entry = directory, params
         entry = opened_unless_checked(directory, params)
-        self._use(entry)
         if wants_signals(params) if entry is None else entry.signals:
             from .observing import observing  # for the few that ask for it
 
             kind: Any = type(self)
             self.__class__ = observing(kind)
+        self._use(entry)
         options = params.get("OPTIONS")
         if not isinstance(options, Mapping):  # a mistake that waits for the first use
             options = {}
@@ -87,7 +89,10 @@ class DjangoCache(AsyncMethods, Times, Keys, Tags, Commits, Memoizing, Limiting)
     def _use(self, entry: Opened | None) -> None:
         if entry is not None:
             self._cache, self._impatient = entry.cache, entry.impatient
-            self._near = entry.cache.engine.near
+            engine = entry.cache.engine
+            self._near = engine.near
+            kind: Any = type(self)
+            self._natives = natives(kind, DjangoCache) if engine.coroutines else {}
             self._jitter = entry.jitter
 
     # One key

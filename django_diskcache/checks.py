@@ -26,6 +26,7 @@ from .engine.segment import MIN_SLOTS
 from .engine.segment import _size as segment_bytes
 from .engine.sqlite import OLDEST, origin, sqlite3
 from .entries import Entry, entries
+from .serverchecks import check_entries
 
 SHARD_BYTES = 2**16  # of a shard with little in it: its empty tables, and the shortest log
 CONTAINS = "contains"
@@ -40,6 +41,8 @@ MISTAKES = {
     "twice": "E006",
     "location": "E007",
     "signing": "E009",
+    "address": "E011",
+    "extra": "E012",
 }
 
 
@@ -52,11 +55,12 @@ def check_settings(**kwargs: Any) -> list[CheckMessage]:
     """What is wrong with our entries in CACHES."""
     ours = entries()
     found: list[CheckMessage] = []
-    if ours and sqlite3.sqlite_version_info < OLDEST:
+    on_files = [entry for entry in ours if entry.in_files]
+    if on_files and sqlite3.sqlite_version_info < OLDEST:
         found.append(sqlite_too_old())
     for entry in ours:
         found += [mistaken(entry, mistake) for mistake in entry.mistakes]
-        if entry.settings["size_limit"] < least_size(entry):
+        if entry in on_files and entry.settings["size_limit"] < least_size(entry):
             found.append(size_limit_too_small(entry))
         if entry.path:
             found += check_location(entry)
@@ -66,7 +70,7 @@ def check_settings(**kwargs: Any) -> list[CheckMessage]:
                 found.append(shared_differently(one, other, names))
         elif inner_and_outer := nested(one, other):
             found.append(nested_locations(*inner_and_outer))
-    return found
+    return found + list(check_entries(ours))
 
 
 def check_location(entry: Entry) -> Iterator[CheckMessage]:

@@ -177,6 +177,7 @@ ON_A_SERVER = {
     "disk_pickle_protocol",
 }
 SERVER_TIMEOUT = 0.25  # seconds, by default: a call goes over a network
+OF_LOCATION = ("location", "address", "extra")  # kinds of mistakes: there is no place to name
 _ADDRESS = re.compile(r"[a-z]+://", re.IGNORECASE)
 
 # What differs from the engine's own defaults: counting costs nothing, and a site wants to know.
@@ -251,7 +252,7 @@ def read(location: Any, params: Mapping[str, Any], secrets: Secrets) -> Configur
     found, mistakes = examine(location, params, secrets)
     if mistakes:
         mistake = mistakes[0]
-        where = "" if mistake.kind == "location" else f"The cache at {found.place!r}: "
+        where = "" if mistake.kind in OF_LOCATION else f"The cache at {found.place!r}: "
         raise ImproperlyConfigured(where + mistake.text)
     return found
 
@@ -300,6 +301,8 @@ def examine(
                 face[name] = parsed
             elif name in OPTIONS:
                 settings[name] = parsed
+    if on_server and not face["database_timeout"]:  # there, each call has to wait for an answer
+        face["database_timeout"] = SERVER_TIMEOUT
     mistakes += _of_disk(face["disk"], directory, settings)
     if not face["signing"]:
         secrets = NO_SECRETS
@@ -342,18 +345,21 @@ def _of_location(location: Any) -> tuple[str, Address | None, list[Mistake]]:
             )
             fault = f"is on a server, for which a package is missing: {error}"
             remedy = "Install the extra: pip install 'django-diskcache[valkey]'."
-            return "", None, [Mistake("location", text, fault, remedy)]
+            return "", None, [Mistake("extra", text, fault, remedy)]
         try:
             return "", read_address(location), []
         except ValueError as error:
             fault, _, expected = str(error).partition(": ")
             remedy = f"{expected[:1].upper()}{expected[1:]}."
-            return "", None, [Mistake("location", str(error), f"has {fault}", remedy)]
+            return "", None, [Mistake("address", str(error), f"has {fault}", remedy)]
     if isinstance(location, (str, os.PathLike)) and os.fspath(location):
         return str(os.fspath(location)), None, []
     expected = "the path of a directory, or the address of a server"
-    text = f"LOCATION={location!r} of a DjangoCache: expected {expected}"
-    fault = f"has LOCATION={location!r}"
+    shown = f"LOCATION={location!r}"
+    if isinstance(location, Mapping):  # perhaps there is a password in it
+        shown = f"LOCATION of type {type(location).__name__}"
+    text = f"{shown} of a DjangoCache: expected {expected}"
+    fault = f"has {shown}"
     return "", None, [Mistake("location", text, fault, f"It takes {expected}.")]
 
 

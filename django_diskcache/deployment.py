@@ -1,7 +1,7 @@
 """System checks of the place where a site runs: `manage.py check --deploy`.
 
 They look at each directory as it is, and change nothing: a mode that is too loose is for the
-owner of the site to tighten.
+owner of the site to tighten. What is asked of a server is in `servers`.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from . import filesystems
 from .checks import evicts, nearest, shards_in
 from .engine import footprint
 from .engine.sqlite import has_wal_reset_bug, origin, sqlite3
-from .entries import Entry, entries
+from .entries import SESSIONS, Entry, entries, has_sessions
 from .filesystems import Loose
+from .serverchecks import check_servers
 
-SESSIONS = "django.contrib.sessions.backends"
 # What Django's own check of SECRET_KEY asks for (security.W009).
 KEY_LENGTH = 50
 KEY_CHARACTERS = 5
@@ -36,6 +36,7 @@ def register() -> None:
 def check_deployment(**kwargs: Any) -> list[CheckMessage]:
     """What is risky about our caches on this machine, as this user."""
     ours = entries()
+    on_files = [entry for entry in ours if entry.in_files]
     found: list[CheckMessage] = []
     for entry in ours:
         if entry.path:
@@ -44,12 +45,14 @@ def check_deployment(**kwargs: Any) -> list[CheckMessage]:
             found.append(signing_off(entry))
     if any(entry.configuration.secrets for entry in ours) and is_insecure(settings.SECRET_KEY):
         found.append(insecure_secret())
-    if any(e.settings["sqlite_journal_mode"] == "wal" for e in ours) and (has_wal_reset_bug()):
+    if any(e.settings["sqlite_journal_mode"] == "wal" for e in on_files) and (
+        has_wal_reset_bug()
+    ):
         found.append(wal_reset_bug())
     found += [
-        sessions_evicted(entry) for entry in ours if has_sessions(entry) and evicts(entry)
+        sessions_evicted(entry) for entry in on_files if has_sessions(entry) and evicts(entry)
     ]
-    return found
+    return found + list(check_servers(ours))
 
 
 def check_directory(entry: Entry) -> Iterator[CheckMessage]:
@@ -130,9 +133,10 @@ def too_little_space(entry: Entry, lacking: int) -> Warning:
 
 
 def signing_off(entry: Entry) -> Warning:
+    place = "in its directory" if entry.in_files else "to its server"
     return Warning(
-        f"Your {entry.alias!r} cache does not sign what it pickles: whoever can write in its "
-        "directory can run code in your site.",
+        f"Your {entry.alias!r} cache does not sign what it pickles: whoever can write {place} "
+        "can run code in your site.",
         hint="Remove the option signing, which is on by default.",
         id="django_diskcache.W106",
     )
@@ -178,9 +182,3 @@ def is_insecure(key: str | bytes) -> bool:
     text = key.decode(errors="replace") if isinstance(key, bytes) else str(key)
     few = len(text) < KEY_LENGTH or len(set(text)) < KEY_CHARACTERS
     return few or text.startswith(KEY_PREFIX)
-
-
-def has_sessions(entry: Entry) -> bool:
-    """Whether a cache is the only place of the site's sessions."""
-    engine = getattr(settings, "SESSION_ENGINE", None)
-    return engine == f"{SESSIONS}.cache" and entry.alias == settings.SESSION_CACHE_ALIAS

@@ -9,8 +9,10 @@ from typing import Any, NamedTuple
 from django.conf import settings
 from django.utils.module_loading import import_string
 
-from .configuration import Configuration, Mistake, examine, site_secrets
+from .configuration import Configuration, Mistake, examine, is_address, site_secrets
 from .engine import DEFAULT_SETTINGS
+
+SESSIONS = "django.contrib.sessions.backends"
 
 
 class Entry(NamedTuple):
@@ -21,6 +23,11 @@ class Entry(NamedTuple):
     params: Mapping[str, Any]
     configuration: Configuration
     mistakes: list[Mistake]
+
+    @property
+    def in_files(self) -> bool:
+        """Whether LOCATION is meant to be a directory, well written or not."""
+        return not is_address(self.location)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -36,6 +43,12 @@ class Entry(NamedTuple):
     def expanded(self) -> str:
         """LOCATION with ``~`` and ``$VARIABLES`` replaced."""
         return expanded(self.configuration.directory)
+
+
+def has_sessions(entry: Entry) -> bool:
+    """Whether a cache is the only place of the site's sessions."""
+    engine = getattr(settings, "SESSION_ENGINE", None)
+    return engine == f"{SESSIONS}.cache" and entry.alias == settings.SESSION_CACHE_ALIAS
 
 
 def expanded(location: str) -> str:

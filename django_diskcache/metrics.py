@@ -8,7 +8,7 @@ well.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from .engine.statistics import Figures
 
@@ -70,4 +70,62 @@ METRICS = (
 OF_CACHES = (
     ("size_limit_bytes", "Bytes that the cache may take on disk.", one("size_limit")),
     ("volume_bytes", "Bytes that it takes.", one("volume")),
+)
+
+# Of a cache on a server: it has no shards, and these are without their label.
+UNSHARDED = tuple(
+    each for each in METRICS if each.name in ("hits_total", "misses_total", "errors_total")
+)
+
+
+class NodeMetric(NamedTuple):
+    """One metric of a server, `server.gauges.NodeFigures`, told apart by its address."""
+
+    name: str
+    kind: str
+    help: str
+    value: Callable[[Any], int]
+
+
+NODE_METRICS = (
+    NodeMetric(
+        "server_memory_bytes",
+        "gauge",
+        "Bytes of memory that the data of each server takes, that of others included.",
+        lambda node: int(node.memory),
+    ),
+    NodeMetric(
+        "server_memory_limit_bytes",
+        "gauge",
+        "Bytes that it may take; 0 is no limit.",
+        lambda node: int(node.memory_limit),
+    ),
+    NodeMetric(
+        "server_keys",
+        "gauge",
+        "Keys in its database, of all who use it.",
+        lambda node: int(node.keys),
+    ),
+    NodeMetric("server_clients", "gauge", "Connections to it.", lambda node: int(node.clients)),
+    NodeMetric(
+        "server_tracked_keys",
+        "gauge",
+        "Keys whose changes it will tell somebody of.",
+        lambda node: int(node.tracked),
+    ),
+    NodeMetric(
+        "server_primary", "gauge", "Whether it takes writes.", lambda node: int(node.primary)
+    ),
+    NodeMetric(
+        "server_evicted_total",
+        "counter",
+        "Keys that it has evicted since it was started.",
+        lambda node: int(node.evicted),
+    ),
+    NodeMetric(
+        "server_expired_total",
+        "counter",
+        "Keys whose time was over since it was started.",
+        lambda node: int(node.expired),
+    ),
 )

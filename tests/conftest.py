@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from django_diskcache.engine import Cache, FanoutCache
+from tests.server.clusters import Cluster, clustered
 from tests.server.servers import Server, required, serving
 
 # Every run looks at the same examples, and takes as long as the machine does.
@@ -95,6 +96,13 @@ def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     required()
     with serving(tmp_path_factory.mktemp("server")) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def shared_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    required()
+    with clustered(tmp_path_factory.mktemp("cluster")) as cluster:
+        yield cluster
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from .connection import Wait
 from .disk import Disk
 from .errors import Fault
 from .finding import FindingMethods
-from .guard import ErrorHandler
+from .guard import ErrorHandler, Guarded
 from .keyed import PAGE, KeyedCache, shaped
 from .labels import TagMethods
 from .locks import LockMethods
@@ -210,3 +210,13 @@ def part_of(
         strict=not cache.absorbs,
         **settings,
     )
+
+
+def refuse_remote(cache: Any, kind: str) -> None:
+    """:raises TypeError: for a cache on a server, whose entries have no order
+
+    :param kind: of collection that was to be made of it
+    """
+    engine = getattr(cache, "engine", None)
+    if isinstance(cache, Guarded) and not getattr(engine, "transactions", True):
+        raise TypeError(f"{cache!r} is on a server: use {kind}(name) of it")

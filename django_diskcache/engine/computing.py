@@ -49,6 +49,11 @@ class CacheResults(Results):
     def claim(self, key: Any) -> claims.Claim | None:
         return self._cache.claim(key)  # type: ignore[no-any-return]
 
+    async def aclaim(self, key: Any) -> claims.Claim | None:
+        if not self._cache.engine.coroutines:
+            return self.claim(key)
+        return await self._cache.aclaim(key)  # type: ignore[no-any-return]
+
     def get(self, key: Any) -> Any:
         return _get(self._cache, key)
 

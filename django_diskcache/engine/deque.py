@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager
 from itertools import islice
 from typing import Any, TypeVar
 
-from .cache import Cache, part_of
+from .cache import Cache, part_of, refuse_remote
 from .disk import Disk
 from .errors import ENOVAL, Fault
 from .guard import raising
@@ -40,7 +40,11 @@ class Deque(MutableSequence[Any]):
     def fromcache(
         cls: type[Self], cache: Any, iterable: Iterable[Any] = (), maxlen: int | None = None
     ) -> Self:
-        """A deque of the queue in an existing cache, which should evict nothing."""
+        """A deque of the queue in an existing cache, which should evict nothing.
+
+        :raises TypeError: for one on a server, which has deques by name
+        """
+        refuse_remote(cache, "deque")
         self = cls.__new__(cls)
         self._begin(cache, iterable, maxlen)
         return self
@@ -70,9 +74,12 @@ class Deque(MutableSequence[Any]):
     def maxlen(self, value: int | None) -> None:
         self._maxlen = _checked_maxlen(value)
         if self._maxlen is not None:
-            with self.transact():
-                for _ in range(len(self) - self._maxlen):
-                    self.popleft()
+            self._limit(self._maxlen)
+
+    def _limit(self, maxlen: int) -> None:
+        with self.transact():
+            for _ in range(len(self) - maxlen):
+                self.popleft()
 
     def transact(self) -> AbstractContextManager[None]:
         """A context in which all changes happen together, or on an exception none."""
@@ -235,6 +242,20 @@ class Deque(MutableSequence[Any]):
 
     __copy__ = copy
 
+    def index(self, value: Any, start: int = 0, stop: int | None = None) -> int:
+        """The position of the first value that is equal to `value`, from `start` to `stop`.
+
+        :raises ValueError: when there is none
+        """
+        if start < 0 or (stop is not None and stop < 0):
+            length = len(self)
+            start = max(start + length, 0) if start < 0 else start
+            stop = max(stop + length, 0) if stop is not None and stop < 0 else stop
+        for position, each in enumerate(islice(self, stop)):
+            if position >= start and (each is value or each == value):
+                return position
+        raise ValueError(f"{value!r} is not in deque")
+
     def count(self, value: Any) -> int:
         """How many values are equal to `value`."""
         return sum(1 for each in self if each == value)
@@ -263,6 +284,9 @@ class Deque(MutableSequence[Any]):
         """Move `steps` values from the back to the front, or the other way if negative."""
         if not isinstance(steps, int):
             raise TypeError(f"integer argument expected, got {type(steps).__name__}")
+        self._rotate(steps)
+
+    def _rotate(self, steps: int) -> None:
         with self.transact():
             length = len(self)
             if not length:

@@ -57,6 +57,7 @@ class Engine:
 
     in_files: ClassVar[bool] = True
     transactions: ClassVar[bool] = True
+    coroutines: ClassVar[bool] = False
 
     def __init__(
         self,

@@ -21,7 +21,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import ordering
-from .cache import Cache, part_of
+from .cache import Cache, part_of, refuse_remote
 from .disk import Disk
 from .errors import ENOVAL
 from .guard import raising
@@ -44,27 +44,20 @@ class ReversibleValues(ValuesView[Any]):
     _mapping: Index
 
     def __iter__(self) -> Iterator[Any]:
-        return (value for _, value in _items(self._mapping, False))
+        return (value for _, value in self._mapping._items(False))
 
     def __reversed__(self) -> Iterator[Any]:
-        return (value for _, value in _items(self._mapping, True))
+        return (value for _, value in self._mapping._items(True))
 
 
 class ReversibleItems(ItemsView[Any, Any]):
     _mapping: Index
 
     def __iter__(self) -> Iterator[tuple[Any, Any]]:
-        return _items(self._mapping, False)
+        return self._mapping._items(False)
 
     def __reversed__(self) -> Iterator[tuple[Any, Any]]:
-        return _items(self._mapping, True)
-
-
-def _items(index: Index, reverse: bool) -> Iterator[tuple[Any, Any]]:
-    for key in reversed(index) if reverse else index:
-        value = index.cache.get(key, default=ENOVAL, retry=True)
-        if value is not ENOVAL:  # else another has removed it since
-            yield key, value
+        return self._mapping._items(True)
 
 
 class Index(MutableMapping[Any, Any]):
@@ -87,7 +80,11 @@ class Index(MutableMapping[Any, Any]):
 
     @classmethod
     def fromcache(cls: type[Self], cache: Any, *args: Any, **kwargs: Any) -> Self:
-        """An index of an existing cache, which should evict nothing; the rest updates it."""
+        """An index of an existing cache, which should evict nothing; the rest updates it.
+
+        :raises TypeError: for one on a server, which has indexes by name
+        """
+        refuse_remote(cache, "index")
         self = cls.__new__(cls)
         self._begin(cache)
         self.update(*args, **kwargs)
@@ -166,6 +163,12 @@ class Index(MutableMapping[Any, Any]):
         """Keys in the opposite order; others may change the index meanwhile."""
         keys: Iterator[Any] = reversed(self._cache)
         return keys
+
+    def _items(self, reverse: bool) -> Iterator[tuple[Any, Any]]:
+        for key in reversed(self) if reverse else self:
+            value = self._cache.get(key, default=ENOVAL, retry=True)
+            if value is not ENOVAL:  # else another has removed it since
+                yield key, value
 
     def __len__(self) -> int:
         return len(self._cache)

@@ -37,10 +37,13 @@ class AnyEngine(Protocol):
         eviction by our policies, damaged databases that are put aside. Else all that is the
         server's, and `figures` has what the server says of itself
     :ivar transactions: whether `transact` may be used
+    :ivar coroutines: whether the face has methods for event loops as well, called `aget`,
+        `aset` and so on: each call waits for an answer there
     """
 
     in_files: ClassVar[bool]
     transactions: ClassVar[bool]
+    coroutines: ClassVar[bool]
     clock: Clock
     near: NearCache
     settings: dict[str, Any]

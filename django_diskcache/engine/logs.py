@@ -1,15 +1,26 @@
-"""The log of a cache: a line about the same no more than once a minute.
+"""What is told of a cache: a line about the same no more than once a minute, and no password.
 
 A site in trouble makes thousands of calls, each of which meets it.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable
 
 from .clock import Clock
 
 SAY_EVERY = 60.0  # seconds between two lines about the same
+
+# In a URL: all before the last @, and what is called a password behind the ?.
+_USER = re.compile(r"^([a-z+]*://)?(?:([^/?#@:]*:)|[^@]).*@", re.IGNORECASE)
+_PASSWORD = re.compile(r"([?&][^=&#]*password=)[^&#]*", re.IGNORECASE)
+
+
+def without_password(url: str) -> str:
+    """A URL as it may be shown; what stands alone before an @ may be meant as a password."""
+    shown = _USER.sub(lambda found: f"{found[1] or ''}{found[2] or ''}***@", url)
+    return _PASSWORD.sub(r"\1***", shown)
 
 
 class Log:

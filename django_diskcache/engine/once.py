@@ -97,7 +97,7 @@ class Results(ABC):
         """Remove it; whether it was there."""
 
     async def aclaim(self, key: Any) -> Claim | None:
-        """`claim` for event loops; here it waits for nothing and takes microseconds."""
+        """`claim` for event loops; on files it waits for nothing and takes microseconds."""
         return self.claim(key)
 
     @abstractmethod

@@ -22,16 +22,30 @@ FIRST = 0
 LAST = 999_999_999_999_999
 
 
-def _bounds(prefix: str | None) -> tuple[Any, Any]:
+def bounds(prefix: str | None) -> tuple[Any, Any]:
+    """The first key that an entry of a queue may have, and the last."""
     if prefix is None:
         return FIRST, LAST
     return f"{prefix}-{FIRST:015d}", f"{prefix}-{LAST:015d}"
 
 
-def _is_back(side: str) -> bool:
+def is_back(side: str) -> bool:
+    """Whether the back of a queue is meant.
+
+    :raises ValueError: for what is no side
+    """
     if side not in ("front", "back"):
         raise ValueError(f"side={side!r}: expected 'front' or 'back'")
     return side == "back"
+
+
+def following(key: Any, prefix: str | None, back: bool) -> Any:
+    """The key beyond the one at an end of a queue, which is None for an empty queue."""
+    if key is None:
+        number = ORIGIN
+    else:
+        number = int(key if prefix is None else key[-15:]) + (1 if back else -1)
+    return number if prefix is None else f"{prefix}-{number:015d}"
 
 
 def _outermost(engine: Engine, prefix: str | None, back: bool, wait: Wait) -> Any:
@@ -39,7 +53,7 @@ def _outermost(engine: Engine, prefix: str | None, back: bool, wait: Wait) -> An
     sql = schema.QUEUE_BACK if back else schema.QUEUE_FRONT
     keys = []
     for store in engine.stores:
-        while rows := store.database.run(sql, _bounds(prefix), wait):
+        while rows := store.database.run(sql, bounds(prefix), wait):
             key = rows[0][0]
             if type(key) is not Broken:
                 keys.append(key)
@@ -61,16 +75,12 @@ def push(
     wait: Wait,
 ) -> Any:
     """Add an entry at one end; its key."""
-    back = _is_back(side)
+    back = is_back(side)
     if read and hasattr(value, "read"):
         value = value.read()  # once: an attempt that loses the race would leave the file empty
     while True:
         found = _outermost(engine, prefix, back, wait)
-        if found is None:
-            number = ORIGIN
-        else:
-            number = int(found if prefix is None else found[-15:]) + (1 if back else -1)
-        key = number if prefix is None else f"{prefix}-{number:015d}"
+        key = following(found, prefix, back)
         store, place = engine.queue_place(key)
         if store.add(place, key, value, expire, read, tag, wait):
             return key
@@ -84,7 +94,7 @@ def end(
     Entries in the way that have expired or lost their file are removed. With `take`, so is
     the entry.
     """
-    back = _is_back(side)
+    back = is_back(side)
     while (outermost := _outermost(engine, prefix, back, wait)) is not None:
         store, place = engine.queue_place(outermost)
         if take:

@@ -3,7 +3,8 @@
 Each keeps its state under one key. What is held of a lock is never evicted; an average or a
 throttle is, and begins anew: use a cache whose eviction policy is 'none' if that matters. What
 fails raises, where a `FanoutCache` itself would answer with a default: a lock must not take a
-fault for the truth. The cache may be a `Cache`, a `FanoutCache` or anything with their methods.
+fault for the truth. The cache may be a `Cache`, a `FanoutCache`, one on a server, or anything
+with their methods. Each change of state is one `update` (see `updating`).
 """
 
 from __future__ import annotations
@@ -20,12 +21,14 @@ from secrets import token_hex
 from typing import Any
 
 from .calls import Function, args_to_key, check_ignored, check_names, full_name, hashable
-from .errors import ENOVAL, LockLost, Timeout
+from .disk import Pinned
+from .errors import ENOVAL, UNKNOWN, LockLost, Timeout
 from .guard import raising
 from .impatient import impatient, on_loop
 from .memoize import Decorator, is_coroutine_function, refuse_bare, refuse_generators
 from .pinning import Pinning
 from .rates import drawn
+from .updating import Change
 
 PAUSE = 0.001  # seconds between two attempts to get a lock
 
@@ -43,15 +46,17 @@ class Averager:
     ) -> None:
         self._cache = raising(cache)
         self._key = key
-        self._expire = expire
-        self._tag = tag
+        self._state = Pinning(cache, key, expire, tag)
 
     def add(self, value: float) -> None:
         """Add a value."""
-        with self._cache.transact(retry=True):
-            total, count = self._cache.get(self._key, default=(0.0, 0), retry=True)
-            state = [total + value, count + 1]  # any serializer holds a list
-            self._cache.set(self._key, state, self._expire, tag=self._tag, retry=True)
+
+        def change(state: Any) -> tuple[None, Any, float | None]:
+            total, count = (0.0, 0) if state is ENOVAL else state
+            # Any serializer holds a list.
+            return None, [total + value, count + 1], self._state.expire
+
+        self._state.update(change)
 
     def get(self) -> float | None:
         """The average, or None when nothing was added."""
@@ -116,6 +121,13 @@ class _Acquired:
     def release(self) -> None:
         raise NotImplementedError
 
+    def _wait_for(self, change: Change) -> None:
+        """Make a change, which says whether it could be made, as soon as it can."""
+        waited = False
+        while not self._state.update(change, looking=waited):  # who waits disturbs no writer
+            time.sleep(PAUSE)
+            waited = True
+
     def _lost(self) -> LockLost:
         return LockLost(
             f"{type(self).__name__} {self._state.key!r} was lost before its release"
@@ -157,11 +169,14 @@ class Lock(_Acquired):
         if token is None:
             self._state.delete()
             return
+
+        def change(state: Any) -> tuple[None, Any, None]:
+            if state != token:
+                raise self._lost()
+            return None, ENOVAL, None
+
         try:
-            with self._state.transact():
-                if self._state.get(None) != token:
-                    raise self._lost()
-                self._state.delete()
+            self._state.update(change)
         except LockLost:
             raise
         except BaseException:
@@ -183,13 +198,14 @@ class RLock(_Acquired):
     def acquire(self) -> None:
         """Wait until the lock is free or this thread's own, and take it."""
         me = _thread_name()
-        while True:
-            with self._state.transact():
-                holder, count = self._state.get((None, 0))
-                if holder == me or count == 0:
-                    self._state.set([me, count + 1])
-                    break
-            time.sleep(PAUSE)
+
+        def change(state: Any) -> tuple[bool, Any, float | None]:
+            holder, count = (None, 0) if state is ENOVAL else state
+            if holder != me and count > 0:
+                return False, UNKNOWN, None
+            return True, Pinned([me, count + 1]), self._state.expire
+
+        self._wait_for(change)
         self._held.keep(me)
 
     def release(self) -> None:
@@ -199,12 +215,16 @@ class RLock(_Acquired):
         :raises AssertionError: when this thread does not hold it
         """
         me = _thread_name()
+
+        def change(state: Any) -> tuple[None, Any, float | None]:
+            holder, count = (None, 0) if state is ENOVAL else state
+            if holder != me or count == 0:
+                raise self._lost()
+            left = [me, count - 1]
+            return None, Pinned(left) if count > 1 else left, self._state.expire
+
         try:
-            with self._state.transact():
-                holder, count = self._state.get((None, 0))
-                if holder != me or count == 0:
-                    raise self._lost()
-                self._state.set([me, count - 1], pinned=count > 1)
+            self._state.update(change)
         except LockLost as lost:
             if self._held.give(own=True) is None:
                 raise AssertionError("cannot release un-acquired lock") from None
@@ -232,13 +252,14 @@ class BoundedSemaphore(_Acquired):
 
     def acquire(self) -> None:
         """Wait until one is free, and take it."""
-        while True:
-            with self._state.transact():
-                free = self._state.get(self._value)
-                if free > 0:
-                    self._state.set(free - 1)
-                    break
-            time.sleep(PAUSE)
+
+        def change(state: Any) -> tuple[bool, Any, float | None]:
+            free = self._value if state is ENOVAL else state
+            if free <= 0:
+                return False, UNKNOWN, None
+            return True, Pinned(free - 1), self._state.expire
+
+        self._wait_for(change)
         self._held.keep("")
 
     def release(self) -> None:
@@ -248,11 +269,15 @@ class BoundedSemaphore(_Acquired):
             cleared, or somebody gave back more than he had
         :raises AssertionError: when none is taken
         """
-        with self._state.transact():
-            free = self._state.get(self._value)
-            taken = free < self._value
-            if taken:
-                self._state.set(free + 1, pinned=free + 1 < self._value)
+
+        def change(state: Any) -> tuple[bool, Any, float | None]:
+            free = self._value if state is ENOVAL else state
+            if free >= self._value:
+                return False, UNKNOWN, None
+            left = free + 1
+            return True, Pinned(left) if left < self._value else left, self._state.expire
+
+        taken = self._state.update(change)
         acquired = self._held.give() is not None
         if not taken:
             raise (
@@ -287,18 +312,17 @@ def throttle(
         key = full_name(function) if name is None else name
         cache.set(key, [time_func(), count], expire=expire, tag=tag, retry=True)
 
-        def delay() -> float:
-            with cache.transact(retry=True):
-                now = time_func()
-                state = cache.get(key, default=(now, count), retry=True)
-                pause, left = drawn(state, now, count, float(seconds))
-                if not pause:
-                    cache.set(key, [now, left], expire=expire, tag=tag, retry=True)
-                return pause
+        bucket = Pinning(cache, key, expire, tag)
+
+        def draw(state: Any) -> tuple[float, Any, float | None]:
+            now = time_func()
+            found = (now, count) if state is ENOVAL else state
+            pause, left = drawn(found, now, count, float(seconds))
+            return (pause, UNKNOWN, None) if pause else (pause, [now, left], expire)
 
         @wraps(function)
         def wrapper(*args: Any, **kwargs: Any) -> Any:
-            while pause := delay():
+            while pause := bucket.update(draw):
                 sleep_func(pause)
             return function(*args, **kwargs)
 
@@ -415,15 +439,28 @@ def memoize_stampede(
             await on_loop(cache, keep, key, result, time.time() - start)
             return result
 
+        # Over a network, a claim cannot be made without waiting.
+        remote = not getattr(getattr(cache, "engine", None), "in_files", True)
+
+        async def early(
+            key: Any, took: float, args: tuple[Any, ...], kwargs: dict[str, Any]
+        ) -> None:
+            if await on_loop(cache, claim, key, took):
+                await acompute(key, args, kwargs)
+
         async def awaiting(*args: Any, **kwargs: Any) -> Any:
             key = cache_key(*args, **kwargs)
             found, due = await on_loop(cache, look, key)
             if found is ENOVAL:
                 return await acompute(key, args, kwargs)
             result, took = found
-            with suppress(Timeout):  # a later call may claim it: this one has its result
-                if is_time(took, due) and claim(impatient(cache), key, took):
-                    _in_background(acompute(key, args, kwargs))
+            if is_time(took, due):
+                if remote:
+                    _in_background(early(key, took, args, kwargs))
+                    return result
+                with suppress(Timeout):  # a later call may claim it: this one has its result
+                    if claim(impatient(cache), key, took):
+                        _in_background(acompute(key, args, kwargs))
             return result
 
         wrapper = wraps(function)(awaiting if is_coroutine_function(function) else calling)

@@ -170,6 +170,8 @@ KEY = "key, raw, signature"
 FIRST_ID = "SELECT COALESCE(MIN(id), 0) FROM cache"
 LAST_ID = "SELECT COALESCE(MAX(id), 0) FROM cache"
 KEYS_AFTER = f"SELECT id, {KEY} FROM cache WHERE id > ? AND id <= ? ORDER BY id LIMIT ?"
+# The same with all that an entry is.
+WHOLE_AFTER = f"SELECT {ROW}, {KEY} FROM cache WHERE id > ? AND id <= ? ORDER BY id LIMIT ?"
 KEYS_BEFORE = f"""
     SELECT id, {KEY} FROM cache WHERE id < ? AND id >= ? ORDER BY id DESC LIMIT ?
 """

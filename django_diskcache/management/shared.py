@@ -6,6 +6,10 @@ lines for people, or one JSON document. Its exit code is 0 when it is done or ha
 
 Under cron a run may begin before the last one has ended. Commands that tidy hold a lock on the
 cache's directory; a second one leaves that cache to the first and says so.
+
+A cache on a server has no directory and no files. What tidies leaves it to its server, and says
+so; the others ask its face, by which every fault is raised and none is logged: the command says
+it itself.
 """
 
 from __future__ import annotations
@@ -21,18 +25,21 @@ from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.core.cache import caches
+from django.core.cache.backends.base import BaseCache
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, OutputWrapper
 
 from ..backend import DjangoCache
-from ..configuration import read, site_secrets
+from ..configuration import is_address, read, site_secrets
 from ..engine.faults import FAULTS
+from ..engine.guard import raising
 from ..engine.selection import Step
 from ..entries import aliases, expanded
 
 BAR = 30  # characters
 DRAW_EVERY = 0.1  # seconds
 ENTRY = ("BACKEND", "LOCATION")  # what is no parameter of a cache
+HELD = "manage.py"  # what one run at a time has claimed of a server
 UNITS = ((10**12, "TB"), (10**9, "GB"), (10**6, "MB"), (10**3, "kB"))
 
 
@@ -46,10 +53,51 @@ class Target(NamedTuple):
     def engine(self) -> Any:
         return self.cache._cache.engine
 
+    @property
+    def in_files(self) -> bool:
+        """Whether its entries are in files, and not on a server."""
+        return bool(self.engine.in_files)
+
+    @property
+    def face(self) -> Any:
+        """Its face, which raises each fault and leaves it to the command to say it."""
+        twin = raising(self.cache._cache)
+        if not self.in_files:
+            twin.cares = ()
+        return twin
+
+    def evicted(self) -> int:
+        """How many entries it has evicted for want of space; 0 on a server, whose are not only
+        its own.
+        """
+        if not self.in_files:
+            return 0
+        numbers = self.cache.evictions()
+        return numbers["size"] + numbers["entries"]
+
     def care_for(self, error: Exception) -> None:
         """Have a fault counted, and mended if that can be done."""
-        face: Any = self.cache._cache
-        face._absorbed(error)
+        if self.in_files:
+            face: Any = self.cache._cache
+            face._absorbed(error)
+
+    @contextmanager
+    def held(self) -> Iterator[bool]:
+        """Hold the lock of those that change many entries; whether it was free.
+
+        :raises Fault: when a server does not say
+        """
+        if self.in_files:
+            with held(self.engine.directory) as free:
+                yield free
+            return
+        self.face.stats()  # who is in trouble gives everybody a claim
+        claim = self.face.claim(HELD)
+        if claim is None:
+            yield False
+            return
+        with claim:
+            yield True
 
 
 class CacheCommand(BaseCommand):
@@ -57,6 +105,7 @@ class CacheCommand(BaseCommand):
 
     requires_system_checks = ()  # else cron is told of all the site's troubles each time
     tidies = False  # whether another run at the same time would be in its way
+    left_to_servers = ""  # why there is nothing to do where a cache is on one
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         self.add_aliases(parser)
@@ -97,7 +146,10 @@ class CacheCommand(BaseCommand):
         if not is_there(alias):
             return {"skipped": f"{directory} is not there yet"}
         target = Target(alias, opened(alias))
-        with held(directory) if self.tidies else nullcontext(True) as free:
+        if self.left_to_servers and not target.in_files:
+            return {"skipped": self.left_to_servers}
+        alone = self.tidies and target.in_files
+        with held(directory) if alone else nullcontext(True) as free:
             if not free:
                 return {"skipped": "another run is at it"}
             try:
@@ -120,6 +172,14 @@ class CacheCommand(BaseCommand):
             self.say(alias, result, options)
         elif "skipped" in result and options["verbosity"] > 0:
             self.stdout.write(f"{alias}: skipped, {result['skipped']}")
+
+    def tell_evicted(self, alias: str, result: dict[str, Any]) -> None:
+        """Print how many entries went while others were stored."""
+        if result["evicted"] > 0:
+            self.stdout.write(
+                f"{alias}: {entries_text(result['evicted'])} evicted meanwhile: its size_limit "
+                "is too small for all"
+            )
 
     def conclude(self, results: dict[str, dict[str, Any]], options: dict[str, Any]) -> None:
         """The end: raise CommandError when something is wrong."""
@@ -162,8 +222,18 @@ def wanted(given: list[str]) -> list[str]:
     return list(dict.fromkeys(given)) or known
 
 
+def on_server(alias: str) -> bool:
+    """Whether an entry of ours has the address of a server; nothing is opened for that."""
+    return is_address(settings.CACHES[alias].get("LOCATION", ""))
+
+
 def location(alias: str) -> str:
-    """The directory of a cache of ours, as its entry has it."""
+    """The directory of a cache of ours, as its entry has it, or its address as it may be shown.
+
+    :raises CommandError: for a mistake in its entry
+    """
+    if on_server(alias):
+        return opened(alias).directory
     given = settings.CACHES[alias].get("LOCATION", "")
     path = os.fspath(given) if isinstance(given, (str, os.PathLike)) else ""
     if not path:
@@ -172,10 +242,12 @@ def location(alias: str) -> str:
 
 
 def is_there(alias: str) -> bool:
-    """Whether there is something where the cache of an alias is to be.
+    """Whether there is something where the cache of an alias is to be; on a server always.
 
     :raises CommandError: when nothing is and nothing will be, for a mistake in its entry
     """
+    if on_server(alias):
+        return True
     if os.path.lexists(location(alias)):
         return True
     params = {n: v for n, v in settings.CACHES[alias].items() if n not in ENTRY}
@@ -184,6 +256,13 @@ def is_there(alias: str) -> bool:
     except ImproperlyConfigured as error:
         raise CommandError(str(error)) from error
     return False
+
+
+def key_maker(alias: str) -> Callable[[Any], str]:
+    """What makes keys of the store, by the entry of an alias; it opens nothing."""
+    params = {n: v for n, v in settings.CACHES[alias].items() if n not in ENTRY}
+    make: Callable[[Any], str] = BaseCache(params).make_key
+    return make
 
 
 def opened(alias: str) -> DjangoCache:
@@ -251,6 +330,13 @@ def bytes_text(number: int) -> str:
         if number >= unit:
             return f"{number / unit:.1f} {name}"
     return f"{number} bytes"
+
+
+def freed_text(result: dict[str, Any], would: str = "") -> str:
+    """', 1.5 MB freed' of a result, or nothing where nobody knows: a server does not say."""
+    if result["freed"] is None:
+        return ""
+    return f", {bytes_text(result['freed'])} {would}freed"
 
 
 def counted(number: int, one: str, many: str) -> str:

@@ -7,7 +7,7 @@ the engine does is a method of its face first.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from random import random
 from typing import Any, TypeVar, cast
@@ -59,6 +59,8 @@ class Methods(BaseCache):
     _jitter = 0.0  # up to which fraction timeouts are shortened
     _impatient: AnyFace  # the same for event loops: calls raise Timeout instead of waiting
     _near: NearCache
+    # What to await instead of a method with this name, where the face has coroutines.
+    _natives: Mapping[str, Callable[..., Awaitable[Any]]]
 
     def make_and_validate_key(self, key: Any, version: int | None = None) -> Any:
         """The key in the store; warns of one that is not portable to memcached."""
@@ -111,12 +113,15 @@ class Methods(BaseCache):
         return self.get_backend_timeout(timeout), spread
 
     async def _run(self, name: str, *args: Any, **kwargs: Any) -> Any:
-        """What the method with this name returns: run here, or in a thread if it must wait.
+        """What the method with this name returns: awaited where the engine has coroutines.
 
-        A method that somebody has put on this object, as debuggers do, knows of no twin.
+        Else it is run here, or in a thread if it must wait. A method that somebody has put on
+        this object, as debuggers do, knows of neither.
         """
         if name in self.__dict__:
             return await in_thread(getattr(self, name), *args, **kwargs)
+        if self._natives and name in self._natives:  # on files there are none
+            return await self._natives[name](self, *args, **kwargs)
         try:
             return getattr(self._hasty(), name)(*args, **kwargs)
         except Timeout:

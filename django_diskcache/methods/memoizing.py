@@ -71,6 +71,12 @@ class BackendResults(Results):
         backend = self._backend
         return backend._cache.claim(backend._made(key, self._version))  # type: ignore[no-any-return]
 
+    async def aclaim(self, key: Any) -> Claim | None:
+        backend = self._backend
+        if not backend._cache.engine.coroutines:
+            return self.claim(key)
+        return await backend._cache.aclaim(backend._made(key, self._version))  # type: ignore[no-any-return]
+
     def get(self, key: Any) -> Any:
         return self._backend.get(key, ENOVAL, self._version, retry=True)
 

@@ -17,7 +17,6 @@ from typing import Any, NamedTuple
 
 from ..engine.clock import Clock
 from ..engine.guard import raising
-from ..engine.keyed import KeyedCache
 from ..engine.selection import Step
 from . import filebased, harmless
 from .predecessor import Damaged, Lost, Place, Row, Source
@@ -128,7 +127,7 @@ class Takeover:
         """
         name = f"{place.kind} {place.name!r}"
         cache = collection
-        if not isinstance(cache, KeyedCache) and cache is not None:
+        if place.kind != "cache" and cache is not None:
             cache = collection.cache
         target = Target(None if cache is None else raising(cache), _same, write)
         if place.kind == "cache":  # it may lose entries, so it is as good to have some of them

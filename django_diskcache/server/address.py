@@ -12,12 +12,13 @@ What stands behind ``?`` are arguments of the client's connections, such as ``ss
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from redis import connection
+
+from ..engine.logs import without_password
 
 SCHEMES = {
     "valkey": "redis",
@@ -29,7 +30,13 @@ SCHEMES = {
 SENTINEL = "sentinel"
 SENTINEL_PORT = 26379
 PORT = 6379
+# What the engine decides, and what a caller of ours cannot give in a text.
+DECIDED = {
+    *("protocol", "decode_responses", "encoding", "encoding_errors", "encoder_class"),
+    *("retry", "parser_class", "connection_class", "credential_provider"),
+}
 EXPECTED = "valkey://host:6379/0, valkeys://, redis://, rediss://, unix:///path, sentinel://"
+EXPECTED_OF_A_NODE = "expected the address of a node of a cluster, such as valkey://host:6379"
 
 _parse: Any = connection.parse_url  # the client has types for some of its functions
 
@@ -69,7 +76,8 @@ def read_address(location: Any) -> Address:
     if isinstance(location, (list, tuple)):
         return _cluster(location)
     if not isinstance(location, str) or "://" not in location:
-        raise ValueError(f"LOCATION={location!r}: expected {EXPECTED}, or a list of nodes")
+        shown = without_password(location) if isinstance(location, str) else location
+        raise ValueError(f"LOCATION={shown!r}: expected {EXPECTED}, or a list of nodes")
     scheme = location.partition("://")[0].lower()
     if scheme == SENTINEL:
         return _sentinel(location)
@@ -80,39 +88,59 @@ def _single(location: str) -> Address:
     scheme, _, rest = location.partition("://")
     known = SCHEMES.get(scheme.lower())
     if known is None:
-        raise ValueError(f"LOCATION={_hidden(location)!r}: expected {EXPECTED}")
+        raise ValueError(f"LOCATION={without_password(location)!r}: expected {EXPECTED}")
+    shown = without_password(location)
+    database = urlsplit(location).path.strip("/") if known != "unix" else ""
+    if database and not database.isdigit():
+        raise ValueError(f"LOCATION={shown!r}: expected the number of a database behind the /")
     try:
         arguments: dict[str, Any] = dict(_parse(f"{known}://{rest}"))
     except ValueError as error:
-        raise ValueError(f"LOCATION={_hidden(location)!r}: {error}") from None
+        reason = str(error)
+        if not reason.startswith("Invalid value for"):  # it has the text that is no port in it
+            reason = (
+                "expected a host and a number as its port; in a password, @ is %40, / is %2F, "
+                "# is %23 and ? is %3F"
+            )
+        raise ValueError(f"LOCATION={shown!r}: {reason}") from None
+    if wrong := _not_taken(arguments):
+        raise ValueError(
+            f"LOCATION={shown!r}: {wrong!r} is no argument of a connection that may stand "
+            "here: options of the cache stand in OPTIONS"
+        )
     places: tuple[tuple[str, int], ...] = ()
     if known == "unix":
         if not arguments.get("path"):
-            raise ValueError(f"LOCATION={_hidden(location)!r}: expected unix:///path/of/socket")
+            raise ValueError(
+                f"LOCATION={without_password(location)!r}: expected unix:///path/of/socket"
+            )
     else:
         host = arguments.setdefault("host", "localhost")
         places = ((host, arguments.setdefault("port", PORT)),)
     return Address("single", places, "", arguments)
 
 
+def _not_taken(arguments: dict[str, Any]) -> str:
+    """The first argument that connections do not take, or may not get; '' if there is none."""
+    given = dict(arguments)
+    cls = given.pop("connection_class", connection.Connection)
+    for name in given:
+        if name in DECIDED:
+            return name
+    for name, value in given.items():
+        try:
+            cls(**{name: value})  # it connects to nobody yet
+        except TypeError:
+            return name
+        except Exception:  # of a value, or of what must be given with it
+            continue
+    return ""
+
+
 def _cluster(locations: Sequence[Any]) -> Address:
     if not locations:
         raise ValueError("LOCATION=[]: expected the addresses of nodes of a cluster")
-    nodes = []
-    for location in locations:
-        node = read_address(location) if isinstance(location, str) else None
-        if node is None or node.kind != "single" or not node.places:
-            shown = _hidden(location) if isinstance(location, str) else location
-            raise ValueError(
-                f"LOCATION has {shown!r} in its list: expected the address of a node of a "
-                "cluster, such as valkey://host:6379"
-            )
-        if node.arguments.get("db"):
-            raise ValueError(
-                f"LOCATION has {_hidden(location)!r} in its list: a cluster has no databases "
-                "but 0; leave the number out"
-            )
-        nodes.append(node)
+    nodes = [_node(number, location) for number, location in enumerate(locations)]
     arguments = {
         name: value
         for name, value in nodes[0].arguments.items()
@@ -122,29 +150,50 @@ def _cluster(locations: Sequence[Any]) -> Address:
     return Address("cluster", places, "", arguments)
 
 
+def _node(number: int, location: Any) -> Address:
+    """What the element of a list says."""
+    if not isinstance(location, str):  # perhaps one with a password in it
+        shown = f"LOCATION[{number}] of type {type(location).__name__}"
+        raise ValueError(f"{shown}: {EXPECTED_OF_A_NODE}")
+    where = f"LOCATION[{number}]={without_password(location)!r}"
+    scheme = location.partition("://")[0].lower()
+    if "://" not in location or scheme not in SCHEMES or scheme == "unix":
+        raise ValueError(f"{where}: {EXPECTED_OF_A_NODE}")
+    try:
+        node = _single(location)
+    except ValueError as error:
+        reason = str(error).partition("': ")[2]
+        raise ValueError(f"{where}: {reason}") from None
+    if node.arguments.get("db"):
+        raise ValueError(f"{where}: a cluster has no databases but 0; leave the number out")
+    return node
+
+
 def _sentinel(location: str) -> Address:
     parts = urlsplit(location)
     hosts = parts.netloc.rpartition("@")[2]
     path = [part for part in parts.path.split("/") if part]
     if not hosts or not path or len(path) > 2 or (len(path) == 2 and not path[1].isdigit()):
         raise ValueError(
-            f"LOCATION={_hidden(location)!r}: expected sentinel://host:26379,host:26379/service"
+            f"LOCATION={without_password(location)!r}: expected sentinel://host:26379,host:26379/service"
             ", and perhaps /database behind it"
         )
     # The rest is what it is with a single server.
     credentials = parts.netloc[: -len(hosts)]
     query = f"?{parts.query}" if parts.query else ""
-    arguments = dict(_single(f"redis://{credentials}host/{''.join(path[1:])}{query}").arguments)
+    rest = f"redis://{credentials}host/{''.join(path[1:])}{query}"
+    try:
+        arguments = dict(_single(rest).arguments)
+    except ValueError as error:
+        shown, reason = without_password(location), str(error).partition("': ")[2]
+        raise ValueError(f"LOCATION={shown!r}: {reason}") from None
     del arguments["host"], arguments["port"]
     places = []
     for host in hosts.split(","):
         name, _, port = host.partition(":")
         if not name or (port and not port.isdigit()):
-            raise ValueError(f"LOCATION={_hidden(location)!r}: {host!r} is no host:port")
+            raise ValueError(
+                f"LOCATION={without_password(location)!r}: {host!r} is no host:port"
+            )
         places.append((name, int(port or SENTINEL_PORT)))
     return Address(SENTINEL, tuple(places), unquote(path[0]), arguments)
-
-
-def _hidden(location: str) -> str:
-    """The text without its password."""
-    return re.sub(r"://([^/@:]*):[^@]*@", r"://\1:***@", location)

@@ -24,10 +24,11 @@ from ..engine.lifetime import (
     seconds_since_epoch,
     slides,
 )
+from ..engine.once import Found
 from ..engine.tagging import Match
 from ..engine.updating import Change
 from .awaited import NATIVE_FROM, AwaitedLink
-from .claiming import Claim
+from .claiming import LoopClaim
 from .node import Node
 from .searching import SearchedCache
 from .steps import NodeSteps, Steps
@@ -142,6 +143,14 @@ class AwaitingCache(SearchedCache):
         steps = self._operations.slide(key, default, read, touch, plain)
         found = await self._awaited((default, None, None), steps)
         return shaped(found, expire_time, tag)
+
+    async def auntil(self, key: Any, retry: bool = False) -> Found:
+        """`until`."""
+        known: Any = self._engine.near.until(key) if type(key) is str else UNKNOWN
+        if known is UNKNOWN:
+            known = await self._awaited((ENOVAL, None), self._operations.until(key))
+        found: Found = known
+        return found
 
     async def ahas(self, key: Any, retry: bool = False) -> bool:
         """`has`."""
@@ -320,9 +329,10 @@ class AwaitingCache(SearchedCache):
 
     # The whole cache, and what is rare: these are left to a thread
 
-    async def aclaim(self, key: Any) -> Claim | None:
-        """`claim`; what it returns asks the server once more to `release` it."""
-        return await asyncio.to_thread(self.claim, key)
+    async def aclaim(self, key: Any) -> LoopClaim | None:
+        """`claim`, in a thread, and so is the `release` of what it returns."""
+        made = await asyncio.to_thread(self.claim, key)
+        return None if made is None else LoopClaim(made)
 
     async def aevict(self, tag: Any, retry: bool = False, match: Match = "any") -> int:
         """`evict`."""

@@ -8,6 +8,7 @@ it, and then two compute the same.
 
 from __future__ import annotations
 
+import asyncio
 import weakref
 from secrets import token_bytes
 from types import TracebackType
@@ -64,6 +65,30 @@ class Claim:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.release()
+
+
+class LoopClaim:
+    """A claim of an event loop, which does not wait while the server is told of its end."""
+
+    def __init__(self, made: Claim) -> None:
+        self._claim: Claim | None = made
+        self._loop = asyncio.get_running_loop()
+
+    def release(self) -> None:
+        """Let others claim it, in a moment."""
+        made, self._claim = self._claim, None
+        if made is None:
+            return
+        try:
+            self._loop.run_in_executor(None, made.release)
+        except RuntimeError:  # the loop has ended
+            made.release()
+
+    def __enter__(self) -> LoopClaim:
+        return self
+
+    def __exit__(self, *error: object) -> None:
         self.release()
 
 

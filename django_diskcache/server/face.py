@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from ..engine.clock import Clock, wall_clock
 from ..engine.disk import Disk
+from ..engine.fanout import parts_of
 from ..engine.faults import FAULTS
 from ..engine.guard import ErrorHandler
 from ..engine.locks import LockMethods
 from ..engine.options import read_settings
 from ..engine.rates import RateMethods
-from ..engine.signing import Secret, Secrets, read_secrets
+from ..engine.signing import Secret, Secrets, read_secrets, refuse_pickling
 from .address import read_address
-from .awaiting import AwaitingCache
+from .bulk import BulkEntries
+from .collection import name_of
+from .indexed import IndexEntries, ServerIndex
 from .lasting import TimedOperations
+from .listed import ListEntries, ServerDeque
+from .queueing import QueueingCache
 from .remote import Remote
 
 Self = TypeVar("Self", bound="ServerCache")
@@ -24,7 +29,7 @@ Self = TypeVar("Self", bound="ServerCache")
 NAME = "django_diskcache"  # what entries on the server begin with
 
 
-class ServerCache(AwaitingCache, LockMethods, RateMethods):
+class ServerCache(QueueingCache, BulkEntries, LockMethods, RateMethods):
     """A cache on a server, shared by all machines that use it.
 
     Where the server is in trouble, a call finds or stores nothing; `incr` and the methods with
@@ -69,7 +74,7 @@ class ServerCache(AwaitingCache, LockMethods, RateMethods):
         parsed: Mapping[str, Any] = read_settings(settings)
         self._timeout = timeout
         self._given = location, disk, {**settings, "clock": clock, "strict": strict}
-        self._collections: dict[str, ServerCache] = {}
+        self._collections: dict[tuple[str, str, Any], Any] = {}
         self.error_handler = error_handler
         if strict:
             self.absorbs = ()
@@ -124,6 +129,27 @@ class ServerCache(AwaitingCache, LockMethods, RateMethods):
     ) -> None:
         self.close()
 
+    # A pickle has what the cache was opened with
+
+    def __getstate__(self) -> tuple[Any, ...]:
+        refuse_pickling(self, self._engine.secrets)
+        location, disk, settings = self._given
+        if self._engine.address.arguments.get("password"):
+            raise TypeError(
+                f"a {type(self).__name__} with a password cannot be pickled, for the password "
+                "would be in the pickle: open the address where it is needed"
+            )
+        return location, self._timeout, disk, self._engine.name, settings
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        location, timeout, disk, name, settings = state
+        self.__init__(location, timeout, disk, name=name, **settings)  # type: ignore[misc]
+
+    def __copy__(self: Self) -> Self:
+        twin = object.__new__(type(self))
+        twin.__dict__.update(self.__dict__)
+        return twin
+
     # Sub-collections
 
     def cache(self: Self, name: str) -> Self:
@@ -131,37 +157,52 @@ class ServerCache(AwaitingCache, LockMethods, RateMethods):
 
         :raises ValueError: when it is no name for one
         """
-        parts = name.split("/") if isinstance(name, str) else []
-        if not parts or "" in parts:
-            raise ValueError(f"{name!r} is no name for a cache: expected words, with / between")
-        if name not in self._collections:
-            location, disk, settings = self._given
-            engine = self._engine
-            found = type(self)(
-                location,
-                self._timeout,
-                disk,
-                name=f"{engine.name}/cache/{name}",
-                secret=engine.secrets or None,
-                error_handler=self.error_handler,
-                **settings,
-            )
-            self._collections.setdefault(name, found)
-        return self._collections[name]  # type: ignore[return-value]
+        return cast(Self, self._collection("cache", name, None, self._cache_of))
 
-    def deque(self, name: str, maxlen: int | None = None) -> Any:
-        """Not there yet.
+    def _cache_of(self: Self, name: str) -> Self:
+        location, disk, settings = self._given
+        engine = self._engine
+        return type(self)(
+            location,
+            self._timeout,
+            disk,
+            name=name_of(engine.name, "cache", name),
+            secret=engine.secrets or None,
+            error_handler=self.error_handler,
+            **settings,
+        )
 
-        :raises NotImplementedError: always
+    def deque(self, name: str, maxlen: int | None = None) -> ServerDeque:
+        """The `Deque` with this name beside this cache.
+
+        :raises ValueError: when it is no name for one
         """
-        raise NotImplementedError(f"the cache at {self.directory} has no deques")
+        found = self._collection(
+            "deque",
+            name,
+            maxlen,
+            lambda name: ServerDeque.fromcache(ListEntries(self, name), maxlen=maxlen),
+        )
+        return cast(ServerDeque, found)
 
-    def index(self, name: str) -> Any:
-        """Not there yet.
+    def index(self, name: str) -> ServerIndex:
+        """The `Index` with this name beside this cache.
 
-        :raises NotImplementedError: always
+        :raises ValueError: when it is no name for one
         """
-        raise NotImplementedError(f"the cache at {self.directory} has no indexes")
+        found = self._collection(
+            "index", name, None, lambda name: ServerIndex.fromcache(IndexEntries(self, name))
+        )
+        return cast(ServerIndex, found)
+
+    def _collection(
+        self, kind: str, name: Any, variant: Any, make: Callable[[Any], Any]
+    ) -> Any:
+        parts_of(kind, name)
+        try:
+            return self._collections[kind, name, variant]
+        except KeyError:
+            return self._collections.setdefault((kind, name, variant), make(name))
 
     def close(self) -> None:
         """Close the connections; the next call opens new ones."""

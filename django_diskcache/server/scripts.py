@@ -279,11 +279,55 @@ return 1
 """
 )
 
-# KEYS: where counts are. ARGV: hits and misses more.
+# KEYS: where counts are; hashes of traffic over time. ARGV: for each of these hashes the number
+# of the part that it is now, and seconds to keep it; then names and how many more of each.
 COUNT: Final = Script(
     """
-redis.call('HINCRBY', KEYS[1], 'hits', ARGV[1])
-redis.call('HINCRBY', KEYS[1], 'misses', ARGV[2])
+local first = 2 * #KEYS - 1
+for i = first, #ARGV, 2 do
+  redis.call('HINCRBY', KEYS[1], ARGV[i], ARGV[i + 1])
+end
+for k = 2, #KEYS do
+  local part = ARGV[2 * k - 3] .. ':'
+  for i = first, #ARGV, 2 do
+    redis.call('HINCRBY', KEYS[k], part .. ARGV[i], ARGV[i + 1])
+  end
+  redis.call('EXPIRE', KEYS[k], ARGV[2 * k - 2])
+end
+"""
+)
+
+# KEYS: hashes. Returns all of each.
+HISTORY: Final = Script(
+    """
+local found = {}
+for i = 1, #KEYS do found[i] = redis.call('HGETALL', KEYS[i]) end
+return found
+"""
+)
+
+# KEYS: the entry. ARGV: how many bytes of its value. Returns milliseconds that are left, bytes
+# of all, header and tags, the beginning of the value, seconds since it was used and how often
+# as the server counts that (-1 is not known), bytes of memory; false if there is none. To the
+# server this is a use, so when the last one was is asked first.
+LOOK: Final = Script(
+    _TAGS
+    + """
+local key = KEYS[1]
+if redis.call('TYPE', key).ok ~= 'string' then return false end
+local function known(...)
+  local found = redis.pcall(...)
+  return type(found) == 'number' and found or -1
+end
+local idle, often = known('OBJECT', 'IDLETIME', key), known('OBJECT', 'FREQ', key)
+local memory = known('MEMORY', 'USAGE', key)
+local head = whole(key, redis.call('GETRANGE', key, 0, 255))
+if #head < 13 then return false end
+local last = 13 + struct.unpack('<H', head, 12)
+local value = ''
+if ARGV[1] ~= '0' then value = redis.call('GETRANGE', key, last, last + ARGV[1] - 1) end
+local size, left = redis.call('STRLEN', key), redis.call('PTTL', key)
+return {left, size, string.sub(head, 1, last), value, idle, often, memory}
 """
 )
 

@@ -2,6 +2,7 @@
 
 Each is made when it is first used, in a directory that no other process and no other test has,
 in memory where the system has such a place. A test that uses none pays for an empty directory.
+So it is for a cache on a server: its tests need no server, and can do no harm to one.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from django.core.cache import InvalidCacheBackendError
 from django.test.signals import setting_changed
 
 from .. import opened
-from ..configuration import FACE_OPTIONS
+from ..configuration import FACE_OPTIONS, is_address
 from ..engine.options import OPTIONS, did_you_mean
 from ..entries import aliases as our_aliases
 from ..entries import is_ours
@@ -34,7 +35,8 @@ IN_MEMORY = "/dev/shm"
 ENOUGH = 2**23  # bytes of a cache under test, unless its entry says less: it reserves a part
 # One shard is made sooner than many, and no test loses power.
 FAST = {"shards": 1, "sqlite_synchronous": 0}
-IN_USE = ("_entry", "_cache", "_impatient", "_near")  # of a backend object: what it stands on
+# Of a backend object: what it stands on.
+IN_USE = ("_entry", "_cache", "_impatient", "_near", "_natives")
 
 # Lasting cache objects that were made in a test for an alias that is not ours otherwise.
 _of_tests: WeakKeyDictionary[Methods, str] = WeakKeyDictionary()
@@ -70,7 +72,7 @@ def fresh_caches(aliases: Iterable[str] | None = None, **options: Any) -> Iterat
     directory = tempfile.mkdtemp(prefix="django-diskcache-", dir=_place())
     for alias in names:
         entry = entries[alias]
-        old = str(entry.get("LOCATION", "")) if is_ours(entry) else _not_ours(alias)
+        old = _home(entry.get("LOCATION", ""), entry) if is_ours(entry) else _not_ours(alias)
         moved.setdefault(old, os.path.join(directory, str(len(moved))))
         entries[alias] = {"BACKEND": BACKEND, **fresh_entry(entry, moved[old], options)}
     fresh = {alias: entries[alias] for alias in names}
@@ -159,7 +161,7 @@ def _lasting(
     for backend in list(lasting):
         state = backend.__dict__
         location, params = state["_entry"]
-        old = str(location)
+        old = _home(location, params)
         if not old and backend in _of_tests:
             old = _not_ours(_of_tests[backend])
         if old in moved:
@@ -196,6 +198,15 @@ def _settle(backend: Methods, site: Mapping[str, Any], fresh: Mapping[str, Any])
     else:
         _of_tests[backend] = alias
         state["_entry"] = "", params  # it says so, should anybody use it
+
+
+def _home(location: Any, params: Mapping[str, Any]) -> str:
+    """What caches have in common that share their entries."""
+    if not is_address(location):
+        return str(location)
+    given = {**params, **(params.get("OPTIONS") or {})}
+    names = [value for name, value in given.items() if str(name).lower() == "server_name"]
+    return f"{location} {names[-1] if names else ''}"
 
 
 def _not_ours(alias: str) -> str:

@@ -10,7 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from sphinx.util.docutils import SphinxDirective
 
-from django_diskcache.configuration import DEFAULTS, FACE_OPTIONS
+from django_diskcache.configuration import (
+    DEFAULTS,
+    FACE_OPTIONS,
+    ON_A_SERVER,
+    SERVER_TIMEOUT,
+)
 from django_diskcache.engine.options import OPTIONS, Option
 
 if TYPE_CHECKING:
@@ -33,10 +38,12 @@ def shown(option: Option, value: Any) -> str:
 
 
 def default(option: Option) -> str:
-    """The option's default, and that of `DjangoCache` where it is another."""
+    """The option's default, and where it is another."""
     result = shown(option, option.default)
     if option.name in DEFAULTS:
         result += f"; {shown(option, DEFAULTS[option.name])} in `DjangoCache`"
+    if option.name == "database_timeout":
+        result += f"; {SERVER_TIMEOUT} seconds on a server"
     return result
 
 
@@ -48,6 +55,8 @@ def row(option: Option) -> str:
 def entry(option: Option, more: str) -> str:
     """The option's heading and what stands below it."""
     facts = f"- Default: {default(option)}\n- Takes: {option.takes}"
+    if option.name not in ON_A_SERVER:
+        facts += "\n- On a server: does nothing"
     return "\n\n".join(filter(None, (f"### {option.name}", option.help, facts, more)))
 
 

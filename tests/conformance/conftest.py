@@ -6,7 +6,6 @@ their type, and which exception says that a key is missing. `DjangoCache` is sig
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from math import inf
 from pathlib import Path
@@ -146,7 +145,7 @@ class ServerClock(FakeClock):
                 if due <= self.now:
                     client.delete(key)
                 elif due != inf:
-                    client.pexpireat(key, round(time.time() * 1000) + 600_000)
+                    client.pexpire(key, 600_000)
 
 
 # What has no meaning on a server, or is not there yet, by the test that would need it.

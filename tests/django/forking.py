@@ -1,6 +1,6 @@
 """A process that opens a cache and forks, as servers that preload their application do.
 
-Run as ``python -m tests.django.forking DIRECTORY SCENARIO``; prints what came of it as JSON.
+Run as ``python -m tests.django.forking LOCATION SCENARIO``; prints what came of it as JSON.
 """
 
 from __future__ import annotations
@@ -102,11 +102,11 @@ def amid_threads(cache: Any) -> dict[str, Any]:
 
 
 def main() -> None:
-    directory, scenario = sys.argv[1:]
+    location, scenario = sys.argv[1:]
     warnings.filterwarnings("ignore", ".*multi-threaded.*fork", DeprecationWarning)
     alias = {
         "BACKEND": "django_diskcache.DjangoCache",
-        "LOCATION": Path(directory),
+        "LOCATION": location if "://" in location else Path(location),
         "SHARDS": 2,
         "DATABASE_TIMEOUT": 60,  # on a busy machine no get of these children gives up
     }

@@ -27,7 +27,7 @@ from django_diskcache.methods import base
 from tests import locking
 from tests.locking import PATIENCE, beside
 
-from .conftest import FakeClock, MakeAny, MakeCache, warned
+from .conftest import FakeClock, MakeAny, MakeCache, in_files, warned
 
 T = TypeVar("T")
 
@@ -283,7 +283,7 @@ def test_what_we_add_has_its_twin(cache: DjangoCache, clock: FakeClock) -> None:
         assert await cache.aevict("t") == 2
         await cache.aset("short", 1, timeout=5)
         clock.advance(5)
-        assert await cache.aexpire() == 1
+        assert await cache.aexpire() == (1 if in_files(cache) else 0)  # a server does so itself
         assert await cache.acull() == 0
 
     run(main())
@@ -537,7 +537,7 @@ def test_memoize_of_a_coroutine_function(cache: DjangoCache, clock: FakeClock) -
         assert await double(4) == 8
         assert calls == [4, 0, 4]
         assert await double.__wrapped__(4) == 8
-        assert await cache.aevict("sums") == 2
+        assert await cache.aevict("sums") == (2 if in_files(cache) else 1)  # one has expired
 
     run(main())
     assert inspect.iscoroutinefunction(double)

@@ -193,7 +193,7 @@ def test_no_location(entry: dict[str, Any]) -> None:
     assert found(x=entry) == [
         Error(
             f"Your 'x' cache has LOCATION={entry.get('LOCATION', '')!r}.",
-            hint="It takes the path of a directory.",
+            hint="It takes the path of a directory, or the address of a server.",
             id="django_diskcache.E007",
         )
     ]

@@ -17,6 +17,7 @@ from typing import NamedTuple
 import pytest
 
 from django_diskcache.management.shared import held
+from tests.server.servers import Server
 
 ROOT = Path(__file__).parents[2]
 SETTINGS = """
@@ -305,3 +306,54 @@ def test_a_run_that_is_killed_leaves_the_lock(site: Site) -> None:
     while "skipped" in (out := site.cron("manage.py cacheexpire").out):
         assert time.monotonic() < deadline
     assert out.startswith("default: 20 entries expired, ")
+
+
+# A cache on a server
+
+
+OTHERS = """
+from website import *
+CACHES["copy"] = {{**CACHES["default"], "LOCATION": {copy!r}}}
+CACHES["remote"] = {{**CACHES["default"], "LOCATION": {remote!r}}}
+"""
+
+
+def with_others(site: Site, remote: str) -> None:
+    """Give the site a second directory, and a cache on a server."""
+    text = OTHERS.format(copy=str(site.directory / "copy"), remote=remote)
+    (site.directory / "others.py").write_text(text)
+    site.bare["DJANGO_SETTINGS_MODULE"] = "others"
+
+
+def test_there_and_back_between_processes(site: Site, server: Server) -> None:
+    with_others(site, server.url)
+    assert site.python(FILL.format("timeout=60")) == Done(0, "", "")
+    there = site.cron("manage.py cachecopy default remote && manage.py cachecopy remote copy")
+    assert there.err == ""
+    assert re.fullmatch(
+        r"remote: 20 entries of default copied, \d+ bytes\n"
+        r"copy: 20 entries of remote copied, \d+ bytes\n",
+        there.out,
+    )
+    look = "from django.core.cache import caches; print(caches['copy'].evict('t'))"
+    assert site.python(look) == Done(0, "20\n", "")
+
+
+@pytest.mark.parametrize("command", ["cachestats remote", "cachecopy remote default"])
+def test_a_server_that_is_away_is_one_line(site: Site, command: str) -> None:
+    with_others(site, "valkey://user:secret@127.0.0.1:1/0")
+    done = site.cron(f"manage.py {command}")
+    assert (done.status, done.out) == (1, "")
+    assert re.fullmatch(
+        r"CommandError: \w+: valkey://127\.0\.0\.1:1: .* refused\. \(lost\)\n", done.err
+    )
+
+
+def test_directories_are_copied_without_the_client_of_servers(site: Site) -> None:
+    with_others(site, "")
+    (site.directory / "redis.py").write_text("raise ImportError('it is an extra')")
+    assert site.python(FILL.format("timeout=60")) == Done(0, "", "")
+    done = site.cron(
+        "manage.py cachecopy default copy -v 0 && manage.py cachecheck default copy"
+    )
+    assert done == Done(0, "default: nothing is wrong\ncopy: nothing is wrong\n", "")

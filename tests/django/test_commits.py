@@ -27,9 +27,8 @@ class Undone(Exception):
 
 
 @pytest.fixture(autouse=True)
-def _site(tmp_path: Path) -> Iterator[None]:
-    alias = {"BACKEND": "django_diskcache.DjangoCache", "LOCATION": tmp_path / "c"}
-    aliases = {"default": alias, "memory": {"BACKEND": LOCMEM}}
+def _site(located: Callable[[str], dict[str, Any]]) -> Iterator[None]:
+    aliases = {"default": located("c"), "memory": {"BACKEND": LOCMEM}}
     with override_settings(CACHES=aliases):
         yield
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from django.test import override_settings
 from django_diskcache import Disk, DjangoCache, JSONDisk
 from django_diskcache.configuration import DEFAULTS, FACE_OPTIONS
 from django_diskcache.engine.options import OPTIONS
+from tests.server.servers import Server
 
 from .conftest import FakeClock, MakeCache
 
@@ -397,3 +400,206 @@ def test_all_options_of_python_diskcache_are_taken(make_cache: MakeCache) -> Non
     for policy in policies:
         options = {"eviction_policy": policy}
         assert setting(make_cache(OPTIONS=options), "eviction_policy") == policy
+
+
+# On a server
+
+# A value other than the default for each option of a directory; what has none here is the same.
+OF_A_DIRECTORY: dict[str, Any] = {
+    "size_limit": "2GB",
+    "eviction_policy": "least-recently-used",
+    "cull_limit": 20,
+    "max_entries": 1000,
+    "cull_frequency": 4,
+    "tag_index": True,
+    "statistics": False,
+    "near_cache_size": "8MB",
+    "sqlite_auto_vacuum": 1,
+    "sqlite_cache_size": 4096,
+    "sqlite_journal_mode": "wal",
+    "sqlite_mmap_size": "32MB",
+    "sqlite_synchronous": 2,
+    "disk_min_file_size": 1000,
+    "disk_pickle_protocol": 4,
+    "serializer": "pickle",
+    "compression": "zlib",
+    "compression_level": 3,
+    "compression_min_size": 2000,
+    "shards": 4,
+    "database_timeout": 30,
+    "disk": "django_diskcache.Disk",
+    "signing": True,
+    "error_handler": None,
+    "strict": False,
+    "timeout_jitter": 0.1,
+    "signals": False,
+    "server_name": "site",
+}
+
+
+def test_location_alone_changes(server: Server, tmp_path: Path) -> None:
+    assert OF_A_DIRECTORY.keys() == {*OPTIONS, *FACE_OPTIONS}
+    entry = {
+        "BACKEND": BACKEND,
+        "LOCATION": str(tmp_path / "cache"),
+        "TIMEOUT": 100,
+        "KEY_PREFIX": "site",
+        "VERSION": 2,
+        "SHARDS": 4,
+        "OPTIONS": {n: value for n, value in OF_A_DIRECTORY.items() if n != "shards"},
+    }
+    for location in (entry["LOCATION"], server.url, tmp_path / "cache"):
+        with override_settings(CACHES={"default": {**entry, "LOCATION": location}}):
+            cache = caches["default"]
+            assert isinstance(cache, DjangoCache)
+            assert cache.add("key", [1], tag="t") is True
+            assert cache.get("key", tag=True) == ([1], "t")
+            assert (cache.default_timeout, cache.key_prefix, cache.version) == (100, "site", 2)
+            assert not setting(cache, "statistics")
+            assert setting(cache, "near_cache_size") == 8_000_000
+            assert cache.delete("key")
+
+
+def test_defaults_on_a_server(server: Server) -> None:
+    cache = DjangoCache(server.url, {})
+    face: Any = cache._cache
+    assert face.timeout == 0.25
+    assert face.engine.name == "django_diskcache"
+    assert setting(cache, "statistics") == 1
+    for value in (0, "0", 0.0):  # a directory takes it; there each call waits for an answer
+        assert DjangoCache(server.url, {"DATABASE_TIMEOUT": value})._cache.timeout == 0.25
+    assert DjangoCache(server.url, {"DATABASE_TIMEOUT": "1s"})._cache.timeout == 1
+
+
+def test_names_on_a_server_keep_caches_apart(server: Server) -> None:
+    one = DjangoCache(server.url, {"OPTIONS": {"database_timeout": 30}})
+    other = DjangoCache(server.url, {"OPTIONS": {"database_timeout": 30, "server_name": "b"}})
+    one.set("key", 1)
+    assert other.get("key") is None
+    other.set("key", 2)
+    one.clear()
+    assert (one.get("key"), other.get("key")) == (None, 2)
+    with pytest.raises(
+        ImproperlyConfigured, match=r"server_name='a\{b'.*a text without braces"
+    ):
+        DjangoCache(server.url, {"OPTIONS": {"server_name": "a{b"}})
+
+
+def test_limits_of_django_are_left_to_the_server(server: Server) -> None:
+    params = {"OPTIONS": {"MAX_ENTRIES": 5, "CULL_FREQUENCY": 2, "database_timeout": 30}}
+    cache = DjangoCache(server.url, params)
+    cache.set_many({f"{n}": n for n in range(20)})
+    assert len(cache.get_many(map(str, range(20)))) == 20
+    with pytest.raises(ImproperlyConfigured, match="max_entries='few'"):
+        DjangoCache(server.url, {"OPTIONS": {"MAX_ENTRIES": "few"}})
+
+
+@pytest.mark.parametrize(
+    ("location", "message"),
+    [
+        (
+            ["a"],
+            "LOCATION[0]='a': expected the address of a node of a cluster, such as "
+            "valkey://host:6379",
+        ),
+        (
+            ["valkey://a", {"host": "b", "password": "xyzzy"}],
+            "LOCATION[1] of type dict: expected the address of a node of a cluster, such as "
+            "valkey://host:6379",
+        ),
+        ([], "LOCATION=[]: expected the addresses of nodes of a cluster"),
+        (
+            "vlakey://:xyzzy@host",
+            "LOCATION='vlakey://:***@host': expected valkey://host:6379/0, valkeys://, "
+            "redis://, rediss://, unix:///path, sentinel://",
+        ),
+        (
+            "valkey://:xyzzy@host/0?size_limit=4GB",
+            "LOCATION='valkey://:***@host/0?size_limit=4GB': 'size_limit' is no argument of a "
+            "connection that may stand here: options of the cache stand in OPTIONS",
+        ),
+        (
+            {"host": "a", "password": "xyzzy"},
+            "LOCATION of type dict of a DjangoCache: expected the path of a directory, or the "
+            "address of a server",
+        ),
+    ],
+)
+def test_a_wrong_address(location: Any, message: str) -> None:
+    with pytest.raises(ImproperlyConfigured) as caught:
+        DjangoCache(location, {})
+    assert str(caught.value) == message
+
+
+def test_an_option_names_the_server_without_its_password() -> None:
+    with pytest.raises(ImproperlyConfigured) as caught:
+        DjangoCache("valkey://:xyzzy@host/0?password=xyzzy", {"OPTIONS": {"size_limt": 1}})
+    assert str(caught.value) == (
+        "The cache at 'valkey://host:6379': 'size_limt' is not an option of DjangoCache"
+        "; did you mean 'size_limit'?"
+    )
+
+
+def test_a_list_of_nodes_is_a_cluster(shared_cluster: Any) -> None:
+    location = [node.url.removesuffix("/0") for node in shared_cluster.nodes]
+    entry = {"BACKEND": BACKEND, "LOCATION": location, "OPTIONS": {"database_timeout": 30}}
+    with override_settings(CACHES={"default": entry}):
+        cache = caches["default"]
+        assert isinstance(cache, DjangoCache)
+        cache.set_many({f"{n}": n for n in range(20)}, tag="t")
+        assert len(cache.get_many(map(str, range(20)))) == 20
+        assert DjangoCache(location, {"OPTIONS": entry["OPTIONS"]})._cache is cache._cache
+        cache.clear()
+
+
+WITHOUT_REDIS = """
+import sys
+
+class Refusing:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "redis":
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Refusing())
+from django.conf import settings
+entry = {"BACKEND": "django_diskcache.DjangoCache", "LOCATION": sys.argv[1]}
+settings.configure(
+    SECRET_KEY="x" * 60, INSTALLED_APPS=["django_diskcache"], CACHES={"default": entry}
+)
+import django
+django.setup()
+from django.core.cache import cache
+from django.core.checks import run_checks
+from django.core.exceptions import ImproperlyConfigured
+for each in run_checks(include_deployment_checks=True):
+    if str(each.id).startswith("django_diskcache.E"):
+        print(each)
+try:
+    print(cache.set("key", 1))
+except ImproperlyConfigured as error:
+    print(error)
+"""
+
+
+def without_redis(location: str) -> list[str]:
+    """What a process prints that has no package redis, with a cache there."""
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_REDIS, location],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.stderr == ""
+    return done.stdout.splitlines()
+
+
+def test_without_the_extra(tmp_path: Path) -> None:
+    assert without_redis(str(tmp_path / "cache")) == ["True"]
+    assert without_redis("valkey://:xyzzy@host") == [
+        "?: (django_diskcache.E012) Your 'default' cache is on a server, for which a package "
+        "is missing: No module named 'redis'.",
+        "\tHINT: Install the extra: pip install 'django-diskcache[valkey]'.",
+        "LOCATION is the address of a server, which takes the extra valkey (No module named "
+        "'redis'): pip install 'django-diskcache[valkey]'",
+    ]

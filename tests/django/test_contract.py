@@ -19,7 +19,7 @@ from django.core.cache.backends.locmem import LocMemCache
 
 from django_diskcache import Cache, Deque, DjangoCache, Index
 
-from .conftest import FakeClock, MakeAny, MakeCache, warned
+from .conftest import FakeClock, MakeAny, MakeCache, in_files, warned
 
 
 class Point:
@@ -923,7 +923,11 @@ def test_iteration_while_entries_come_and_go(make_cache: MakeCache) -> None:
         seen.append(key)
         cache.delete(key)
         cache.set(f"a-{key}", 1)  # before all that is still to come
-    assert seen == [f"key-{number:04d}" for number in range(2500)]
+    expected = [f"key-{number:04d}" for number in range(2500)]
+    if in_files(cache):
+        assert seen == expected
+    else:  # in no order, and what was stored meanwhile may be among them
+        assert sorted(key for key in seen if key.startswith("key-")) == expected
 
 
 def test_len_counts_the_directory(make_cache: MakeCache) -> None:

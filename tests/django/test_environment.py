@@ -14,7 +14,11 @@ from django.test import override_settings
 
 from django_diskcache import DjangoCache
 from django_diskcache.checks import check_settings
+from django_diskcache.configuration import FACE_OPTIONS
+from django_diskcache.engine.options import OPTIONS
 from django_diskcache.environment import cache_url, from_environment, register
+from django_diskcache.server.address import read_address
+from tests.server.servers import Server
 
 BACKEND = "django_diskcache.DjangoCache"
 
@@ -126,6 +130,99 @@ def test_the_entry_is_a_cache(tmp_path: Path) -> None:
         assert cache._cache.engine.settings["size_limit"] == 4 * 2**20
 
 
+# On a server
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        "valkey://cache.internal:6379/0",
+        "redis://",
+        "rediss://user:p%40ss@host:6380/2?ssl_ca_certs=/etc/a%20b.pem&socket_keepalive=yes",
+        "valkeys://host?client_name=a+b",
+        "unix:///run/valkey.sock?db=2",
+        "sentinel://:secret@a:26379,b/main/1?health_check_interval=10",
+    ],
+)
+def test_an_address_is_location_as_it_stands(location: str) -> None:
+    expected = {"BACKEND": BACKEND, "LOCATION": location}
+    assert cache_url(location) == cache_url(f"diskcache+{location}") == expected
+    assert read_address(cache_url(location)["LOCATION"]) == read_address(location)
+
+
+@pytest.mark.parametrize("front", ["", "diskcache+"])
+def test_options_are_taken_out_of_an_address(front: str) -> None:
+    entry = cache_url(
+        f"{front}valkey://:p%26w@host:6380/3?near_cache_size=64MB&ssl_ca_certs=/a%26b"
+        "&Timeout=60&KEY_PREFIX=a%26b&version=2&key_function=my.keys.make&Size_Limit=4GB"
+        "&database_timeout=100ms&socket_keepalive=1&server_name=site&disk_dialect=loose"
+    )
+    assert entry == {
+        "BACKEND": BACKEND,
+        "LOCATION": "valkey://:p%26w@host:6380/3?ssl_ca_certs=/a%26b&socket_keepalive=1",
+        "TIMEOUT": 60,
+        "KEY_PREFIX": "a&b",
+        "VERSION": 2,
+        "KEY_FUNCTION": "my.keys.make",
+        "OPTIONS": {
+            "near_cache_size": 64 * 10**6,
+            "size_limit": 4 * 10**9,
+            "database_timeout": 0.1,
+            "server_name": "site",
+            "disk_dialect": "loose",
+        },
+    }
+
+
+def test_every_option_of_the_tables_is_taken_out() -> None:
+    for name in (*OPTIONS, *FACE_OPTIONS, "TIMEOUT", "KEY_PREFIX", "KEY_FUNCTION"):
+        assert cache_url(f"valkey://host?{name}=x")["LOCATION"] == "valkey://host", name
+
+
+def test_several_hosts_are_nodes_of_a_cluster() -> None:
+    url = "valkeys://:p%2Cw@a:7000,b:7001/?shards=4&ssl_ca_certs=/a"
+    assert cache_url(url)["LOCATION"] == [
+        "valkeys://:p%2Cw@a:7000/?ssl_ca_certs=/a",
+        "valkeys://:p%2Cw@b:7001/?ssl_ca_certs=/a",
+    ]
+    assert cache_url("valkey://:a,b@host")["LOCATION"] == "valkey://:a,b@host"
+    assert cache_url("unix:///run/a,b")["LOCATION"] == "unix:///run/a,b"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redsi://:xyzzy@host",
+        "valkey://:xyzzy@host?shards=1&SHARDS=2",
+        "valkey://host?password=xyzzy&timeout=1&TIMEOUT=2",
+        "diskcache+http://:xyzzy@host",
+    ],
+)
+def test_a_password_is_not_told(url: str) -> None:
+    with pytest.raises(ImproperlyConfigured, match=r"\*\*\*") as caught:
+        cache_url(url)
+    assert "xyzzy" not in str(caught.value)
+
+
+def test_an_argument_that_is_none_is_left_to_the_check() -> None:
+    url = "valkey://host?near_cache_sise=1"
+    with override_settings(CACHES={"default": cache_url(url)}):
+        (message,) = check_settings()
+    assert message.id == "django_diskcache.E011"
+    assert "'near_cache_sise'" in str(message.hint)
+
+
+def test_the_entry_is_a_cache_on_a_server(server: Server) -> None:
+    url = f"{server.url}?near_cache_size=1MB&database_timeout=30&client_name=by-url&timeout=50"
+    with override_settings(CACHES={"default": cache_url(url)}), server.client() as client:
+        cache = caches["default"]
+        assert isinstance(cache, DjangoCache)
+        assert cache.set("key", 1)
+        assert cache.default_timeout == 50
+        assert cache._cache.engine.settings["near_cache_size"] == 10**6
+        assert "by-url" in [each["name"] for each in client.client_list()]
+
+
 # django-environ
 
 
@@ -147,6 +244,11 @@ def test_django_environ(env_class: Any, monkeypatch: pytest.MonkeyPatch) -> None
     assert env_class().cache() == env_class().cache_url("CACHE_URL") == expected
     assert env_class().cache("MISSING", default="diskcache:///a/b")["LOCATION"] == "/a/b"
     assert env_class().cache(backend="my.Backend")["BACKEND"] == "my.Backend"
+    monkeypatch.setenv("SERVER_URL", "diskcache+redis://host:6379/1?shards=8")
+    assert env_class().cache("SERVER_URL") == cache_url("redis://host:6379/1?shards=8")
+    for scheme in ("redis", "rediss", "valkey", "valkeys"):  # as they were, if they were
+        before = env_class.__base__.CACHE_SCHEMES.get(scheme)
+        assert env_class.CACHE_SCHEMES.get(scheme) == before
     other = env_class().cache("OTHER_URL")
     assert (other["LOCATION"], other["TIMEOUT"]) == ("/tmp/files", 5)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -32,13 +32,9 @@ MIDDLEWARE = [
 
 
 @pytest.fixture(autouse=True)
-def _site(tmp_path: Path) -> Iterator[None]:
+def _site(located: Callable[[str], dict[str, Any]]) -> Iterator[None]:
     """The site of `urls`, with two caches."""
-    backend = {"BACKEND": "django_diskcache.DjangoCache", "SHARDS": 2}
-    aliases = {
-        name: {**backend, "LOCATION": tmp_path / "django_diskcache" / name}
-        for name in ("default", "other")
-    }
+    aliases = {name: {**located(name), "SHARDS": 2} for name in ("default", "other")}
     with override_settings(
         CACHES=aliases, ROOT_URLCONF=urls.__name__, LANGUAGES=[("en", "E"), ("de", "D")]
     ):

@@ -19,6 +19,7 @@ from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.parser import text_string_to_metric_families
 
 from django_diskcache.prometheus import CacheCollector
+from tests.server.servers import Server, free_port
 
 BACKEND = "django_diskcache.DjangoCache"
 
@@ -103,6 +104,44 @@ def test_it_is_what_the_command_prints(
     helps = [line for line in printed.splitlines() if line.startswith("#")]
     assert [line for line in text.splitlines() if line.startswith("#")] == helps
     assert len(helps) > 20
+
+
+def test_a_cache_on_a_server(
+    registry: CollectorRegistry,
+    url: str,
+    settings: Any,
+    server: Server,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    settings.CACHES["default"]["LOCATION"] = server.url
+    cache: Any = caches["default"]
+    cache.set("key", 1)
+    for _ in range(3):
+        cache.get("key")
+    cache.get("missing")
+    registry.register(CacheCollector(["default"]))
+    text = scraped(url)
+    found = samples(text)
+    alias, where = ("cache", "default"), ("server", cache.directory)
+    assert found["django_diskcache_hits_total", alias, ("shard", "")] == 3
+    assert found["django_diskcache_misses_total", alias, ("shard", "")] == 1
+    assert found["django_diskcache_server_memory_bytes", alias, where] > 100_000
+    assert found["django_diskcache_server_primary", alias, where] == 1
+    call_command("cachestats", "default", "--format", "prometheus")
+    printed = capsys.readouterr().out
+    unlabelled = {tuple(part for part in key if part != ("shard", "")) for key in found}
+    assert unlabelled == samples(printed).keys()
+    helps = [line for line in printed.splitlines() if line.startswith("#")]
+    assert [line for line in text.splitlines() if line.startswith("#")] == helps
+
+
+def test_a_server_that_is_away_has_no_counts(
+    registry: CollectorRegistry, url: str, settings: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings.CACHES["default"]["LOCATION"] = f"valkey://127.0.0.1:{free_port()}"
+    registry.register(CacheCollector())
+    labels = {dict(key[1:])["cache"] for key in samples(scraped(url))}
+    assert labels == {'odd"name\\'}
 
 
 def test_registering_looks_at_no_cache(registry: CollectorRegistry, tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from django.test import AsyncClient, Client, override_settings
 from django_diskcache import DjangoCache
 from django_diskcache.engine.connection import POOL_LIMIT
 from django_diskcache.engine.engine import LOOK_EVERY, Engine
+from tests.server.servers import Server
 
 from . import urls
 from .conftest import FakeClock
@@ -340,7 +341,7 @@ def test_a_lost_directory_costs_pages_nothing_but_a_miss(
 # Forks
 
 
-def forked(location: Path, scenario: str) -> dict[str, Any]:
+def forked(location: Path | str, scenario: str) -> dict[str, Any]:
     done = subprocess.run(
         [
             *(sys.executable, "-X", "dev", "-W", "error"),
@@ -394,6 +395,12 @@ def test_a_fork_amid_threads_that_use_the_cache(location: Path) -> None:
         "codes": [0] * CHILDREN,
         "count": CHILDREN * COUNTS,
     }
+
+
+@pytest.mark.parametrize("scenario", ["counting", "first_use_in_children", "amid_threads"])
+def test_a_fork_on_a_server(server: Server, scenario: str) -> None:
+    found = forked(server.url, scenario)
+    assert (found["codes"], found["count"]) == ([0] * CHILDREN, CHILDREN * COUNTS)
 
 
 def test_an_alias_with_other_options_leaves_the_locks_of_the_first_alone(

@@ -13,8 +13,15 @@ import pytest
 PUT, GET = "cache.put", "cache.get"
 
 
-def seen(watcher: str, name: str, directory: Path) -> Any:
-    command = [sys.executable, "-m", "tests.django.watched", watcher, name, str(directory)]
+@pytest.fixture(params=["directory", "server"])
+def location(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "directory":
+        return str(tmp_path / "cache")
+    return str(request.getfixturevalue("server").url)
+
+
+def seen(watcher: str, name: str, location: str) -> Any:
+    command = [sys.executable, "-m", "tests.django.watched", watcher, name, location]
     run = subprocess.run(
         command,
         check=False,
@@ -34,17 +41,17 @@ def seen(watcher: str, name: str, directory: Path) -> Any:
     ],
 )
 def test_the_panel_of_the_toolbar(
-    name: str, hits: int, misses: int, calls: list[str], tmp_path: Path
+    name: str, hits: int, misses: int, calls: list[str], location: str
 ) -> None:
     pytest.importorskip("debug_toolbar")
-    found = seen("toolbar", name, tmp_path / "cache")
+    found = seen("toolbar", name, location)
     assert found["calls"] == [[call, "default (DjangoCache)"] for call in calls]
     assert (found["hits"], found["misses"]) == (hits, misses)
 
 
-def test_the_spans_of_sentry(tmp_path: Path) -> None:
+def test_the_spans_of_sentry(location: str) -> None:
     pytest.importorskip("sentry_sdk")
-    found = seen("sentry", "page", tmp_path / "cache")
+    found = seen("sentry", "page", location)
     assert [(op, key, hit) for op, key, hit, _ in found] == [
         (PUT, "key", None),
         *3 * [(GET, "key", True)],
@@ -60,9 +67,9 @@ def test_the_spans_of_sentry(tmp_path: Path) -> None:
     assert sizes[6] == len(str(("12345", "tag")))
 
 
-def test_the_spans_of_sentry_in_an_asynchronous_view(tmp_path: Path) -> None:
+def test_the_spans_of_sentry_in_an_asynchronous_view(location: str) -> None:
     pytest.importorskip("sentry_sdk")
-    found = seen("sentry", "apage", tmp_path / "cache")
+    found = seen("sentry", "apage", location)
     assert [(op, key, hit) for op, key, hit, _ in found] == [
         (PUT, "key", None),
         *3 * [(GET, "key", True)],

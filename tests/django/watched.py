@@ -132,7 +132,7 @@ def sentry(name: str) -> Any:
     ]
 
 
-def main(watcher: str, name: str, directory: str) -> None:
+def main(watcher: str, name: str, location: str) -> None:
     installed = ["django.contrib.staticfiles", "django_diskcache"]
     middleware = []
     if watcher == "toolbar":
@@ -150,7 +150,13 @@ def main(watcher: str, name: str, directory: str) -> None:
         TEMPLATES=[
             {"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}
         ],
-        CACHES={"default": {"BACKEND": "django_diskcache.DjangoCache", "LOCATION": directory}},
+        CACHES={
+            "default": {
+                "BACKEND": "django_diskcache.DjangoCache",
+                "LOCATION": location,
+                "DATABASE_TIMEOUT": 30,
+            }
+        },
     )
     print(json.dumps((toolbar if watcher == "toolbar" else sentry)(name)))
 

@@ -30,7 +30,7 @@ from django.test.utils import isolate_apps
 
 import django_diskcache
 from django_diskcache import DjangoCache
-from django_diskcache.configuration import FACE_OPTIONS
+from django_diskcache.configuration import FACE_OPTIONS, ON_A_SERVER
 from django_diskcache.engine.options import OPTIONS, Option
 
 ROOT = Path(__file__).parents[2]
@@ -210,6 +210,18 @@ def test_every_option_has_its_row_and_its_heading(
         assert option.help in section
         assert f"- Takes: {option.takes}" in section
         assert "- Default: " in section
+
+
+def test_the_reference_says_which_options_count_on_a_server() -> None:
+    page = (DOCS / "reference" / "options.md").read_text()
+    table = page.partition("\n## On a server\n")[2].partition("\n\n`SHARDS`")[0]
+    rows = [row.split("|")[1] for row in table.splitlines() if row.startswith("| `")]
+    assert set(re.findall(r"`([a-z_]+)`", "".join(rows))) == ON_A_SERVER
+    for name, options in OPTION_TABLES:
+        text = extension().table(name, options_content(name))
+        for option in options:
+            section = text.partition(f"\n### {option}\n")[2].partition("\n### ")[0]
+            assert ("- On a server: does nothing" in section) == (option not in ON_A_SERVER)
 
 
 def test_the_reference_says_nothing_of_options_that_do_not_exist() -> None:

@@ -1,16 +1,18 @@
-"""`Deque` and `Index`: what the stateful tests do not do."""
+"""`Deque` and `Index`, on files and on a server: what the stateful tests do not do."""
 
 from __future__ import annotations
 
 import copy
 from collections import OrderedDict, deque
-from collections.abc import Callable, MutableMapping, MutableSequence
+from collections.abc import Callable, Iterable, Iterator, MutableMapping, MutableSequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from django_diskcache.engine import Cache, Deque, Fault, Index
+from django_diskcache.server import ServerCache
 from tests.engine.soundness import assert_sound
 
 
@@ -20,11 +22,56 @@ def _temporary(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
 
 
-def test_deque_is_a_sequence() -> None:
-    queue = Deque("abc")
+MakeDeque = Callable[..., Deque]
+MakeIndex = Callable[..., Index]
+
+
+@pytest.fixture(params=["files", "server"])
+def remote(request: pytest.FixtureRequest) -> Iterator[ServerCache | None]:
+    """The cache on a server whose collections a test is about; None for those on files."""
+    if request.param == "files":
+        yield None
+        return
+    url = request.getfixturevalue("server").url
+    with ServerCache(url, timeout=10) as cache:
+        yield cache
+
+
+@pytest.fixture
+def make_deque(remote: ServerCache | None) -> MakeDeque:
+    """Makes deques, each of values and `maxlen`."""
+
+    def make(iterable: Iterable[Any] = (), maxlen: int | None = None) -> Deque:
+        if remote is None:
+            return Deque(iterable, maxlen=maxlen)
+        queue = remote.deque(f"made/{next(numbers)}", maxlen)
+        queue.extend(iterable)
+        return queue
+
+    numbers = count()
+    return make
+
+
+@pytest.fixture
+def make_index(remote: ServerCache | None) -> MakeIndex:
+    """Makes indexes, each of a mapping, pairs or keyword arguments."""
+
+    def make(*args: Any, **items: Any) -> Index:
+        if remote is None:
+            return Index(*args, **items)
+        index = remote.index(f"made/{next(numbers)}")
+        index.update(*args, **items)
+        return index
+
+    numbers = count()
+    return make
+
+
+def test_deque_is_a_sequence(make_deque: MakeDeque) -> None:
+    queue = make_deque("abc")
     assert isinstance(queue, MutableSequence)
     assert (queue.index("b"), "c" in queue, len(queue), bool(queue)) == (1, True, 3, True)
-    assert not Deque()
+    assert not make_deque()
     with pytest.raises(TypeError):
         hash(queue)
     with pytest.raises(TypeError):
@@ -40,9 +87,9 @@ def test_deque_is_a_sequence() -> None:
 @pytest.mark.parametrize(
     ("one", "other"), [("abc", "abc"), ("abc", "abd"), ("ab", "abc"), ("b", "abc"), ("", "")]
 )
-def test_deque_comparison(one: str, other: str) -> None:
-    mine, model = Deque(one), deque(one)
-    theirs, others = deque(other), Deque(other)
+def test_deque_comparison(one: str, other: str, make_deque: MakeDeque) -> None:
+    mine, model = make_deque(one), deque(one)
+    theirs, others = deque(other), make_deque(other)
     for that in (theirs, others):
         assert (mine == that) is (model == theirs)
         assert (mine != that) is (model != theirs)
@@ -56,8 +103,8 @@ def test_deque_comparison(one: str, other: str) -> None:
         _ = mine < 7
 
 
-def test_deque_arithmetic_makes_new_ones() -> None:
-    queue = Deque([1, 2], maxlen=3)
+def test_deque_arithmetic_makes_new_ones(make_deque: MakeDeque) -> None:
+    queue = make_deque([1, 2], maxlen=3)
 
     for other in (deque([3, 4]), [3, 4], (3, 4)):
         made = queue + other
@@ -71,8 +118,8 @@ def test_deque_arithmetic_makes_new_ones() -> None:
         queue + 7
 
 
-def test_deque_extended_by_itself() -> None:
-    queue, model = Deque("ab"), deque("ab")
+def test_deque_extended_by_itself(make_deque: MakeDeque) -> None:
+    queue, model = make_deque("ab"), deque("ab")
     queue.extend(queue)
     model.extend(model)
     queue.extendleft(queue)
@@ -93,17 +140,19 @@ def test_deque_copies_are_of_the_same_values(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("maxlen", "error"), [(-1, ValueError), (1.5, TypeError), ("3", TypeError)]
 )
-def test_deque_with_a_wrong_maxlen(maxlen: Any, error: type[Exception]) -> None:
+def test_deque_with_a_wrong_maxlen(
+    maxlen: Any, error: type[Exception], make_deque: MakeDeque
+) -> None:
     with pytest.raises(error, match="maxlen"):
-        Deque(maxlen=maxlen)
-    queue = Deque("abc")
+        make_deque(maxlen=maxlen)
+    queue = make_deque("abc")
     with pytest.raises(error, match="maxlen"):
         queue.maxlen = maxlen
     assert list(queue) == ["a", "b", "c"]
 
 
-def test_deque_maxlen_may_be_infinite() -> None:
-    assert Deque(maxlen=float("inf")).maxlen is None  # type: ignore[arg-type]
+def test_deque_maxlen_may_be_infinite(make_deque: MakeDeque) -> None:
+    assert make_deque(maxlen=float("inf")).maxlen is None
 
 
 def test_deque_of_a_cache(make_cache: Callable[..., Cache]) -> None:
@@ -132,8 +181,8 @@ def test_a_value_whose_file_is_gone(make_cache: Callable[..., Cache]) -> None:
     assert index == {"key": "default"}
 
 
-def test_deque_iteration_while_it_changes() -> None:
-    queue = Deque(range(250))
+def test_deque_iteration_while_it_changes(make_deque: MakeDeque) -> None:
+    queue = make_deque(range(250))
     seen = []
     for value in queue:
         seen.append(value)
@@ -156,8 +205,8 @@ def test_index_begins_with_what_it_is_given(tmp_path: Path) -> None:
         Index(tmp_path / "i", {}, {})
 
 
-def test_index_views() -> None:
-    index = Index([("b", 1), ("a", 2), ((3,), 3)])
+def test_index_views(make_index: MakeIndex) -> None:
+    index = make_index([("b", 1), ("a", 2), ((3,), 3)])
     assert isinstance(index, MutableMapping)
     keys, values, items = index.keys(), index.values(), index.items()
     index["new"] = 4
@@ -174,22 +223,22 @@ def test_index_views() -> None:
         hash(index)
 
 
-def test_index_comparison() -> None:
-    index = Index([("a", 1), ("b", 2)])
+def test_index_comparison(make_index: MakeIndex) -> None:
+    index = make_index([("a", 1), ("b", 2)])
     turned = [("b", 2), ("a", 1)]
     assert index == {"b": 2, "a": 1}
     assert index == OrderedDict([("a", 1), ("b", 2)])
     assert index != OrderedDict(turned)
-    assert index != Index(turned)
-    assert index == Index(index)
+    assert index != make_index(turned)
+    assert index == make_index(index)
     assert index != {"a": 1}
     assert index != {"a": 1, "b": 3}
     assert index != {"a": 1, "c": 2}
     assert index != [("a", 1), ("b", 2)]
 
 
-def test_index_merging() -> None:
-    index = Index({"a": 1, "b": 2})
+def test_index_merging(make_index: MakeIndex) -> None:
+    index = make_index({"a": 1, "b": 2})
     assert list((index | {"b": 3, "c": 4}).items()) == [("a", 1), ("b", 3), ("c", 4)]
     assert list(({"z": 0, "a": 9} | index).items()) == [("z", 0), ("a", 1), ("b", 2)]
     index |= [("d", 5)]
@@ -200,8 +249,8 @@ def test_index_merging() -> None:
         index | 7
 
 
-def test_index_queues() -> None:
-    index = Index()
+def test_index_queues(make_index: MakeIndex) -> None:
+    index = make_index()
     key = index.push("a", prefix="queue")
     index.push("b", prefix="queue", side="front")
     assert index[key] == "a"
@@ -211,8 +260,8 @@ def test_index_queues() -> None:
     assert index == {}
 
 
-def test_index_memoize() -> None:
-    index = Index()
+def test_index_memoize(make_index: MakeIndex) -> None:
+    index = make_index()
     calls = []
 
     @index.memoize(name="double", typed=True, ignore={1})

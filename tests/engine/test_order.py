@@ -1,16 +1,11 @@
-"""What goes by order instead of by key: iteration, queues, the items at the ends."""
+"""What goes by order instead of by key: iteration, the items at the ends."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
-from typing import Any
 
 import pytest
 
 from django_diskcache.engine import Cache, FanoutCache
-from django_diskcache.engine.queues import ORIGIN
 from tests.conftest import FakeClock
-from tests.engine.soundness import assert_sound
 
 
 def test_iteration_is_in_order_of_insertion(cache: Cache) -> None:
@@ -64,79 +59,6 @@ def test_fanout_iteration(fanout: FanoutCache) -> None:
     assert list(reversed(fanout)) == list(fanout)[::-1]
     assert sorted(fanout.iterkeys()) == list(range(300))
     assert list(fanout.iterkeys(reverse=True)) == list(fanout.iterkeys())[::-1]
-
-
-@pytest.fixture(params=["Cache", "FanoutCache"])
-def queue(
-    request: pytest.FixtureRequest,
-    make_cache: Callable[..., Cache],
-    make_fanout: Callable[..., FanoutCache],
-) -> Any:
-    make: Any = make_cache if request.param == "Cache" else make_fanout
-    return make(disk_min_file_size=100)
-
-
-def test_push_and_pull(queue: Any) -> None:
-    assert queue.push("a") == ORIGIN
-    assert queue.push("b") == ORIGIN + 1
-    assert queue.push("z", side="front") == ORIGIN - 1
-    assert queue.peek() == (ORIGIN - 1, "z")
-    assert queue.peek(side="back") == (ORIGIN + 1, "b")
-    assert queue.pull() == (ORIGIN - 1, "z")
-    assert queue.pull(side="back") == (ORIGIN + 1, "b")
-    assert queue.pull() == (ORIGIN, "a")
-    assert queue.pull() == queue.peek() == (None, None)
-    assert queue.pull(default="default") == queue.peek(default="default") == "default"
-    assert queue.push("again") == ORIGIN
-
-
-def test_queues_have_names(queue: Any) -> None:
-    assert queue.push("a", prefix="one") == f"one-{ORIGIN}"
-    assert queue.push("b", prefix="one", side="front") == f"one-{ORIGIN - 1}"
-    assert queue.push("c", prefix="on") == f"on-{ORIGIN}"
-    assert queue.push("d") == ORIGIN
-    queue["one"] = queue["one-x"] = queue["other"] = "no entry of a queue"
-
-    assert queue.pull(prefix="one", side="back") == (f"one-{ORIGIN}", "a")
-    assert queue.pull(prefix="one") == (f"one-{ORIGIN - 1}", "b")
-    assert queue.pull(prefix="one") == (None, None)
-    assert queue.pull() == (ORIGIN, "d")
-    assert queue.pull(prefix="on") == (f"on-{ORIGIN}", "c")
-
-
-def test_queues_hold_files_tags_and_expiry(queue: Any, clock: FakeClock) -> None:
-    due = clock() + 60
-    queue.push(b"x" * 200, expire=60, tag="tag")
-    pair = (ORIGIN, b"x" * 200)
-
-    for take in (queue.peek, queue.pull):
-        assert take(expire_time=True, tag=True) == (pair, due, "tag")
-        if take == queue.peek:
-            assert take(tag=True) == (pair, "tag")
-            assert take(expire_time=True) == (pair, due)
-    assert len(queue) == 0
-    assert_sound(queue)
-
-
-def test_the_expired_are_skipped_and_removed(queue: Any, clock: FakeClock) -> None:
-    queue.push("short", expire=1)
-    queue.push("long")
-    queue.push("short file" * 20, expire=1)
-    clock.advance(1)
-
-    assert queue.peek(side="back")[1] == "long"
-    assert queue.pull()[1] == "long"
-    assert queue.pull() == (None, None)
-    assert len(queue) == 0
-    assert_sound(queue)
-
-
-def test_an_unknown_side(queue: Any) -> None:
-    with pytest.raises(ValueError, match="'front' or 'back'"):
-        queue.push(1, side="left")
-    with pytest.raises(ValueError, match="'front' or 'back'"):
-        queue.pull(side="left")
-    assert len(queue) == 0
 
 
 def test_peekitem(cache: Cache, clock: FakeClock) -> None:

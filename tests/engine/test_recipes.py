@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,23 +13,40 @@ from django_diskcache.engine import (
     Averager,
     BoundedSemaphore,
     Cache,
-    FanoutCache,
     Lock,
     RLock,
     barrier,
     memoize_stampede,
     throttle,
 )
+from django_diskcache.server import ServerCache
+from tests.conformance.conftest import ServerClock
 from tests.conftest import FakeClock
 
 
-@pytest.fixture(params=["Cache", "FanoutCache"])
-def shared(
-    request: pytest.FixtureRequest,
-    make_cache: Callable[..., Cache],
-    make_fanout: Callable[..., FanoutCache],
-) -> Any:
-    return make_cache() if request.param == "Cache" else make_fanout()
+@pytest.fixture(params=["Cache", "FanoutCache", "ServerCache"])
+def kind(request: pytest.FixtureRequest) -> str:
+    found: str = request.param
+    return found
+
+
+@pytest.fixture
+def clock(request: pytest.FixtureRequest) -> FakeClock:
+    """A clock that the server follows, where there is one."""
+    if "kind" in request.fixturenames and request.getfixturevalue("kind") == "ServerCache":
+        return ServerClock(request.getfixturevalue("server"))
+    return FakeClock()
+
+
+@pytest.fixture
+def shared(request: pytest.FixtureRequest, kind: str, clock: FakeClock) -> Iterator[Any]:
+    if kind == "ServerCache":
+        url = request.getfixturevalue("server").url
+        with ServerCache(url, timeout=10, clock=clock, secret="secret") as cache:
+            yield cache
+    else:
+        make = "make_cache" if kind == "Cache" else "make_fanout"
+        yield request.getfixturevalue(make)()
 
 
 def test_averager(shared: Any, clock: FakeClock) -> None:
@@ -188,11 +205,9 @@ def test_barrier(factory: Any, shared: Any) -> None:
 
 
 @pytest.fixture
-def stampede(
-    make_cache: Callable[..., Cache], clock: FakeClock, monkeypatch: pytest.MonkeyPatch
-) -> Any:
+def stampede(shared: Any, clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> Any:
     """A function that takes two seconds by the clock, memoized for ten; and its calls."""
-    cache = make_cache()
+    cache = shared
     monkeypatch.setattr("time.time", clock)
     calls: list[int] = []
 

@@ -316,7 +316,10 @@ class DequeMachine(Collection):
     )
     def begin(self, maxlen: int | None, start: list[Any]) -> None:
         self.model = deque(start, maxlen)
-        self.begin_with(Deque(start, self.directory, maxlen))
+        self.begin_with(self.make(start, maxlen))
+
+    def make(self, start: list[Any], maxlen: int | None) -> Deque:
+        return Deque(start, self.directory, maxlen)
 
     @rule(value=VALUES)
     def append(self, value: Any) -> None:
@@ -446,7 +449,10 @@ class IndexMachine(Collection):
     @initialize(start=st.dictionaries(KEYS, VALUES, max_size=4))
     def begin(self, start: dict[Any, Any]) -> None:
         self.model = OrderedDict(start)
-        self.begin_with(Index(self.directory, start))
+        self.begin_with(self.make(start))
+
+    def make(self, start: dict[Any, Any]) -> Index:
+        return Index(self.directory, start)
 
     @rule(key=KEYS, value=VALUES)
     def set(self, key: Any, value: Any) -> None:

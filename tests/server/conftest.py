@@ -10,7 +10,7 @@ import pytest
 
 from django_diskcache.server import ServerCache
 
-from .clusters import Cluster, clustered
+from .clusters import Cluster
 from .servers import Server, required, until
 
 
@@ -52,13 +52,6 @@ def make_cache() -> Iterator[Callable[..., ServerCache]]:
 @pytest.fixture
 def cache(server: Server, make_cache: Callable[..., ServerCache]) -> ServerCache:
     return make_cache(server)
-
-
-@pytest.fixture(scope="session")
-def shared_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    required()
-    with clustered(tmp_path_factory.mktemp("cluster")) as cluster:
-        yield cluster
 
 
 @pytest.fixture

@@ -86,7 +86,14 @@ def test_a_cluster(container: Any) -> None:
         ("sentinel://host/main/first", "database"),
         ("sentinel://host:port/main", "'host:port'"),
         ([], "addresses of nodes"),
-        (["valkey://a", 7], "7"),
+        (["valkey://a", 7], "LOCATION[1] of type int: expected the address of a node"),
+        (["a"], "LOCATION[0]='a': expected the address of a node"),
+        (["valkey://a", "unix:///b"], "LOCATION[1]='unix:///b'"),
+        (["valkey://a", "valkey://b?x=1"], "LOCATION[1]='valkey://b?x=1': 'x' is no argument"),
+        ("valkey://a/first", "number of a database"),
+        ("valkey://a?near_cache_size=1", "'near_cache_size' is no argument"),
+        ("valkey://a?decode_responses=1", "'decode_responses' is no argument"),
+        ("sentinel://a/main?x=1", "LOCATION='sentinel://a/main?x=1': 'x' is no argument"),
         (["valkey://a", "sentinel://b/main"], "sentinel://b/main"),
         (["valkey://a/1"], "no databases"),
     ],
@@ -98,7 +105,23 @@ def test_a_mistake_is_named(location: Any, named: str) -> None:
     assert named in str(raised.value)
 
 
-@pytest.mark.parametrize("location", ["http://user:secret@host", ["valkey://user:secret@a/1"]])
+@pytest.mark.parametrize(
+    "location",
+    [
+        "http://user:secret@host",
+        "http://secret@host",
+        "valkey://user:p@ss/secret@host/x",
+        "valkey://user:secret?@host",
+        "valkey://user:secret#p@host",
+        "valkey://user:secret/p@host",
+        "valkey://a?password=secret&x=1",
+        "valkeys://a?ssl_password=secret&x=1",
+        "sentinel://:secret@a/main?x=1",
+        "sentinel://:secret@a",
+        ["valkey://user:secret@a/1"],
+        ["valkey://a", ":secret@a://"],
+    ],
+)
 def test_a_password_is_not_told(location: Any) -> None:
     with pytest.raises(ValueError, match=r"\*\*\*") as raised:
         read_address(location)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from django_diskcache.engine import BoundedSemaphore
 from django_diskcache.engine.errors import Fault
+from django_diskcache.engine.queues import ORIGIN
 from django_diskcache.server import ServerCache
 from tests.conftest import FakeClock
 
@@ -135,6 +138,42 @@ async def _on_loop(cache: ServerCache) -> None:
         assert await cache.attl(key) == 60
         async with cache.alock(key):
             assert await cache.aevict(("a", "b"), match="all") == 1
+
+
+def test_collections_and_queues(cache: ServerCache, cluster: Cluster) -> None:
+    for number in range(12):  # of which each node gets some
+        queue, index = cache.deque(f"{number}", maxlen=300), cache.index(f"{number}")
+        queue.extend(range(400))
+        queue.rotate(7)
+        queue.reverse()
+        queue.remove(200)
+        model = deque(range(400), 300)
+        model.rotate(7)
+        model.reverse()
+        model.remove(200)
+        assert list(queue) == list(model)
+        assert queue.pop() == model.pop()
+        index.update((f"{n}", n) for n in range(300))
+        index.move_to_end("7")
+        assert index.push("value", prefix="queue") == f"queue-{ORIGIN}"
+        assert index.pull(prefix="queue") == (f"queue-{ORIGIN}", "value")
+        assert index.popitem() == ("7", 7)
+        assert len(index) == len(list(index)) == 299
+    sizes = []
+    for node in cluster.nodes:
+        with node.client() as client:
+            sizes.append(client.dbsize())
+    assert min(sizes) > 0
+
+    keys = [cache.push(number, prefix="queue") for number in range(20)]
+    assert cache.peek(prefix="queue", side="back") == (keys[-1], 19)
+    assert [cache.pull(prefix="queue") for _ in keys] == list(zip(keys, range(20), strict=True))
+    semaphore = BoundedSemaphore(cache, "semaphore", 2)
+    with semaphore, semaphore:
+        assert cache["semaphore"] == 0
+    queue.clear()
+    assert (len(queue), cache.clear()) == (0, 1)
+    assert sum(cache.faults().values()) == 0
 
 
 def test_one_node_of_a_cluster_is_not_the_cluster(cluster: Cluster) -> None:

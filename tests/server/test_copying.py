@@ -9,10 +9,11 @@ import pytest
 
 from django_diskcache.engine import FanoutCache
 from django_diskcache.engine.errors import Fault
-from django_diskcache.server import ServerCache
-from django_diskcache.server.copying import Copied, copy
+from django_diskcache.moving.copying import Copied, collections, copy, same_place
+from django_diskcache.server import ServerCache, bulk
 from tests.conftest import FakeClock
 
+from .clusters import Cluster
 from .servers import Server
 
 Make = Callable[..., ServerCache]
@@ -44,10 +45,11 @@ def test_there_and_back(
     fill(source)
     clock.advance(1)
 
-    progress = [(each.looked_at, each.entries) for each in copy(source, remote)]
+    progress = [each.done for each in copy(source, remote)]
 
-    assert progress[0] == (100, progress[0][1])
-    assert progress[-1] == (255, 254)
+    assert progress == sorted(progress)
+    assert progress[-1] == 1
+    assert len(progress) == 4  # shards
     assert len(remote) == 254
     assert remote.get("large", expire_time=True, tag=True) == (
         b"large" * 100_000,
@@ -76,9 +78,10 @@ def test_what_the_target_has_may_stay(
     fanout.set("other", 1)
     remote.set("key", "old")
 
-    assert copied(fanout, remote, overwrite=False) == Copied(entries=1, kept=1)
+    found = copied(fanout, remote, overwrite=False)
+    assert (found.entries, found.left) == (1, {"there already": 1})
     assert remote.get("key") == "old"
-    assert copied(fanout, remote) == Copied(entries=2)
+    assert copied(fanout, remote).entries == 2
     assert remote.get("key") == "new"
 
 
@@ -89,7 +92,9 @@ def test_what_the_target_does_not_take(
     fanout.set("set", {1, 2})
     fanout.set("list", [1, 2])
 
-    assert copied(fanout, remote) == Copied(entries=1, refused=1, keys=["set"])
+    found = copied(fanout, remote)
+    assert (found.entries, found.refused, found.left) == (1, 1, {"refused": 1})
+    assert list(found.refusals) == ["'set'"]
     assert list(remote) == ["list"]
 
 
@@ -100,4 +105,79 @@ def test_trouble_is_told(fanout: FanoutCache) -> None:
             copied(fanout, remote)
         with pytest.raises(Fault):
             copied(remote, fanout)
-    assert copied(fanout, fanout, overwrite=False) == Copied(kept=1)
+    assert copied(fanout, fanout, overwrite=False).left == {"there already": 1}
+
+
+def test_pages_are_bounded(
+    server: Server, make_cache: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bulk, "PAGE", 7)
+    monkeypatch.setattr(bulk, "PAGE_BYTES", 3000)
+    cache = make_cache(server)
+    for number in range(100):
+        cache.set(number, "x" * 250 if number % 2 else number, tag="tag")
+    cache.set("large", "x" * 9000)
+    make_cache(server, name="another").set("not", "ours")
+    found = list(cache.pages())
+    keys = [entry.key for page in found for entry in page.entries]
+    assert sorted(keys, key=str) == sorted(cache, key=str)
+    for page in found:
+        assert len(page.entries) <= 7
+        assert page.bytes <= 3000 or len(page.entries) == 1
+    done = [page.done for page in found]
+    assert done == sorted(done)
+    assert done[-1] == 1
+
+
+def test_what_may_not_be_loaded_is_told_and_stays(server: Server, make_cache: Make) -> None:
+    one, another = make_cache(server), make_cache(server, secret="another")
+    one.set("pickle", [1])
+    one.set(("a", 1), 1)
+    one.set("text", "t")
+    with server.client() as client:
+        client.set(one.engine.place("damaged")[0], b"what others write")
+    (page, _) = another.pages()
+    assert [entry.key for entry in page.entries] == ["text"]
+    assert page.left == {"not signed by this site": 2, "not readable": 1}
+    assert one.get("pickle") == [1]
+    assert len(one) == 4
+
+
+def test_caches_beside_a_cache(server: Server, make_cache: Make, fanout: FanoutCache) -> None:
+    cache = make_cache(server)
+    cache.cache("one").set("a", 1, tag="tag")
+    cache.cache("one/two").set("a", 1)
+    make_cache(server, name="another").cache("three").set("a", 1)
+    with server.client() as client:  # as collections lie there
+        client.rpush("django_diskcache/deque/a%7Bb{3f}=v", 1)
+        client.rpush("django_diskcache/cache/one/deque/inner{3f}=v", 1)
+    assert cache.collections() == [
+        ("cache", "one"),
+        ("cache", "one/two"),
+        ("deque", "a{b"),
+    ]
+    assert collections(cache) == cache.collections()
+    fanout.cache("a").set("a", 1)
+    fanout.cache("b/c").set("a", 1)
+    fanout.deque("d")
+    assert collections(fanout) == [("cache", "a"), ("cache", "b/c"), ("deque", "d")]
+
+
+def test_clusters_are_copied_both_ways(
+    cluster: Cluster, make_fanout: Callable[..., FanoutCache], clock: FakeClock
+) -> None:
+    source, target = make_fanout("source", secret="one"), make_fanout("target", secret="two")
+    with ServerCache(cluster.urls, timeout=5, secret="s", clock=clock) as remote:
+        fill(source)
+        assert copied(source, remote).entries == 255
+        assert copied(source, remote, overwrite=False).left == {"there already": 255}
+        found = copied(remote, target)
+        assert found.entries == 255
+        assert found.done == 1
+        assert set(target) == set(source)
+        assert remote.evict("tag") == target.evict("tag") == 125
+        assert not same_place(remote, source)
+        with ServerCache(cluster.urls[1:], timeout=4, secret="s") as twin:
+            assert same_place(remote, twin)
+        with ServerCache(cluster.urls, name="another") as another:
+            assert not same_place(remote, another)

@@ -21,7 +21,7 @@ from django_diskcache.server import ServerCache
 from tests.conftest import FakeClock
 
 from .conftest import listening
-from .servers import Server, until
+from .servers import PATIENCE, Server, until
 
 Make = Callable[..., ServerCache]
 
@@ -237,7 +237,7 @@ def test_a_cache_beside_the_cache(server: Server, make_cache: Make) -> None:
         part.set("key", {1, 2})
 
 
-@pytest.mark.parametrize("name", ["", "a//b", "/a", "a{b}", 7, None])
+@pytest.mark.parametrize("name", ["", "a//b", "/a", "..", "a\0", 7, None])
 def test_what_is_no_name_of_a_cache(cache: ServerCache, name: Any) -> None:
     with pytest.raises(ValueError, match="name"):
         cache.cache(name)
@@ -307,6 +307,7 @@ def test_figures(server: Server, make_cache: Make) -> None:
     for _ in range(3):
         cache.get("key")
     cache.get("missing")
+    assert cache.stats() == (3, 1)
 
     found = cache.figures()
 
@@ -319,7 +320,11 @@ def test_figures(server: Server, make_cache: Make) -> None:
     assert node.name == server.url.rpartition("/")[0]
     assert node.primary
     assert node.program.split()[0] in ("redis", "valkey")
-    assert node.keys == 2  # and the counts
+    assert node.keys == 4  # and the counts, and those of this hour and day
+    assert 0 < node.round_trip < PATIENCE
+    assert (node.replicas, node.slots, node.filled) == (0, (), None)
+    assert found.told
+    assert not found.away
     assert node.memory > 100_000
     assert node.tracked >= 2
     assert node.clients >= 2
@@ -337,6 +342,9 @@ def test_figures_of_a_server_that_is_away() -> None:
         assert found.hits == found.memory == 0
         assert not found.listening
         assert found.errors["lost"] >= 1
+        assert not found.told
+        (away,) = found.away
+        assert (away.name, away.fault.kind) == ("valkey://127.0.0.1:1", "lost")
 
 
 def test_an_event_loop_does_not_wait(server: Server, make_cache: Make) -> None:
@@ -434,9 +442,9 @@ def test_what_nothing_here_can_expand_stays(
 def test_what_has_no_meaning_here(cache: ServerCache) -> None:
     assert cache.expire() == cache.cull() == 0
     assert cache.check() == []
-    for call in (cache.transact, lambda: cache.deque("d"), lambda: cache.index("i")):
+    for has in (cache, cache.deque("d"), cache.index("i")):
         with pytest.raises(NotImplementedError, match="has no"):
-            call()
+            has.transact()
 
 
 @pytest.mark.parametrize(

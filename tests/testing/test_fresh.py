@@ -19,6 +19,7 @@ from django_diskcache.engine.clock import wall_clock
 from django_diskcache.entries import entries
 from django_diskcache.methods.base import lasting
 from django_diskcache.testing import CacheClock, fresh_caches
+from tests.server.servers import Server
 
 BACKEND = "django_diskcache.DjangoCache"
 LOCMEM = "django.core.cache.backends.locmem.LocMemCache"
@@ -269,3 +270,56 @@ def test_functions_that_were_throttled_before(tmp_path: Path) -> None:
         work()
     assert calls == [1]
     assert len(made()) == 0
+
+
+# For caches on a server
+
+
+def on_a_server(**more: Any) -> dict[str, Any]:
+    """An entry that nobody can reach: who asked would be told so."""
+    return {"BACKEND": BACKEND, "LOCATION": "valkey://:xyzzy@127.0.0.1:1/0", **more}
+
+
+def test_those_of_a_server_are_in_a_directory() -> None:
+    nodes = ["valkey://127.0.0.1:1", "valkey://127.0.0.1:2"]
+    site.CACHES.update(
+        default=on_a_server(KEY_PREFIX="a", OPTIONS={"server_name": "a", "tag_index": True}),
+        same=on_a_server(OPTIONS={"SERVER_NAME": "a"}),
+        other=on_a_server(SERVER_NAME="b"),
+        cluster={"BACKEND": BACKEND, "LOCATION": nodes},
+    )
+    with fresh_caches() as clock:
+        for alias in ("default", "other", "cluster"):
+            assert made(alias)._cache.engine.in_files
+            assert made(alias).set("key", alias, timeout=10)
+        assert made().directory == made("same").directory
+        assert len({made(alias).directory for alias in ("default", "other", "cluster")}) == 3
+        assert made("other").get("key") == "other"
+        assert made("same").get("key") is None  # it has another prefix
+        clock.advance(10)
+        assert made("cluster").get("key") is None
+    assert site.CACHES["default"]["LOCATION"].startswith("valkey:")
+
+
+def test_lasting_objects_of_a_server_are_fresh_as_well(server: Server) -> None:
+    site.CACHES["default"] = {
+        "BACKEND": BACKEND,
+        "LOCATION": server.url,
+        "OPTIONS": {"database_timeout": 30},
+    }
+    calls = []
+
+    cache: DjangoCache = made()
+
+    @cache.memoize()
+    def double(number: int) -> int:
+        calls.append(number)
+        return number * 2
+
+    assert double(2) == 4
+    with fresh_caches():
+        assert double(2) == double(2) == 4
+        assert len(calls) == 2
+    assert double(2) == 4
+    assert len(calls) == 2
+    assert not made()._cache.engine.in_files

@@ -1,4 +1,4 @@
-"""Looks for what is wrong with the files of caches."""
+"""Looks for what is wrong with the files of caches, or with the servers that they are on."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ from ...engine.errors import Fault
 from ...engine.faults import FAULTS
 from ...engine.files import QUARANTINE
 from ...engine.selection import Step
-from ..shared import CacheCommand, Target, location
+from ..shared import CacheCommand, Target, location, on_server
 
 
 class Command(CacheCommand):
     help = (
         "Look for damage in databases and for value files that are missing or belong to no "
-        "entry. It reads everything and keeps the writers of a shard waiting meanwhile. The "
-        "exit code is 1 when something is wrong."
+        "entry. It reads everything and keeps the writers of a shard waiting meanwhile. Of a "
+        "cache on a server, see whether that answers and takes writes, and look at its "
+        "version, role, clock and memory. The exit code is 1 when something is wrong."
     )
     tidies = True
 
@@ -34,10 +35,13 @@ class Command(CacheCommand):
         )
 
     def result(self, alias: str, options: dict[str, Any]) -> dict[str, Any]:
-        self.known = put_aside(location(alias))  # to open a cache may add to it
+        # To open a cache may add to it.
+        self.known = [] if on_server(alias) else put_aside(location(alias))
         return super().result(alias, options)
 
     def work(self, target: Target, options: dict[str, Any]) -> dict[str, Any]:
+        if not target.in_files:
+            return of_servers(target)
         found = [
             problem(Fault, f"damaged: put aside as {path}, the shard begins anew, empty")
             for path in put_aside(target.engine.directory)
@@ -71,8 +75,15 @@ class Command(CacheCommand):
     def say(self, alias: str, result: dict[str, Any], options: dict[str, Any]) -> None:
         for each in result["problems"]:
             self.stdout.write(f"{alias}: {each['text']}")
-        if options["verbosity"] > 0 and not result["problems"]:
-            self.stdout.write(f"{alias}: nothing is wrong")
+        if options["verbosity"] == 0:
+            return
+        for note in result.get("notes", ()):
+            self.stdout.write(f"{alias}: {note}")
+        for server in result.get("servers", ()):
+            self.stdout.write(f"{alias}: looked at {server}")
+        if not result["problems"]:
+            on = " with its server, which takes writes" if "servers" in result else ""
+            self.stdout.write(f"{alias}: nothing is wrong{on}")
 
     def conclude(self, results: dict[str, dict[str, Any]], options: dict[str, Any]) -> None:
         super().conclude(results, options)
@@ -81,6 +92,21 @@ class Command(CacheCommand):
             listed = ", ".join(f"{number} in {alias}" for alias, number in wrong.items())
             still = "still " if options["fix"] else ""
             raise CommandError(f"Something is {still}wrong: {listed}", returncode=1)
+
+
+def of_servers(target: Target) -> dict[str, Any]:
+    """What is wrong with the servers of a cache; there is nothing here that could mend it."""
+    from ...server.condition import conditions  # an extra
+
+    found = conditions(target.face)
+    problems = [{"kind": kind, "text": text} for each in found for kind, text in each.problems]
+    return {
+        "problems": problems,
+        "fixed": False,
+        "left": len(problems),
+        "servers": [each.told for each in found if each.told],
+        "notes": [note for each in found for note in each.notes],
+    }
 
 
 def put_aside(directory: str) -> list[str]:

@@ -10,7 +10,7 @@ from django.core.management.base import CommandParser as Parser
 
 from ...engine import matching, selection
 from ...engine.selection import Selection
-from ..shared import CacheCommand, Target, bytes_text, entries_text, location, opened, wanted
+from ..shared import CacheCommand, Target, entries_text, freed_text, location, opened, wanted
 
 
 class Command(CacheCommand):
@@ -79,7 +79,9 @@ class Command(CacheCommand):
             raise CommandError("Nothing was removed")
 
     def work(self, target: Target, options: dict[str, Any]) -> dict[str, Any]:
-        if any(options[name] is not None for name in ("pattern", "prefix", "key_version")):
+        if not target.in_files:
+            return {"removed": on_a_server(target, options), "freed": None}
+        if is_partial(options):
             steps = selection.remove(target.engine, selected(target, options))
             return dict(self.count(steps, target.alias, options))
         limits = target.engine.limits
@@ -90,9 +92,36 @@ class Command(CacheCommand):
     def say(self, alias: str, result: dict[str, Any], options: dict[str, Any]) -> None:
         if options["verbosity"] > 0:
             self.stdout.write(
-                f"{alias}: {entries_text(result['removed'])} removed, "
-                f"{bytes_text(result['freed'])} freed"
+                f"{alias}: {entries_text(result['removed'])} removed{freed_text(result)}"
             )
+
+
+def on_a_server(target: Target, options: dict[str, Any]) -> int:
+    """Remove what is asked for there; how many.
+
+    :raises CommandError: when KEY_FUNCTION does not keep the key in what it makes
+    """
+    if not is_partial(options):
+        return int(target.face.clear())
+    pattern = "*" if options["pattern"] is None else options["pattern"]
+    within = around(target, options)
+    return int(target.face.delete_pattern(pattern, prefix=options["prefix"], within=within))
+
+
+def is_partial(options: dict[str, Any]) -> bool:
+    """Whether only some keys are to go."""
+    return any(options[name] is not None for name in ("pattern", "prefix", "key_version"))
+
+
+def around(target: Target, options: dict[str, Any]) -> tuple[str, str]:
+    """The texts before and after the keys of a version in the store.
+
+    :raises CommandError: when KEY_FUNCTION does not keep the key in what it makes
+    """
+    try:
+        return opened(target.alias)._around_keys(options["key_version"])
+    except NotImplementedError as error:
+        raise CommandError(f"{target.alias}: its {error}") from error
 
 
 def selected(target: Target, options: dict[str, Any]) -> Selection:
@@ -100,9 +129,6 @@ def selected(target: Target, options: dict[str, Any]) -> Selection:
 
     :raises CommandError: when KEY_FUNCTION does not keep the key in what it makes
     """
-    try:
-        around = opened(target.alias)._around_keys(options["key_version"])
-    except NotImplementedError as error:
-        raise CommandError(f"{target.alias}: its {error}") from error
+    within = around(target, options)
     pattern = "*" if options["pattern"] is None else options["pattern"]
-    return matching.selected(matching.wanted(pattern, options["prefix"], None, around))
+    return matching.selected(matching.wanted(pattern, options["prefix"], None, within))

@@ -33,9 +33,10 @@ def size_or_share(text: str) -> Callable[[int], int]:
 class Command(CacheCommand):
     help = (
         "Remove what has expired, then evict until a cache is within its size_limit, or takes "
-        "no more than --to says."
+        "no more than --to says. A server does so by itself."
     )
     tidies = True
+    left_to_servers = "its server evicts by itself, by its maxmemory and maxmemory-policy"
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         super().add_arguments(parser)

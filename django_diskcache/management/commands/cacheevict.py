@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from argparse import ArgumentParser
 from collections.abc import Iterator
+from itertools import product
 from typing import Any
 
 from ...engine import selection
 from ...engine.selection import Selection
 from ...engine.tagged import hints_of
-from ..shared import CacheCommand, Target, bytes_text, counted, entries_text
+from ..shared import CacheCommand, Target, counted, entries_text, freed_text
 
 
 def tags(text: str) -> Iterator[Any]:
@@ -63,13 +64,18 @@ class Command(CacheCommand):
 
     def work(self, target: Target, options: dict[str, Any]) -> dict[str, Any]:
         wanted = list(dict.fromkeys(options["tags"]))
-        if options["every"] and len(wanted) > 1:
+        if not target.in_files:
+            by_tag: dict[str, dict[str, Any]] = on_a_server(target.face, wanted, options)
+        elif options["every"] and len(wanted) > 1:
             by_tag = {", ".join(wanted): self.of_all(target, wanted, options)}
         else:
             by_tag = self.of_each(target, wanted, options)
+        freed = None  # a server does not say
+        if target.in_files:
+            freed = sum(each["freed"] for each in by_tag.values())
         return {
             "removed": sum(each["removed"] for each in by_tag.values()),
-            "freed": sum(each["freed"] for each in by_tag.values()),
+            "freed": freed,
             "dry_run": options["dry_run"],
             "tags": by_tag,
         }
@@ -135,6 +141,27 @@ class Command(CacheCommand):
             if options["every"] and tag not in options["tags"]:
                 name = " and ".join(map(repr, dict.fromkeys(options["tags"])))
             self.stdout.write(
-                f"{alias}: {entries} tagged {name} {would}removed, "
-                f"{bytes_text(each['freed'])} {would}freed"
+                f"{alias}: {entries} tagged {name} {would}removed{freed_text(each, would)}"
             )
+
+
+def on_a_server(
+    face: Any, wanted: list[str], options: dict[str, Any]
+) -> dict[str, dict[str, Any]]:
+    """Remove there what has one of the tags, or all of them; how many, by tag."""
+    how = {}
+    groups = {tag: [tuple(tags(tag))] for tag in wanted}
+    if options["every"] and len(wanted) > 1:
+        how = {"match": "all"}
+        groups = {", ".join(wanted): list(product(*(tags(tag) for tag in wanted)))}
+    found: set[Any] = set()  # in a dry run; else what has a tag before is gone
+    removed = {}
+    for name, meanings in groups.items():
+        before = len(found)
+        if options["dry_run"]:
+            for meaning in meanings:
+                found.update(face.keys_by_tag(meaning, **how))
+            removed[name] = len(found) - before
+        else:
+            removed[name] = sum(face.evict(meaning, **how) for meaning in meanings)
+    return {name: {"removed": number, "freed": None} for name, number in removed.items()}

@@ -11,9 +11,10 @@ from ..shared import CacheCommand, Target, bytes_text, entries_text
 class Command(CacheCommand):
     help = (
         "Remove entries that have expired. Nothing has to do so, since a cache that is written "
-        "to does it by itself; one that is only read keeps them."
+        "to does it by itself; one that is only read keeps them. A server needs no help."
     )
     tidies = True
+    left_to_servers = "its server removes what has expired by itself"
 
     def work(self, target: Target, options: dict[str, Any]) -> dict[str, Any]:
         steps = selection.remove_expired(target.engine)

@@ -9,32 +9,30 @@ from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from typing import Any
 
-from django.conf import settings
-from django.core.cache.backends.base import BaseCache
 from django.core.management.base import CommandError
 
 from ...engine.clock import wall_clock
 from ...engine.fanout import parts_of
 from ...engine.faults import FAULTS
 from ...engine.files import DATABASE
-from ...engine.guard import raising
 from ...engine.selection import Step
 from ...moving import filebased, harmless, predecessor
 from ...moving.predecessor import COLLECTIONS, Place
 from ...moving.takeover import REASONS, Takeover, Tally, Target
 from ..shared import (
-    ENTRY,
     CacheCommand,
     bytes_text,
     counted,
     entries_text,
-    held,
     is_there,
+    key_maker,
     location,
+    on_server,
     opened,
 )
 from ..shared import Target as Cache
 
+ON_SERVERS = ("cache",)  # kinds of collections that a server takes from a directory
 KEY = "\x00KEY\x00"  # in a key that is made to see what KEY_FUNCTION puts around it
 NAMED = 10  # of what pickles need, and of refusals, how many are told
 
@@ -106,17 +104,25 @@ class Command(CacheCommand):
         is_there(alias)  # else it says what is wrong with the entry
         # A dry run makes no cache, and needs none.
         cache = Cache(alias, opened(alias)) if write or is_made(alias) else None
-        with held(location(alias)) if write else nullcontext(True) as free:
-            if not free:
-                return {"skipped": "another run is at it"}
-            return self.taken(cache, write, options)
+        if self.into and on_server(alias) and self.into.kind not in ON_SERVERS:
+            raise CommandError(
+                f"--into {options['into']}: {alias} is on a server, which takes no collections "
+                "from a directory but cache:NAME"
+            )
+        try:
+            with cache.held() if write and cache else nullcontext(True) as free:
+                if not free:
+                    return {"skipped": "another run is at it"}
+                return self.taken(cache, write, options)
+        except FAULTS as error:  # of a server, before anything was taken
+            return {"error": str(error)}
 
     def taken(
         self, cache: Cache | None, write: bool, options: dict[str, Any]
     ) -> dict[str, Any]:
         loads = harmless.loads_trusted if options["trust"] else harmless.loads
         takeover = Takeover(loads, wall_clock if cache is None else cache.engine.clock)
-        before = evicted(cache)
+        before = 0 if cache is None else cache.evicted()
         steps = self.steps(takeover, cache, write, options)
         result: dict[str, Any] = {}
         try:
@@ -129,7 +135,8 @@ class Command(CacheCommand):
                 cache.care_for(error)
             result["error"] = f"{error}; what was taken is there, so run it again"
         self.example = takeover.tally.example
-        return {**figures(takeover.tally), "evicted": evicted(cache) - before, **result}
+        gone = 0 if cache is None else cache.evicted() - before
+        return {**figures(takeover.tally), "evicted": gone, **result}
 
     def steps(
         self, takeover: Takeover, cache: Cache | None, write: bool, options: dict[str, Any]
@@ -137,7 +144,7 @@ class Command(CacheCommand):
         """Take all that is to be taken."""
         directory, alias = options["directory"], options["alias"]
         makes_keys = key_maker(alias)
-        face = None if cache is None else raising(cache.cache._cache)
+        face = None if cache is None else cache.face
         finds = finder(makes_keys)
         if self.layout == "files":
             target = Target(face, str, write, finds)
@@ -155,7 +162,15 @@ class Command(CacheCommand):
             yield step._replace(done=step.done / parts)
         for number, place in enumerate(places, start=1):
             ours = None
-            if cache is not None and (write or is_collection(cache.cache.directory, place)):
+            if on_server(alias) and place.kind not in ON_SERVERS:
+                takeover.tally.problems.append(
+                    f"{place.kind} {place.name!r} was left out: a server takes none from a "
+                    "directory"
+                )
+                continue
+            if cache is not None and (
+                write or not cache.in_files or is_collection(cache.cache.directory, place)
+            ):
                 ours = getattr(cache.cache, place.kind)(place.name)
             for step in takeover.collection(place, ours, write):
                 yield step._replace(done=(number + step.done) / parts)
@@ -194,14 +209,10 @@ class Command(CacheCommand):
                 f"{alias}: --trust loads these pickles as well; it is safe if nobody but you "
                 "could write to the directory"
             )
-        if result["evicted"] > 0:
-            write(
-                f"{alias}: {entries_text(result['evicted'])} evicted meanwhile: its size_limit "
-                "is too small for all"
-            )
+        self.tell_evicted(alias, result)
 
     def tell(self, alias: str, result: dict[str, Any], options: dict[str, Any]) -> None:
-        if "skipped" in result:
+        if "taken" not in result:
             super().tell(alias, result, options)
         else:  # with an error as well: it says how far this has come
             self.say(alias, result, options)
@@ -253,13 +264,6 @@ def into(given: str | None, directory: str, found: str) -> Place | None:
     return Place(directory, kind, name)
 
 
-def key_maker(alias: str) -> Callable[[Any], str]:
-    """What makes keys of the store, by the entry of an alias; it opens nothing."""
-    params = {n: v for n, v in settings.CACHES[alias].items() if n not in ENTRY}
-    make: Callable[[Any], str] = BaseCache(params).make_key
-    return make
-
-
 def finder(make: Callable[[Any], Any]) -> Callable[[Any], bool]:
     """What tells whether a key of the store can be one that `make` makes."""
     made = make(KEY)
@@ -279,21 +283,13 @@ def keep(key: Any) -> Any:
 
 
 def is_made(alias: str) -> bool:
-    """Whether the cache of an alias has files of its own."""
-    return os.path.exists(os.path.join(location(alias), "000", DATABASE))
+    """Whether the cache of an alias has files of its own, or is on a server."""
+    return on_server(alias) or os.path.exists(os.path.join(location(alias), "000", DATABASE))
 
 
 def is_collection(directory: str, place: Place) -> bool:
     """Whether a cache in `directory` has a collection of this kind and name."""
     return os.path.exists(os.path.join(directory, place.kind, place.name, DATABASE))
-
-
-def evicted(cache: Cache | None) -> int:
-    """How many entries the cache has evicted for want of space."""
-    if cache is None:
-        return 0
-    numbers = cache.cache.evictions()
-    return numbers["size"] + numbers["entries"]
 
 
 def figures(tally: Tally) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
+from ...engine.faults import FAULTS
 from ...engine.options import Refused
 from ...engine.options import seconds as parse_seconds
 from ...engine.statistics import Figures, ShardFigures, Statistics
@@ -29,6 +30,10 @@ from ..shared import (
     wanted,
 )
 
+SERVER_HEAD = (
+    *("server", "version", "role", "memory", "of limit", "policy", "keys", "evicted"),
+    *("expired", "clients", "tracked"),
+)
 HEAD = (
     *("shard", "entries", "volume", "of limit", "hits", "misses", "ratio"),
     *("evicted", "expired", "refused", "pending", "errors"),
@@ -49,8 +54,9 @@ def seconds(text: str) -> float:
 class Command(CacheCommand):
     help = (
         "Print, per cache and shard, entries and volume, hits and misses, evictions by reason, "
-        "what has expired and is still on disk, and errors by kind. Counters are those of all "
-        "processes since the last --reset."
+        "what has expired and is still on disk, and errors by kind; of a cache on a server, "
+        "hits and misses, and what each server says of itself. Counters are those of all "
+        "processes since the last --reset; a server's own are those since it was started."
     )
     pause: Callable[[float], None] = staticmethod(time.sleep)
     clock: Callable[[], float] = staticmethod(time.monotonic)
@@ -94,6 +100,7 @@ class Command(CacheCommand):
         if options["watch"] is not None and options["format"] == "prometheus":
             raise CommandError("--watch prints text or json; for prometheus run it anew")
         aliases = wanted(options["aliases"])
+        self.errors: dict[str, str] = {}  # of servers that did not answer the last time
         try:
             if options["watch"] is None:
                 self.show(self.look(aliases, options["reset"]), options)
@@ -101,25 +108,38 @@ class Command(CacheCommand):
                 self.watch(aliases, options)
         except BrokenPipeError:  # by | head; nothing is to be said at exit either
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        self.conclude({a: {"error": text} for a, text in self.errors.items()}, options)
 
-    def look(self, aliases: Iterable[str], reset: bool = False) -> dict[str, Statistics]:
-        """The figures of those that are there, by alias."""
-        return {
-            alias: Target(alias, opened(alias)).cache.figures(reset)
-            for alias in aliases
-            if is_there(alias)
-        }
+    def look(self, aliases: Iterable[str], reset: bool = False) -> dict[str, Any]:
+        """The figures of those that are there and answer, by alias."""
+        found = {}
+        self.errors = {}
+        for alias in aliases:
+            if not is_there(alias):
+                continue
+            target = Target(alias, opened(alias))
+            try:
+                if not target.in_files:
+                    target.face.stats()  # or else the fault: figures are without it
+                found[alias] = target.cache.figures(reset)
+            except FAULTS as error:
+                self.errors[alias] = str(error)
+        return found
 
-    def show(self, found: dict[str, Statistics], options: dict[str, Any]) -> None:
+    def show(self, found: dict[str, Any], options: dict[str, Any]) -> None:
         if options["format"] == "json":
-            self.stdout.write(json.dumps({a: document(each) for a, each in found.items()}))
+            documents = {alias: document(each) for alias, each in found.items()}
+            errors = {alias: {"error": text} for alias, text in self.errors.items()}
+            self.stdout.write(json.dumps({**documents, **errors}))
         elif options["format"] == "prometheus":
             self.stdout.write(exposition.text(found), ending="")
         else:
             for alias in wanted(options["aliases"]):
                 if alias in found:
-                    self.describe(alias, found[alias], options["verbosity"])
-                elif options["verbosity"] > 0:
+                    figures = found[alias]
+                    tell = self.describe if shards_of(figures) else self.describe_server
+                    tell(alias, figures, options["verbosity"])
+                elif options["verbosity"] > 0 and alias not in self.errors:
                     self.stdout.write(f"{alias}: {location(alias)} is not there yet")
 
     def describe(self, alias: str, figures: Statistics, verbosity: int) -> None:
@@ -141,8 +161,7 @@ class Command(CacheCommand):
             "again"
         )
         self.stdout.write(f"  expired and still on disk: {about}{figures.expired_pending:,}")
-        errors = ", ".join(f"{n:,} {kind}" for kind, n in figures.errors.items() if n)
-        self.stdout.write(f"  errors: {errors or 'none'}")
+        self.stdout.write(f"  errors: {errors_text(figures)}")
         near = figures.near
         self.stdout.write(
             f"  near cache of this process: {entries_text(near.entries)}, "
@@ -150,6 +169,28 @@ class Command(CacheCommand):
         )
         for line in table(HEAD, map(row, figures.shards)):
             self.stdout.write(f"  {line}")
+
+    def describe_server(self, alias: str, figures: Any, verbosity: int) -> None:
+        """What is known of a cache on a server, and of its servers."""
+        off = "" if figures.counting else " (not counted: statistics are off)"
+        self.stdout.write(
+            f"{alias}: {counted(figures.hits, 'hit', 'hits')}, "
+            f"{counted(figures.misses, 'miss', 'misses')}, hit ratio {ratio(figures)}{off}; "
+            f"{location(alias)}, {bytes_text(figures.memory)} in memory"
+        )
+        if verbosity == 0:
+            return
+        self.stdout.write(f"  errors: {errors_text(figures)}")
+        near = figures.near
+        told = ", told of changes" if figures.listening else ""
+        self.stdout.write(
+            f"  near cache of this process: {entries_text(near.entries)}, "
+            f"{bytes_text(near.bytes)} of {bytes_text(near.budget)}{told}"
+        )
+        for line in table(SERVER_HEAD, map(node_row, figures.nodes)):
+            self.stdout.write(f"  {line}")
+        for each in figures.away:
+            self.stdout.write(f"  {each.fault}")
 
     def watch(self, aliases: Sequence[str], options: dict[str, Any]) -> None:
         before = self.look(aliases, options["reset"])
@@ -164,39 +205,71 @@ class Command(CacheCommand):
                     for alias, figures in found.items():
                         past = before.get(alias, figures)
                         self.stdout.write(difference(alias, past, figures, now - began))
+                    for alias, text in self.errors.items():
+                        self.stdout.write(f"{alias}: {text}")
                 self.stdout.flush()
                 before, began = found, now
         except KeyboardInterrupt:
             self.stdout.write("")
 
 
-def document(figures: Statistics) -> dict[str, Any]:
+def shards_of(figures: Any) -> Sequence[ShardFigures]:
+    """Those of the shards; none of a cache on a server."""
+    return getattr(figures, "shards", ())
+
+
+def document(figures: Any) -> dict[str, Any]:
     """The figures as JSON has them."""
     result = {**asdict(figures), "hit_ratio": figures.hit_ratio}
+    if not shards_of(figures):
+        away = {each.name: str(each.fault) for each in figures.away}
+        return {**result, "memory": figures.memory, "away": away}
     shards = zip(result["shards"], figures.shards, strict=True)
     result["shards"] = [{**each, "hit_ratio": shard.hit_ratio} for each, shard in shards]
     return result
 
 
-def difference(alias: str, before: Figures, after: Figures, elapsed: float) -> str:
+def difference(alias: str, before: Any, after: Any, elapsed: float) -> str:
     """A line of what happened in `elapsed` seconds."""
     hits, misses = after.hits - before.hits, after.misses - before.misses
     reads = hits + misses
-    gone = sum(after.evictions.values()) - sum(before.evictions.values())
+    gone = removed(after) - removed(before)
     errors = sum(after.errors.values()) - sum(before.errors.values())
+    if shards_of(after):
+        left = f"{entries_text(after.entries)}, {bytes_text(after.volume)}"
+    else:
+        keys = sum(node.keys for node in after.nodes)
+        left = f"{counted(keys, 'key', 'keys')}, {bytes_text(after.memory)}"
     return (
         f"{alias}: {reads / elapsed:,.0f} reads/s, hit ratio "
         f"{f'{hits / reads:.1%}' if reads else '-'}, {gone:,} evicted or expired, {errors:,} "
-        f"errors; {entries_text(after.entries)}, {bytes_text(after.volume)}"
+        f"errors; {left}"
     )
+
+
+def removed(figures: Any) -> int:
+    """How many entries have been evicted or have expired; on a server, of all keys there."""
+    if shards_of(figures):
+        return int(sum(figures.evictions.values()))
+    return int(sum(node.evicted + node.expired for node in figures.nodes))
+
+
+def errors_text(figures: Any) -> str:
+    """How many faults there were of each kind: '3 locked', 'none'."""
+    return ", ".join(f"{n:,} {kind}" for kind, n in figures.errors.items() if n) or "none"
 
 
 def share(figures: Figures) -> str:
     """How much of its limit the volume is."""
-    return f"{figures.volume / figures.size_limit:.0%}" if figures.size_limit else "-"
+    return part(figures.volume, figures.size_limit)
 
 
-def ratio(figures: Figures) -> str:
+def part(used: int, limit: int) -> str:
+    """How much of a limit is used; 0 is none."""
+    return f"{used / limit:.0%}" if limit else "-"
+
+
+def ratio(figures: Any) -> str:
     """The hit ratio."""
     return "-" if figures.hit_ratio is None else f"{figures.hit_ratio:.1%}"
 
@@ -220,6 +293,22 @@ def row(shard: ShardFigures) -> tuple[str, ...]:
         f"{shard.misses:,}",
         ratio(shard),
         *(f"{number:,}" for number in counted),
+    )
+
+
+def node_row(node: Any) -> tuple[str, ...]:
+    """A server's line of the table."""
+    return (
+        node.name,
+        node.program,
+        "primary" if node.primary else "replica",
+        bytes_text(node.memory),
+        part(node.memory, node.memory_limit),
+        node.policy,
+        *(
+            f"{number:,}"
+            for number in (node.keys, node.evicted, node.expired, node.clients, node.tracked)
+        ),
     )
 
 

@@ -1,0 +1,250 @@
+"""What asynchronous methods of the backend await where the engine's face has coroutines.
+
+On a server, each call waits for an answer, and a thread for each wait costs three times what
+the wait itself does. So here the calls by key are written once more, with `await`: each
+function is the method of its name, with the same arguments, results, warnings and errors.
+Everything else goes to a thread, as on files. So does a method that a subclass has replaced:
+what it does is not known here (`natives`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from functools import lru_cache
+from typing import Any, TypeAlias
+
+from django.core.cache.backends.base import DEFAULT_TIMEOUT
+
+from .engine import ENOVAL
+from .methods.base import in_thread, portable
+from .methods.times import aware
+
+Native: TypeAlias = "Callable[..., Awaitable[Any]]"
+
+
+async def get(
+    cache: Any,
+    key: Any,
+    default: Any = None,
+    version: Any = None,
+    read: bool = False,
+    expire_time: bool = False,
+    tag: bool = False,
+    retry: bool = False,
+    touch: Any = False,
+) -> Any:
+    made = cache._made(key, version)
+    # What Django warns of is not to be remembered, and `bypassed` goes by threads.
+    if type(made) is not str or not portable(made):
+        arguments = (key, default, version, read, expire_time, tag, retry, touch)
+        return await in_thread(cache.get, *arguments)
+    if touch is not False:
+        touch = cache._sliding(touch)
+    return await cache._cache.aget(made, default, read, expire_time, tag, retry, touch)
+
+
+async def read(cache: Any, key: Any, version: Any = None) -> Any:
+    return await cache._run("get", key, version=version, read=True)
+
+
+async def until(cache: Any, key: Any, version: Any) -> Any:
+    made = cache._made(key, version)
+    if type(made) is not str or not portable(made):
+        return await in_thread(cache._until, key, version)
+    return await cache._cache.auntil(made, retry=True)
+
+
+async def has_key(cache: Any, key: Any, version: Any = None) -> bool:
+    return bool(await cache._cache.ahas(cache.make_and_validate_key(key, version)))
+
+
+def storing(method: str) -> Native:
+    """`set` or `add`, by the method of the face."""
+
+    async def store(
+        cache: Any,
+        key: Any,
+        value: Any,
+        timeout: Any = DEFAULT_TIMEOUT,
+        version: Any = None,
+        read: bool = False,
+        tag: Any = None,
+        retry: bool = True,
+    ) -> bool:
+        made = cache.make_and_validate_key(key, version=version)
+        life = cache.get_backend_timeout(timeout)
+        store = getattr(cache._cache, method)
+        return bool(await store(made, value, life, read, tag, retry))
+
+    return store
+
+
+def left(method: str) -> Native:
+    """`ttl` or `pttl`, by the method of the face."""
+
+    async def ask(cache: Any, key: Any, version: Any = None) -> Any:
+        return await getattr(cache._cache, method)(cache.make_and_validate_key(key, version))
+
+    return ask
+
+
+async def touch(
+    cache: Any,
+    key: Any,
+    timeout: Any = DEFAULT_TIMEOUT,
+    version: Any = None,
+    retry: bool = True,
+) -> bool:
+    made = cache.make_and_validate_key(key, version=version)
+    return bool(await cache._cache.atouch(made, cache.get_backend_timeout(timeout), retry))
+
+
+async def pop(
+    cache: Any,
+    key: Any,
+    default: Any = None,
+    version: Any = None,
+    expire_time: bool = False,
+    tag: bool = False,
+    retry: bool = True,
+) -> Any:
+    made = cache.make_and_validate_key(key, version=version)
+    return await cache._cache.apop(made, default, expire_time, tag, retry)
+
+
+async def delete(cache: Any, key: Any, version: Any = None, retry: bool = True) -> bool:
+    made = cache.make_and_validate_key(key, version=version)
+    return bool(await cache._cache.adelete(made, retry))
+
+
+async def incr(
+    cache: Any,
+    key: Any,
+    delta: Any = 1,
+    version: Any = None,
+    default: Any = None,
+    retry: bool = True,
+) -> Any:
+    made = cache.make_and_validate_key(key, version=version)
+    try:
+        return await cache._cache.aincr(made, delta, default, retry)
+    except KeyError:
+        raise ValueError(f"Key {key!r} not found") from None
+
+
+async def decr(
+    cache: Any,
+    key: Any,
+    delta: Any = 1,
+    version: Any = None,
+    default: Any = None,
+    retry: bool = True,
+) -> Any:
+    return await cache._run("incr", key, -delta, version, default, retry)
+
+
+async def incr_version(cache: Any, key: Any, delta: int = 1, version: Any = None) -> int:
+    if version is None:
+        version = cache.version
+    old = cache.make_and_validate_key(key, version=version)
+    new = cache.make_and_validate_key(key, version=version + delta)
+    face = cache._cache
+    value, due, tag = await face.aget(old, ENOVAL, expire_time=True, tag=True, retry=True)
+    if value is ENOVAL:
+        raise ValueError(f"Key {key!r} not found")
+    left = None if due is None else due - face.engine.clock()
+    if not await face.aset(new, value, left, tag=tag, retry=True):
+        return int(version)
+    await face.adelete(old, retry=True)
+    return int(version + delta)
+
+
+async def decr_version(cache: Any, key: Any, delta: int = 1, version: Any = None) -> int:
+    return int(await cache._run("incr_version", key, -delta, version))
+
+
+async def expire_at(
+    cache: Any, key: Any, when: Any, version: Any = None, retry: bool = True
+) -> bool:
+    made = cache.make_and_validate_key(key, version)
+    return bool(await cache._cache.aexpire_at(made, aware(when), retry))
+
+
+async def expire_in(
+    cache: Any, key: Any, timeout: Any, version: Any = None, retry: bool = True
+) -> bool:
+    made = cache.make_and_validate_key(key, version)
+    return bool(await cache._cache.aexpire_in(made, timeout, retry))
+
+
+async def persist(cache: Any, key: Any, version: Any = None, retry: bool = True) -> bool:
+    made = cache.make_and_validate_key(key, version)
+    return bool(await cache._cache.apersist(made, retry))
+
+
+async def tags(cache: Any, key: Any, version: Any = None, retry: bool = False) -> Any:
+    return await cache._cache.atags(cache.make_and_validate_key(key, version), retry)
+
+
+async def get_many(cache: Any, keys: Iterable[Any], version: Any = None) -> dict[Any, Any]:
+    keys = list(keys)
+    names = [cache._made(key, version) for key in keys]
+    if not all(type(name) is str and portable(name) for name in names):
+        found: dict[Any, Any] = await in_thread(cache.get_many, keys, version)  # as `get`
+        return found
+    values = await cache._cache.aget_many(names)
+    return {key: values[name] for key, name in zip(keys, names, strict=True) if name in values}
+
+
+async def set_many(
+    cache: Any,
+    data: Mapping[Any, Any],
+    timeout: Any = DEFAULT_TIMEOUT,
+    version: Any = None,
+    tag: Any = None,
+) -> list[Any]:
+    made = cache._made_many(data, version)
+    items = {key: data[name] for key, name in made.items()}
+    life, spread = cache._spread_timeout(timeout)
+    failed = await cache._cache.aset_many(items, life, tag, retry=True, spread=spread)
+    return [made[key] for key in failed]
+
+
+async def delete_many(cache: Any, keys: Iterable[Any], version: Any = None) -> None:
+    await cache._cache.adelete_many(cache._made_many(keys, version), retry=True)
+
+
+NATIVES: dict[str, Native] = {
+    "get": get,
+    "read": read,
+    "_until": until,
+    "has_key": has_key,
+    "set": storing("aset"),
+    "add": storing("aadd"),
+    "touch": touch,
+    "pop": pop,
+    "delete": delete,
+    "incr": incr,
+    "decr": decr,
+    "incr_version": incr_version,
+    "decr_version": decr_version,
+    "ttl": left("attl"),
+    "pttl": left("apttl"),
+    "expire_at": expire_at,
+    "expire_in": expire_in,
+    "persist": persist,
+    "tags": tags,
+    "get_many": get_many,
+    "set_many": set_many,
+    "delete_many": delete_many,
+}
+
+
+@lru_cache(64)  # asked for with each backend object that is made
+def natives(kind: Any, ours: Any) -> Mapping[str, Native]:
+    """Those of a backend's class; what it has otherwise than ours is left out."""
+    return {
+        name: native
+        for name, native in NATIVES.items()
+        if getattr(kind, name) is getattr(ours, name)
+    }

@@ -1,0 +1,418 @@
+"""System checks of caches on a server: the whole message, of settings and of real servers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.checks import Error, Tags, Warning, run_checks
+from django.test import override_settings
+
+from django_diskcache.checks import check_settings
+from django_diskcache.deployment import check_deployment
+from django_diskcache.server import survey as surveys
+from django_diskcache.server.address import read_address
+from django_diskcache.server.survey import Survey, survey, told_in_clear
+from tests.server.servers import Server, free_port, required
+
+BACKEND = "django_diskcache.DjangoCache"
+SECRET = "k3yWith-plenty-of-different-characters-0123456789-XYZ"
+GOOD = ("--maxmemory", "100mb", "--maxmemory-policy", "volatile-ttl")
+
+
+@pytest.fixture(autouse=True)
+def _a_good_machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr("django_diskcache.deployment.has_wal_reset_bug", lambda: True)
+    with override_settings(SECRET_KEY=SECRET):
+        yield
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., Server]]:
+    """Starts servers with the given options."""
+    required()
+    made: list[Server] = []
+
+    def starting(*options: str) -> Server:
+        made.append(Server(tmp_path / f"server-{len(made)}", *options))
+        return made[-1]
+
+    yield starting
+    for each in made:
+        each.stop()
+
+
+def caches(entries: dict[str, Any]) -> Any:
+    return override_settings(
+        CACHES={alias: {"BACKEND": BACKEND, **entry} for alias, entry in entries.items()}
+    )
+
+
+def found(**entries: Any) -> list[Any]:
+    with caches(entries):
+        return check_settings()
+
+
+def deployed(location: Any, **entry: Any) -> list[Any]:
+    with caches({"x": {"LOCATION": location, **entry}}):
+        return check_deployment()
+
+
+# Of the settings: nobody is asked
+
+
+def test_nothing_to_say(tmp_path: Path) -> None:
+    options = {"near_cache_size": "8MB", "database_timeout": "1s", "server_name": "site"}
+    locations = ["valkey://nowhere.invalid", ["valkey://nowhere.invalid:7000"], "unix:///none"]
+    for location in locations:
+        assert found(x={"LOCATION": location, "OPTIONS": options}) == []
+
+
+def test_a_wrong_address() -> None:
+    assert found(x={"LOCATION": ["valkey://a", "b:secret@c"]}) == [
+        Error(
+            "Your 'x' cache has LOCATION[1]='b:***@c'.",
+            hint=("Expected the address of a node of a cluster, such as valkey://host:6379."),
+            id="django_diskcache.E011",
+        )
+    ]
+    (message,) = found(x={"LOCATION": "valkey://:secret@host?near_cache_size=1"})
+    assert message.msg == "Your 'x' cache has LOCATION='valkey://:***@host?near_cache_size=1'."
+    assert message.hint.startswith("'near_cache_size' is no argument of a connection")
+
+
+def test_the_extra_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "django_diskcache.server.address", None)
+    (message,) = found(x={"LOCATION": "valkey://host"})
+    assert message.msg.startswith(
+        "Your 'x' cache is on a server, for which a package is missing: "
+    )
+    assert message.hint == "Install the extra: pip install 'django-diskcache[valkey]'."
+    assert (type(message), message.id) == (Error, "django_diskcache.E012")
+
+
+def test_options_that_do_nothing_there(tmp_path: Path) -> None:
+    entry = {"SHARDS": 4, "OPTIONS": {"size_limit": 1, "MAX_ENTRIES": 5, "statistics": True}}
+    assert found(x={"LOCATION": "valkey://host", **entry}) == [
+        Warning(
+            "Your 'x' cache is on a server, where these options do nothing: max_entries, "
+            "shards, size_limit.",
+            hint=(
+                "They are there for the way back to a directory. Remove them, or silence this; "
+                "how much is kept, and what goes first, is maxmemory and maxmemory-policy of "
+                "the server."
+            ),
+            id="django_diskcache.W009",
+        )
+    ]
+
+
+def test_a_mistake_is_one_there_as_well() -> None:
+    messages = found(x={"LOCATION": "valkey://host", "OPTIONS": {"size_limit": "large"}})
+    assert [each.id for each in messages] == ["django_diskcache.E002"]
+
+
+def test_two_that_read_each_others_values() -> None:
+    one: dict[str, Any] = {"LOCATION": "valkey://host/1"}
+    other = {"LOCATION": "redis://:secret@host:6379/1", "OPTIONS": {"serializer": "json"}}
+    assert found(a=one, b=other) == [
+        Warning(
+            "Your caches 'a' and 'b' have the same entries on one server, and differ in "
+            "serializer.",
+            hint="Give both the same options, or each a server_name or KEY_PREFIX of its own.",
+            id="django_diskcache.W010",
+        )
+    ]
+    (message,) = found(
+        a={**one, "OPTIONS": {"signing": False}},
+        b={**one, "OPTIONS": {"disk": "django_diskcache.JSONDisk", "timeout_jitter": 0.5}},
+    )
+    assert "differ in disk, signing." in message.msg
+
+
+@pytest.mark.parametrize(
+    "apart",
+    [
+        {"LOCATION": "valkey://host/2"},
+        {"LOCATION": "valkey://other/1"},
+        {"LOCATION": "unix:///host?db=1"},
+        {"KEY_PREFIX": "b"},
+        {"VERSION": 2},
+        {"OPTIONS": {"serializer": "json", "server_name": "b"}},
+        {"OPTIONS": {}},
+        {"TIMEOUT": 5, "OPTIONS": {"near_cache_size": 0, "database_timeout": 2}},
+    ],
+)
+def test_two_that_do_not(apart: dict[str, Any]) -> None:
+    one = {"LOCATION": "valkey://host/1"}
+    assert found(a=one, b={**one, "OPTIONS": {"serializer": "json"}, **apart}) == []
+
+
+def test_checks_of_directories_leave_them_alone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("django_diskcache.checks.OLDEST", (99,))
+    monkeypatch.chdir(tmp_path)
+    wrong = {"LOCATION": "valkey://host?x=1"}
+    assert found(x={"LOCATION": "valkey://host/0"}) == []
+    assert [each.id for each in found(x=wrong)] == ["django_diskcache.E011"]
+    with caches({"x": wrong}):
+        assert check_deployment() == []
+
+
+# Of the server
+
+
+def test_a_good_server(start: Callable[..., Server]) -> None:
+    server = start(*GOOD)
+    with server.client() as client:
+        before = client.info("stats")["total_connections_received"]
+        assert deployed(server.url) == []
+        after = client.info("stats")["total_connections_received"]
+        assert client.dbsize() == 0
+        assert len(client.client_list()) == 1
+    assert after == before + 1
+
+
+def test_start_up_asks_nobody(start: Callable[..., Server]) -> None:
+    server = start()
+    with caches({"default": {"LOCATION": server.url}}), server.client() as client:
+        before = client.info("stats")["total_connections_received"]
+        assert run_checks(tags=[Tags.caches]) == []
+        assert client.info("stats")["total_connections_received"] == before
+        messages = run_checks(tags=[Tags.caches], include_deployment_checks=True)
+    assert [each.id for each in messages] == ["django_diskcache.W115"]
+
+
+def test_two_entries_ask_once(start: Callable[..., Server]) -> None:
+    server = start()
+    one = {"LOCATION": server.url}
+    with caches({"x": one, "y": {**one, "KEY_PREFIX": "y"}}), server.client() as client:
+        before = client.info("stats")["total_connections_received"]
+        assert [each.id for each in check_deployment()] == ["django_diskcache.W115"] * 2
+        assert client.info("stats")["total_connections_received"] == before + 1
+
+
+def test_nobody_is_there() -> None:
+    port = free_port()
+    (message,) = deployed(f"valkey://127.0.0.1:{port}/0")
+    assert message.msg.startswith(
+        "The server of your 'x' cache cannot be used from here: valkey://127.0.0.1"
+    )
+    assert message.hint == (
+        "See whether it runs, and whether this machine and this user may reach it. The site "
+        "works without it, and computes everything anew."
+    )
+    assert (type(message), message.id) == (Warning, "django_diskcache.W110")
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        "unix:///no/such/socket",
+        "sentinel://127.0.0.1:1/main",
+        ["valkey://127.0.0.1:1"],
+        "valkeys://127.0.0.1:1?ssl_ca_certs=/no/such/file",
+    ],
+)
+def test_nobody_is_there_in_other_ways(location: Any) -> None:
+    assert [each.id for each in deployed(location)] == ["django_diskcache.W110"]
+
+
+def test_a_server_that_stands_still(
+    start: Callable[..., Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("django_diskcache.servers.PATIENCE", 0.05)
+    server = start(*GOOD)
+    server.freeze()
+    began = time.monotonic()
+    (message,) = deployed(f"{server.url}?socket_timeout=600")
+    assert message.id == "django_diskcache.W110"
+    assert time.monotonic() - began < 60
+
+
+def test_a_password_that_is_wrong(start: Callable[..., Server]) -> None:
+    server = start(*GOOD, "--requirepass", "right")
+    (message,) = deployed(f"valkey://:xyzzy@127.0.0.1:{server.port}")
+    assert message.id == "django_diskcache.W110"
+    assert "denied" in message.msg
+    assert "xyzzy" not in message.msg
+
+
+def test_a_server_that_is_too_old(
+    start: Callable[..., Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = start(*GOOD)
+    monkeypatch.setattr(surveys, "OLDEST", {"redis": (99, 1), "valkey": (99, 1)})
+    with server.client() as client:
+        told = client.info("server")
+    program = "valkey" if "valkey_version" in told else "redis"
+    assert deployed(server.url) == [
+        Warning(
+            f"The server of your 'x' cache is {program} {told[f'{program}_version']}, which "
+            "lacks commands that are needed.",
+            hint="Install 99.1 or a newer one.",
+            id="django_diskcache.W111",
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    ("program", "oldest"),
+    [
+        ("redis 6.0.16", "6.2"),
+        ("redis 5.0.7", "6.2"),
+        ("redis 6.2.0", ""),
+        ("redis 7.0.15", ""),
+        ("redis 10.0.0", ""),
+        ("valkey 7.2.5", ""),
+        ("valkey 8.1.0", ""),
+    ],
+)
+def test_versions(server: Server, program: str, oldest: str) -> None:
+    seen = survey(read_address(server.url), 30, time.time)
+    assert seen.figures is not None
+    assert Survey(replace(seen.figures, program=program)).too_old == oldest
+    assert Survey(None, "away").too_old == ""
+
+
+def test_a_password_in_clear(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("django_diskcache.servers.PATIENCE", 0.01)
+    messages = deployed("valkey://:xyzzy@192.0.2.1:6379")  # an address for documentation
+    assert messages[0] == Warning(
+        "The password of your 'x' cache goes to 192.0.2.1 in clear, and so does all that is "
+        "cached.",
+        hint="Use TLS: valkeys:// or rediss:// in LOCATION.",
+        id="django_diskcache.W112",
+    )
+    assert [each.id for each in messages[1:]] == ["django_diskcache.W110"]
+
+
+@pytest.mark.parametrize(
+    ("location", "host"),
+    [
+        ("valkey://:p@cache.internal", "cache.internal"),
+        ("valkey://cache.internal?password=p", "cache.internal"),
+        (["valkey://:p@localhost:7000", "valkey://:p@b:7001"], "b"),
+        ("sentinel://:p@a,b/main", "a"),
+        ("valkey://cache.internal", ""),
+        ("valkeys://:p@cache.internal", ""),
+        ("valkey://:p@localhost", ""),
+        ("valkey://:p@127.0.0.2", ""),
+        ("valkey://:p@[::1]:6379", ""),
+        ("unix://:p@/run/valkey.sock", ""),
+    ],
+)
+def test_where_a_password_goes_in_clear(location: Any, host: str) -> None:
+    assert told_in_clear(read_address(location)) == host
+
+
+def test_a_policy_that_may_evict_anything(start: Callable[..., Server]) -> None:
+    server = start("--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru")
+    assert deployed(server.url) == [
+        Warning(
+            "The server of your 'x' cache has maxmemory-policy allkeys-lru: when it is full, "
+            "it may evict locks that are held, and what entries with a tag are found by.",
+            hint=(
+                "Set maxmemory-policy to volatile-ttl, which leaves alone what lives for ever, "
+                "or to noeviction with room enough."
+            ),
+            id="django_diskcache.W113",
+        )
+    ]
+
+
+def test_a_server_that_refuses_when_it_is_full(start: Callable[..., Server]) -> None:
+    server = start("--maxmemory", "100mb", "--maxmemory-policy", "noeviction")
+    assert deployed(server.url) == [
+        Warning(
+            "The server of your 'x' cache has maxmemory-policy noeviction: when its "
+            "104,857,600 bytes are in use, nothing more is stored.",
+            hint="Set maxmemory-policy to volatile-ttl, or watch its memory.",
+            id="django_diskcache.W114",
+        )
+    ]
+
+
+def test_a_server_without_a_limit(server: Server) -> None:
+    assert deployed(server.url) == [
+        Warning(
+            "The server of your 'x' cache has no maxmemory: it takes what it can get, until "
+            "the system ends it.",
+            hint=(
+                "Set maxmemory to less than the machine has, and maxmemory-policy to "
+                "volatile-ttl."
+            ),
+            id="django_diskcache.W115",
+        )
+    ]
+
+
+@pytest.mark.parametrize(("off", "way"), [(-100.0, "ahead of"), (100.0, "behind")])
+def test_clocks_that_are_apart(
+    start: Callable[..., Server], monkeypatch: pytest.MonkeyPatch, off: float, way: str
+) -> None:
+    server = start(*GOOD)
+    now = time.time() + off
+    monkeypatch.setattr("time.time", lambda: now)
+    (message,) = deployed(server.url)
+    words = message.msg.split(" seconds ")
+    assert words[0].startswith("The clock of the server of your 'x' cache is ")
+    assert words[1] == (
+        f"{way} that of this machine: what this process remembers may end so much too late or "
+        "too early."
+    )
+    assert (message.hint, message.id) == ("Let both go by NTP.", "django_diskcache.W116")
+
+
+def test_a_slow_answer_is_no_clock_that_is_off(server: Server) -> None:
+    looks = iter([time.time() - 50, time.time() + 50])
+    assert survey(read_address(server.url), 30, lambda: next(looks)).ahead == 0
+
+
+def test_a_replica(start: Callable[..., Server]) -> None:
+    primary = start(*GOOD)
+    replica = start(*GOOD, "--replicaof", "127.0.0.1", str(primary.port))
+    assert deployed(replica.url) == [
+        Warning(
+            "The server of your 'x' cache is a replica: nothing can be stored there.",
+            hint=(
+                "Let LOCATION lead to the primary, or to sentinels that know it: sentinel://."
+            ),
+            id="django_diskcache.W117",
+        )
+    ]
+
+
+def test_sessions_on_a_server_that_evicts(start: Callable[..., Server]) -> None:
+    server = start(*GOOD)
+    backends = "django.contrib.sessions.backends"
+    with override_settings(SESSION_ENGINE=f"{backends}.cache", SESSION_CACHE_ALIAS="x"):
+        assert deployed(server.url) == [
+            Warning(
+                "Sessions are kept in your 'x' cache alone, whose server has maxmemory-policy "
+                "volatile-ttl: when it is full, visitors are logged out.",
+                hint=(
+                    f"Set SESSION_ENGINE to '{backends}.cached_db', or keep sessions on a "
+                    "server of their own with the policy noeviction."
+                ),
+                id="django_diskcache.W109",
+            )
+        ]
+
+
+def test_signing_off(start: Callable[..., Server]) -> None:
+    (message,) = deployed(start(*GOOD).url, OPTIONS={"signing": False})
+    assert message.msg == (
+        "Your 'x' cache does not sign what it pickles: whoever can write to its server can run "
+        "code in your site."
+    )
+
+
+def test_a_cluster(shared_cluster: Any) -> None:
+    location = [url.removesuffix("/0") for url in shared_cluster.urls]
+    assert [each.id for each in deployed(location)] == ["django_diskcache.W115"]
