@@ -12,7 +12,7 @@ import atexit
 import os
 import struct
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from math import ceil, inf
 from typing import Any, ClassVar
 from zlib import crc32
@@ -27,6 +27,7 @@ from ..engine.options import DEFAULT_SETTINGS
 from ..engine.signing import LENGTH, MODE_KEY, Secrets
 from .address import Address
 from .board import Tally
+from .doorkeeper import Doorkeeper
 from .envelope import Codec
 from .link import BUCKETS, begin_links, open_link
 from .scripts import COUNT
@@ -75,6 +76,7 @@ class Remote:
         tally: Any = self.tally  # it has of a segment what is needed
         self.near = NearCache(tally, self.settings["near_cache_size"], clock)
         self.near.counting = bool(self.settings["statistics"])
+        self.doorkeeper = Doorkeeper()
         self.triage = Triage(address.text, clock)
         self.heads = [b"%s{%02x}" % (name.encode(), bucket) for bucket in range(BUCKETS)]
         self.text_heads = [head + TEXT for head in self.heads]
@@ -117,6 +119,22 @@ class Remote:
         else:
             sign = BYTES if type(form) is bytes else NUMBER
         return self.heads[number & 255] + sign + body, number, (form, raw)
+
+    def places(self, keys: Sequence[Any]) -> list[tuple[bytes, int, tuple[Any, bool]]]:
+        """`place` of each."""
+        try:
+            common = "".join(keys).isascii()
+        except TypeError:  # not all are texts
+            common = False
+        if not common or set(map(type, keys)) != {str}:
+            return [self.place(key) for key in keys]
+        heads = self.text_heads
+        found = []
+        for key in keys:
+            body = key.encode()
+            number = crc32(body)
+            found.append((heads[number & 255] + body, number, (key, True)))
+        return found
 
     def key_of(self, name: bytes) -> Any:
         """The key that an entry's name is made of.

@@ -1,5 +1,7 @@
 """What runs on the server, as one step each: all keys of a script lie in one slot of a cluster.
 
+Numbers are given to commands as texts where they can be: Lua makes a text of a number slowly.
+
 The first keys are always entries or sets of hints of the same bucket, whose names begin alike.
 A set of hints has the names of entries that had a tag when they were stored. It may name some
 that have it no more, or are gone: the header of the entry is the truth. It may not lack one
@@ -28,7 +30,7 @@ end
 local function whole(key, head)
   if #head < 13 then return head end
   local all = 13 + struct.unpack('<H', head, 12)
-  if all > #head then head = redis.call('GETRANGE', key, 0, all - 1) end
+  if all > #head then head = redis.call('GETRANGE', key, '0', all - 1) end
   return head
 end
 """
@@ -37,13 +39,13 @@ _HINT = """
 local function hint(set, key, px)
   local left = redis.call('PTTL', set)
   redis.call('SADD', set, key)
-  if px == 0 then
+  if px == '0' then
     if left >= 0 then redis.call('PERSIST', set) end
-  elseif left == -2 or (left >= 0 and left < px) then
+  elseif left == -2 or (left >= 0 and left < tonumber(px)) then
     redis.call('PEXPIRE', set, px)
   end
   if redis.call('SCARD', set) > 64 then
-    for _, other in ipairs(redis.call('SRANDMEMBER', set, 2)) do
+    for _, other in ipairs(redis.call('SRANDMEMBER', set, '2')) do
       if redis.call('EXISTS', other) == 0 then redis.call('SREM', set, other) end
     end
   end
@@ -72,12 +74,12 @@ class Script:
 SET: Final = Script(
     _HINT
     + """
-local px = tonumber(ARGV[2])
+local px = ARGV[2]
 if ARGV[3] == 'NX' and redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
-if px > 0 then
-  redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-else
+if px == '0' then
   redis.call('SET', KEYS[1], ARGV[1])
+else
+  redis.call('SET', KEYS[1], ARGV[1], 'PX', px)
 end
 for i = 2, #KEYS do hint(KEYS[i], KEYS[1], px) end
 return 1
@@ -91,17 +93,17 @@ EVICT: Final = Script(
     + """
 local call, name, gone, wanted, most = redis.call, ARGV[1], 0, {}, 0
 local alone = struct.pack('<HH', #name + 2, #name) .. name
-local last = 10 + #alone
+local last = tostring(10 + #alone)
 local function remove()
   gone = gone + call('UNLINK', unpack(wanted))
   wanted, most = {}, 0
 end
 for i = 1, #KEYS do
   for _, key in ipairs(call('SMEMBERS', KEYS[i])) do
-    local tags = call('GETRANGE', key, 11, last)
+    local tags = call('GETRANGE', key, '11', last)
     local has = tags == alone
     if not has and #tags > 4 then
-      for _, other in ipairs(tags_of(whole(key, call('GETRANGE', key, 0, 255)))) do
+      for _, other in ipairs(tags_of(whole(key, call('GETRANGE', key, '0', '255')))) do
         has = has or other == name
       end
     end
@@ -132,22 +134,23 @@ return 0
 # what sets of hints of its bucket begin with.
 TOUCH: Final = Script(
     """
-local head = redis.call('GETRANGE', KEYS[1], 0, 255)
-if head == '' then return 0 end
-local px = tonumber(ARGV[2])
-if px < 0 then return redis.call('UNLINK', KEYS[1]) end
-redis.call('SETRANGE', KEYS[1], 3, ARGV[1])
-if px > 0 then
-  redis.call('PEXPIRE', KEYS[1], px)
+local call, key, px = redis.call, KEYS[1], ARGV[2]
+local size = call('GETRANGE', key, '11', '12')
+if #size < 2 then return 0 end
+if px == '-1' then return call('UNLINK', key) end
+call('SETRANGE', key, '3', ARGV[1])
+if px == '0' then
+  call('PERSIST', key)
 else
-  redis.call('PERSIST', KEYS[1])
+  call('PEXPIRE', key, px)
 end
-if string.sub(head, 12, 13) == '\\0\\0' then return 1 end
+if size == '\\0\\0' then return 1 end
 """
     + _TAGS
     + _HINT
     + """
-for _, name in ipairs(tags_of(whole(KEYS[1], head))) do hint(ARGV[3] .. name, KEYS[1], px) end
+local head = whole(key, call('GETRANGE', key, '0', '255'))
+for _, name in ipairs(tags_of(head)) do hint(ARGV[3] .. name, key, px) end
 return 1
 """
 )

@@ -46,7 +46,7 @@ class ManyKeys(SingleKey):
         if not unknown:
             return found
         operations = self._operations
-        places = [self._engine.place(key) for key in unknown]
+        places = self._engine.places(unknown)
         for node, positions in self._groups([number for _, number, _ in places]).items():
             steps = operations.load(positions, unknown, places)
             some, again, foreign = self._on(node, ({}, (), ()), steps)
@@ -63,8 +63,11 @@ class ManyKeys(SingleKey):
         """What the near cache has of several keys, and those that the server must be asked."""
         texts: list[Any] = []
         others: list[Any] = []
-        for key in keys:
-            (texts if type(key) is str else others).append(key)
+        if type(keys) is list and set(map(type, keys)) == {str}:
+            texts = keys
+        else:
+            for key in keys:
+                (texts if type(key) is str else others).append(key)
         found, unknown = self._engine.near.get_many(texts)
         return found, unknown + others
 
@@ -92,8 +95,8 @@ class ManyKeys(SingleKey):
 
     def delete_many(self, keys: Iterable[Any], retry: bool = False) -> int:
         """Remove `keys`; how many were there."""
-        keys = list(keys)
-        places = [self._engine.place(key) for key in keys]
+        keys = keys if type(keys) is list else list(keys)
+        places = self._engine.places(keys)
         removed = 0
         for node, positions in self._groups([number for _, number, _ in places]).items():
             some, again = self._on(node, (0, ()), self._operations.unlink(positions, places))
