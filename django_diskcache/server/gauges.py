@@ -13,6 +13,8 @@ from ..engine.statistics import NearFigures
 from .node import Node
 from .remote import Remote
 
+NEARLY_FULL = 0.9  # of its limit: a server that may have begun to evict
+
 
 @dataclass(frozen=True)
 class NodeFigures:
@@ -83,8 +85,7 @@ def of_node(node: Node) -> NodeFigures:
 
     :raises Fault: when it does not
     """
-    lines = node.ask(b"INFO").decode(errors="replace").splitlines()
-    told = dict(line.split(":", 1) for line in lines if ":" in line)
+    told = _told(node)
 
     def number(name: str) -> int:
         return int(told.get(name, 0))
@@ -105,6 +106,26 @@ def of_node(node: Node) -> NodeFigures:
         tracked=number("tracking_total_keys"),
         primary=told.get("role") == "master",
     )
+
+
+def hints_may_be_gone(node: Node) -> bool:
+    """Whether a server may have evicted hints, whose entries it still has (see `scripts`).
+
+    All policies that evict take what they meet, hints among it. What was evicted before a
+    failover the new primary has not counted; but then its memory is full, too.
+
+    :raises Fault: when it does not say
+    """
+    told = _told(node)
+    if told.get("maxmemory_policy", "") == "noeviction":
+        return False
+    limit, used = int(told.get("maxmemory", 0)), int(told.get("used_memory", 0))
+    return int(told.get("evicted_keys", 0)) > 0 or used > limit * NEARLY_FULL > 0
+
+
+def _told(node: Node) -> dict[str, str]:
+    lines = node.ask(b"INFO").decode(errors="replace").splitlines()
+    return dict(line.split(":", 1) for line in lines if ":" in line)
 
 
 def figures(

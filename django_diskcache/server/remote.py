@@ -275,6 +275,15 @@ class Triage:
         """Say that there is an entry that may not be loaded."""
         self._says.warn("foreign", "%s: %s", self._where, why.reason)
 
+    def unhinted(self, where: str) -> None:
+        """Say that an eviction by tag had to look at all entries."""
+        self._says.warn(
+            "unhinted",
+            "%s evicts when it is full, sets of tags among it: evict() looks at every entry "
+            "there. Where that takes too long, set its maxmemory-policy to noeviction.",
+            where,
+        )
+
     def counts(self) -> dict[str, int]:
         """How many of each kind this process has met since the last reset."""
         return dict(self._counts)

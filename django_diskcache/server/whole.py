@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -15,7 +15,7 @@ from .envelope import several, tag_name
 from .link import BUCKETS
 from .node import Node
 from .remote import BYTES, ENTRIES, HINTS, NUMBER, PICKLED, TEXT, number_of
-from .scripts import EVICT, PRUNE
+from .scripts import EVICT, EVICT_LISTED, PRUNE
 from .several import ManyKeys
 
 AT_ONCE = 8  # buckets of one script, during which the server does nothing else
@@ -38,6 +38,7 @@ class WholeCache(Computing, ManyKeys):
         """Remove the entries with this tag, or any of several; how many.
 
         It is one step in each of 256 buckets: what is stored meanwhile is removed or stays.
+        Where the server may have evicted hints, all entries are looked at, page by page.
         """
         engine = self._engine
         # In a cluster the buckets are in different slots, and a script is for one of these.
@@ -48,9 +49,32 @@ class WholeCache(Computing, ManyKeys):
             for first in range(0, BUCKETS, step)
         ]
         try:
-            return sum(self._run_in_buckets(EVICT, calls))
+            removed = sum(self._run_in_buckets(EVICT, calls))
+            return removed + self._evict_unhinted([tag_name(each) for each in several(tag)], 1)
         finally:
             engine.board.stamp_all()
+
+    def _evict_unhinted(self, names: Sequence[bytes], least: int) -> int:
+        """Remove what has `least` of these tags and no hint any more; how many."""
+        removed = 0
+        for node in self._nodes():
+            if names and self._safely(False, gauges.hints_may_be_gone, node):
+                self._engine.triage.unhinted(node.name)
+                removed += self._safely(0, self._evict_listed, node, names, least)
+        return removed
+
+    def _evict_listed(self, node: Node, names: Sequence[bytes], least: int) -> int:
+        removed = 0
+        arguments = (b"%d" % least, *names)
+        for page in _scanned(node, escaped(self._engine.name.encode()) + b"{??}*"):
+            # In a cluster a script is for one bucket.
+            parts: dict[int, list[bytes]] = {}
+            for name in filter(self._is_entry, page):
+                bucket = self._bucket(name) if node.clustered else 0
+                parts.setdefault(bucket, []).append(name)
+            calls = [(bucket, part, arguments) for bucket, part in parts.items()]
+            removed += sum(self._run_in_buckets(EVICT_LISTED, calls))
+        return removed
 
     def clear(self, retry: bool = False) -> int:
         """Remove all entries that are there when it begins; how many.
