@@ -177,6 +177,7 @@ class Link:
                 raise Fault("down", self.address.text, "nobody answered, a moment ago")
             try:
                 self.table = self._learned()
+                self._forget_others()
                 self._breaker.worked()
             except ERRORS as error:
                 self._breaker.failed()
@@ -210,6 +211,16 @@ class Link:
             table.append(self._node(f"valkey://{found.name}", pool.make_connection))
         return table
 
+    def _forget_others(self) -> None:
+        """Talk no more to nodes that have left, or have no buckets any more."""
+        for name, node in list(self._nodes.items()):
+            if node not in self.table:
+                del self._nodes[name]
+                node.close()
+        for node in list(self._listeners):
+            if node not in self.table:
+                self._listeners.pop(node).stop()
+
     def at(self, bucket: int) -> Node:
         """The node that has a bucket.
 
@@ -226,7 +237,7 @@ class Link:
         return list(dict.fromkeys(self.table))
 
     def known(self) -> list[Node]:
-        """All that were ever talked to; nobody is asked."""
+        """All that are talked to; nobody is asked."""
         return list(self._nodes.values())
 
     def moving(self, bucket: int, method: str, *arguments: Any) -> Any:
@@ -301,15 +312,21 @@ class Link:
         return arguments
 
     def named(self, name: str) -> Node:
-        """The node with this name, which another has told.
+        """The node with this name, which another has told of.
 
-        :raises Fault: when it is not known, after a look
+        :raises Fault: when nobody can be asked
         """
         if name not in self._nodes:
             self.look()  # it is new
-        if name not in self._nodes:
-            raise Fault("down", self.address.text, f"{name} is not known")
+        if name not in self._nodes:  # it gets its first slot just now
+            self._node(name, self._of_place(name))
         return self._nodes[name]
+
+    def _of_place(self, name: str) -> Callable[[], Any]:
+        host, _, port = name.partition("://")[2].rpartition(":")
+        arguments = {**self._arguments, "host": host, "port": int(port)}
+        cls = arguments.pop("connection_class", Connection)
+        return lambda: cls(**arguments)
 
     def each(self, buckets: Sequence[int]) -> dict[Node, list[int]]:
         """Positions in `buckets` by the node that has them."""
