@@ -29,7 +29,7 @@ from .board import Board
 from .breaker import Breaker
 from .listener import Listener
 from .node import Node
-from .trouble import ERRORS, fault
+from .trouble import ERRORS, fault, kind_of
 
 BUCKETS = 256
 MOST_MOVES = 5  # of one call, before it is given up
@@ -65,6 +65,7 @@ class Link:
         self._lock = threading.Lock()
         self._looked = 0.0
         self._breaker = Breaker()
+        self._refusal = "down", "nobody answered"
         self._cluster: Any = None
         self.table: list[Node] = []  # by bucket; of a cluster it is filled by the first look
         if address.kind == "cluster":
@@ -174,13 +175,17 @@ class Link:
             if self._looked != seen and self.table:
                 return  # another thread has, meanwhile
             if self._breaker.refuses():
-                raise Fault("down", self.address.text, "nobody answered, a moment ago")
+                kind, why = self._refusal
+                raise Fault(
+                    kind, self.address.text, f"not tried again yet; the last time: {why}"
+                )
             try:
                 self.table = self._learned()
                 self._forget_others()
                 self._breaker.worked()
             except ERRORS as error:
                 self._breaker.failed()
+                self._refusal = kind_of(error) or "down", str(error)
                 raise fault(error, self.address.text) from error
             finally:
                 self._looked = time.monotonic()
