@@ -13,6 +13,7 @@ import os
 import struct
 import weakref
 from collections.abc import Callable, Mapping, Sequence
+from itertools import repeat
 from math import ceil, inf
 from typing import Any, ClassVar
 from zlib import crc32
@@ -128,13 +129,10 @@ class Remote:
             common = False
         if not common or set(map(type, keys)) != {str}:
             return [self.place(key) for key in keys]
-        heads = self.text_heads
-        found = []
-        for key in keys:
-            body = key.encode()
-            number = crc32(body)
-            found.append((heads[number & 255] + body, number, (key, True)))
-        return found
+        heads, bodies = self.text_heads, list(map(str.encode, keys))
+        numbers = list(map(crc32, bodies))
+        names = [heads[n & 255] + body for n, body in zip(numbers, bodies, strict=True)]
+        return list(zip(names, numbers, zip(keys, repeat(True)), strict=True))
 
     def key_of(self, name: bytes) -> Any:
         """The key that an entry's name is made of.

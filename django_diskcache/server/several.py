@@ -23,6 +23,12 @@ class ManyKeys(SingleKey):
         found: Mapping[Node, Sequence[int]] = self._safely({}, self._operations.groups, numbers)
         return found
 
+    def _groups_of(self, places: Sequence[Any]) -> Mapping[Node, Sequence[int]]:
+        """`_groups` of places, see `Remote.place`."""
+        if self._engine.address.kind != "cluster":  # then the hashes make no difference
+            return self._groups(range(len(places)))
+        return self._groups([number for _, number, _ in places])
+
     def _on(self, node: Node, otherwise: Any, steps: NodeSteps) -> Any:
         """What an operation on one node returns, or `otherwise` where a fault is absorbed."""
         return self._safely(otherwise, self._drive_on, node, steps)
@@ -47,7 +53,7 @@ class ManyKeys(SingleKey):
             return found
         operations = self._operations
         places = self._engine.places(unknown)
-        for node, positions in self._groups([number for _, number, _ in places]).items():
+        for node, positions in self._groups_of(places).items():
             steps = operations.load(positions, unknown, places)
             some, again, foreign = self._on(node, ({}, (), ()), steps)
             found.update(some)
@@ -98,7 +104,7 @@ class ManyKeys(SingleKey):
         keys = keys if type(keys) is list else list(keys)
         places = self._engine.places(keys)
         removed = 0
-        for node, positions in self._groups([number for _, number, _ in places]).items():
+        for node, positions in self._groups_of(places).items():
             some, again = self._on(node, (0, ()), self._operations.unlink(positions, places))
             removed += some + sum(self.delete(keys[n]) for n in again)
         return removed

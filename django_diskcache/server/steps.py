@@ -300,7 +300,7 @@ class Operations:
             replies, tracked = yield "look_many", (commands,)
         else:
             keys, places, untold = self._sorted(keys, places, now)
-            noted = [stamps[number & MASK] for _, number, _ in places]
+            noted = [0] * untold + [stamps[number & MASK] for _, number, _ in places[untold:]]
             names = [name for name, _, _ in places]
             replies, tracked = yield "glance", (names[:untold], names[untold:])
         found: dict[Any, Any] = {}

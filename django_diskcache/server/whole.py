@@ -49,7 +49,7 @@ class WholeCache(Computing, ManyKeys):
             for first in range(0, BUCKETS, step)
         ]
         try:
-            removed = sum(self._run_in_buckets(EVICT, calls))
+            removed: int = sum(self._run_in_buckets(EVICT, calls))
             return removed + self._evict_unhinted([tag_name(each) for each in several(tag)], 1)
         finally:
             engine.board.stamp_all()
@@ -58,7 +58,8 @@ class WholeCache(Computing, ManyKeys):
         """Remove what has `least` of these tags and no hint any more; how many."""
         removed = 0
         for node in self._nodes():
-            if names and self._safely(False, gauges.hints_may_be_gone, node):
+            gone: bool = self._safely(False, gauges.hints_may_be_gone, node)
+            if gone and names:
                 self._engine.triage.unhinted(node.name)
                 removed += self._safely(0, self._evict_listed, node, names, least)
         return removed

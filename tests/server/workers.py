@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from django_diskcache.engine.errors import Fault
@@ -137,12 +138,12 @@ def _process(location: Any, number: int, shared: tuple[Any, ...]) -> None:
         thread.join()
 
     # All is well again: everybody can write, and nobody is left with an old value.
-    last: dict[str, int] = {}
     for writer in writers:
         for n in range(KEYS):
             begun[writer * KEYS + n] += 1
             key, value = key_of(writer, n), begun[writer * KEYS + n]
-            _until(lambda k=key, v=value: cache.set(k, (k, v)), "a set", report, PATIENCE)
+            storing = partial(cache.set, key, (key, value))
+            _until(storing, "a set", report, PATIENCE)
     with reached.get_lock():
         reached.value += 1
     while stage.value != CHECK:
@@ -151,14 +152,18 @@ def _process(location: Any, number: int, shared: tuple[Any, ...]) -> None:
     for key, value in last.items():
         if report.wrong:
             break
-        what = f"{key} is {value}"
-        _until(lambda k=key, v=value: cache.get(k) == (k, v), what, report, MAX_AGE + LONGEST)
+        serves = partial(_serves, cache, key, value)
+        _until(serves, f"{key} is {value}", report, MAX_AGE + LONGEST)
     _until(lambda: cache.get("no") or cache.engine.listening, "listening", report, PATIENCE)
     _until(lambda: cache.incr("alive") and cache.evict("no") == 0, "incr", report, PATIENCE)
     report.after = resources()
     report.faults = cache.faults()
     cache.close()
     reports.put(report)
+
+
+def _serves(cache: ServerCache, key: str, value: int) -> bool:
+    return bool(cache.get(key) == (key, value))
 
 
 def _work(cache: ServerCache, writer: int, shared: tuple[Any, ...], report: Report) -> None:
