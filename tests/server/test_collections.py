@@ -19,6 +19,7 @@ from django_diskcache import DjangoCache
 from django_diskcache.engine import (
     Averager,
     Deque,
+    Disk,
     Fault,
     Index,
     JSONDisk,
@@ -113,6 +114,17 @@ def test_clear_leaves_the_collections_beside_a_cache(cache: ServerCache) -> None
         assert dict(each.index("i")) == {"key": 3}
     assert cache.deque("d").cache.clear() == 1
     assert len(cache.deque("d")) == 0
+
+
+def test_the_arguments_of_a_cache_beside_another(cache: ServerCache) -> None:
+    part = cache.cache("c", timeout=7, disk=JSONDisk, near_cache_size=0)
+    assert part is cache.cache("c", timeout=7, disk=JSONDisk, near_cache_size=0)
+    assert (part.timeout, type(part.disk)) == (7, JSONDisk)
+    assert part.engine.settings["near_cache_size"] == 0
+    assert cache.cache("c") is cache.cache("c") is not part
+    assert (cache.cache("c").timeout, type(cache.cache("c").disk)) == (cache.timeout, Disk)
+    with pytest.raises(TypeError, match="size"):
+        cache.cache("c", sizes=1)
 
 
 def test_they_are_made_by_their_cache(cache: ServerCache) -> None:
