@@ -137,7 +137,7 @@ class IndexEntries(Computing, Collection):
         """The right to compute `key`; see `ServerCache.claim`."""
         return self.owner.claim(self._claimed(key))
 
-    async def aclaim(self, key: Any) -> Claim | None:
+    async def aclaim(self, key: Any) -> Any:
         """`claim` for event loops."""
         return await self.owner.aclaim(self._claimed(key))
 
