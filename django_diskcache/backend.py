@@ -8,7 +8,7 @@ the directory was removed or replaced.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from django.core.cache.backends.base import (
@@ -268,12 +268,8 @@ class DjangoCache(AsyncMethods, Times, Keys, Tags, Commits, Memoizing, Limiting)
 
     # Many keys: one look or one transaction for each shard
 
-    def _made_many(self, keys: Iterable[Any], version: int | None) -> dict[str, Any]:
-        return {self.make_and_validate_key(key, version=version): key for key in keys}
-
-    def get_many(self, keys: Iterable[Any], version: int | None = None) -> dict[Any, Any]:
-        """The values of those `keys` that are there."""
-        keys = list(keys)
+    def _made_many(self, keys: Sequence[Any], version: int | None) -> tuple[list[Any], bool]:
+        """What `keys` are made into; whether all are sure to be taken without a warning."""
         if self.key_func is default_key_func:
             head = f"{self.key_prefix}:{self.version if version is None else version}:"
             names: list[Any] = [f"{head}{key}" for key in keys]
@@ -282,12 +278,26 @@ class DjangoCache(AsyncMethods, Times, Keys, Tags, Commits, Memoizing, Limiting)
         try:
             clean = portable("".join(names), MEMCACHE_MAX_KEY_LENGTH * len(names))
         except TypeError:  # KEY_FUNCTION makes something else than texts
-            clean = False
-        if clean and max(map(len, names), default=0) <= MEMCACHE_MAX_KEY_LENGTH:
+            return names, False
+        return names, clean and max(map(len, names), default=0) <= MEMCACHE_MAX_KEY_LENGTH
+
+    def _valid_many(self, keys: Sequence[Any], version: int | None) -> list[Any]:
+        """What `keys` are made into, after the warnings that some deserve."""
+        names, clean = self._made_many(keys, version)
+        if not clean:
+            for name in names:
+                self.validate_key(name)
+        return names
+
+    def get_many(self, keys: Iterable[Any], version: int | None = None) -> dict[Any, Any]:
+        """The values of those `keys` that are there."""
+        keys = list(keys)
+        names, clean = self._made_many(keys, version)
+        if clean:
             found = self._cache.get_many(names)
         else:
-            for key in keys:
-                self.make_and_validate_key(key, version)
+            for name in names:
+                self.validate_key(name)
             with self._near.bypassed():  # as in `get`
                 found = self._cache.get_many(names)
         # Two keys may be made into one, such as 1 and "1": each has its value.
@@ -303,7 +313,8 @@ class DjangoCache(AsyncMethods, Times, Keys, Tags, Commits, Memoizing, Limiting)
         tag: Any = None,
     ) -> list[Any]:
         """Store all of `data`; the keys that could not be stored."""
-        made = self._made_many(data, version)
+        given = list(data)
+        made = dict(zip(self._valid_many(given, version), given, strict=True))
         items = {key: data[name] for key, name in made.items()}
         cache = self._cache  # now: it opens where that was left to the first use
         life, spread = self._spread_timeout(timeout)
@@ -312,7 +323,7 @@ class DjangoCache(AsyncMethods, Times, Keys, Tags, Commits, Memoizing, Limiting)
 
     def delete_many(self, keys: Iterable[Any], version: int | None = None) -> None:
         """Remove `keys`."""
-        self._cache.delete_many(self._made_many(keys, version), retry=True)
+        self._cache.delete_many(self._valid_many(list(keys), version), retry=True)
 
     # The whole cache
 

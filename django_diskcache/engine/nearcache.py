@@ -155,6 +155,10 @@ class NearCache:
             return None
         return entry[VALUE] is not ENOVAL
 
+    def held(self, keys: Iterable[Any]) -> set[Any]:
+        """Those of these keys that were remembered; what is known may be out of date."""
+        return self._entries.keys() & set(keys)
+
     def until(self, key: Any) -> Any:
         """`get`, but of what is known a tuple: the value, and when the same entry expires."""
         entry = self._entries.get(key)

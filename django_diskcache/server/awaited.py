@@ -12,6 +12,7 @@ import asyncio
 import sys
 import weakref
 from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from redis.exceptions import (
@@ -28,7 +29,17 @@ from redis.exceptions import (
 from ..engine.errors import Fault
 from .link import LOOK_EVERY as LOOK_AGAIN
 from .link import MOST_MOVES, PAUSE, Link
-from .node import AT_ONCE, LOOK_EVERY, MOST_LINES, NOBODY, Line, Node, place_of
+from .node import (
+    AT_ONCE,
+    LOOK_EVERY,
+    MOST_LINES,
+    NOBODY,
+    TRACKING,
+    Line,
+    Node,
+    apart,
+    place_of,
+)
 from .scripts import Script
 from .trouble import ERRORS, fault
 
@@ -115,7 +126,7 @@ class AwaitedNode:
             if place_of(line.connection) != where:
                 return
             try:
-                await line.send(b"CLIENT", b"TRACKING", b"ON", b"REDIRECT", identity, b"NOLOOP")
+                await line.send(*TRACKING, identity, b"OPTOUT", b"NOLOOP")
                 await line.read()
                 line.tracked = True
             except ResponseError:
@@ -130,16 +141,20 @@ class AwaitedNode:
         await line.send(*command)
         return await line.read()
 
-    async def _call(self, track: bool, twice: bool, *command: Any) -> tuple[Any, bool]:
+    async def _call(
+        self, track: bool, twice: bool, *command: Any, exchange: Any = None
+    ) -> tuple[Any, bool]:
         """The answer, and whether changes of what was read will be told.
 
         :param twice: it may be done again when the connection turns out to be broken
+        :param exchange: what is done on a connection, with `track` and the rest
         """
+        exchange = exchange or self._exchange
         line = await self._borrow()
         if not twice:
             line = await self._sound(line)
         try:
-            reply = await self._in_time(self._exchange, line, track, *command)
+            reply = await self._in_time(exchange, line, track, *command)
         except BaseException as error:
             broke = isinstance(error, (ConnectionError, OSError))
             if not twice or not broke or isinstance(error, (BusyLoadingError, TimeoutError)):
@@ -149,7 +164,7 @@ class AwaitedNode:
             await self.close()
             line = await self._connect()
             try:
-                reply = await self._in_time(self._exchange, line, track, *command)
+                reply = await self._in_time(exchange, line, track, *command)
             except BaseException as another:
                 await self._failed(line, another)
                 raise
@@ -193,6 +208,27 @@ class AwaitedNode:
 
     async def look(self, *command: Any) -> tuple[Any, bool]:
         return await self._call(True, True, *command)
+
+    async def glance(
+        self, untold: Sequence[bytes], told: Sequence[bytes]
+    ) -> tuple[list[Any], bool]:
+        return await self._call(True, True, untold, told, exchange=self._values)
+
+    async def _values(
+        self, line: Line, track: bool, untold: Sequence[bytes], told: Sequence[bytes]
+    ) -> Any:
+        if not untold:
+            return await self._exchange(line, track, b"MGET", *told)
+        if line.asked != self.node.generation:
+            await self._track(line)
+        if not line.tracked:
+            return await self._exchange(line, False, b"MGET", *untold, *told)
+        connection = line.connection
+        await connection.send_packed_command(connection.pack_commands(apart(untold, told)))
+        with suppress(ResponseError):  # then it is told after all
+            await line.read()
+        values = await line.read()
+        return values + await line.read() if told else values
 
     async def once(self, *command: Any) -> Any:
         return (await self._call(False, False, *command))[0]

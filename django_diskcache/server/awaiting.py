@@ -274,7 +274,7 @@ class AwaitingCache(SearchedCache):
         """`get_many`."""
         found, unknown = self._known(keys)
         operations = self._operations
-        places = [self._engine.place(key) for key in unknown]
+        places = self._engine.places(unknown)
         groups = await self._agroups([number for _, number, _ in places])
         for node, positions in groups.items():
             steps = operations.load(positions, unknown, places)
@@ -316,7 +316,7 @@ class AwaitingCache(SearchedCache):
     async def adelete_many(self, keys: Iterable[Any], retry: bool = False) -> int:
         """`delete_many`."""
         keys = list(keys)
-        places = [self._engine.place(key) for key in keys]
+        places = self._engine.places(keys)
         removed = 0
         groups = await self._agroups([number for _, number, _ in places])
         for node, positions in groups.items():

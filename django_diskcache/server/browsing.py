@@ -134,11 +134,11 @@ def _entry(remote: Remote, name: bytes, where: str, reply: Any) -> Entry | None:
     left, size, head, _, idle, uses, memory = reply
     try:
         key = remote.key_of(name)
-        version, kind, mode, _, _ = envelope.HEAD.unpack_from(head)
+        kind, mode = envelope.kind_of(head)
         tags = envelope.tags_of(head)
     except (Foreign, *GARBAGE, struct.error):
         return None
-    if version != envelope.VERSION or type(key) is not str:
+    if type(key) is not str:
         return None
     return Entry(
         key,

@@ -274,6 +274,15 @@ def tag_bytes(names: Iterable[bytes]) -> bytes:
     return data
 
 
+def kind_of(head: bytes) -> tuple[int, int]:
+    """The kind of an entry without its codec, and the mode with it as files have that.
+
+    :raises struct.error: when there is no header
+    """
+    _, kind, mode, _, _ = HEAD.unpack_from(head)
+    return kind % PACKED, mode | kind // PACKED << SHIFT
+
+
 def end_of(data: bytes) -> float | None:
     """When an entry ends, by its header; infinity is never, None for what is none of ours."""
     if len(data) < HEAD.size:

@@ -26,6 +26,8 @@ T = TypeVar("T")
 
 PATIENCE = 1.0  # seconds that all servers together have to answer, however long calls wait
 
+NEARLY_FULL = 0.9  # of its limit: a server that may have begun to evict
+
 
 @dataclass(frozen=True)
 class NodeFigures:
@@ -212,6 +214,26 @@ def _attempt(name: str, call: Callable[[], T]) -> T | Away:
 
 def _late(name: str) -> Away:
     return Away(name, Fault("slow", name, f"no answer within {PATIENCE:g} s"))
+
+
+def hints_may_be_gone(node: Node) -> bool:
+    """Whether a server may have evicted hints, whose entries it still has (see `scripts`).
+
+    All policies that evict take what they meet, hints among it. What was evicted before a
+    failover the new primary has not counted; but then its memory is full, too.
+
+    :raises Fault: when it does not say
+    """
+    told = _told(node)
+    if told.get("maxmemory_policy", "") == "noeviction":
+        return False
+    limit, used = int(told.get("maxmemory", 0)), int(told.get("used_memory", 0))
+    return int(told.get("evicted_keys", 0)) > 0 or used > limit * NEARLY_FULL > 0
+
+
+def _told(node: Node) -> dict[str, str]:
+    lines = node.ask(b"INFO").decode(errors="replace").splitlines()
+    return dict(line.split(":", 1) for line in lines if ":" in line)
 
 
 def figures(

@@ -29,7 +29,7 @@ from .board import Board
 from .breaker import Breaker
 from .listener import TICK, Listener
 from .node import Node
-from .trouble import ERRORS, fault
+from .trouble import ERRORS, fault, kind_of
 
 BUCKETS = 256
 MOST_MOVES = 5  # of one call, before it is given up
@@ -65,6 +65,7 @@ class Link:
         self._lock = threading.Lock()
         self._looked = self._ticked = 0.0
         self._breaker = Breaker()
+        self._refusal = "down", "nobody answered"
         self._cluster: Any = None
         self.table: list[Node] = []  # by bucket; of a cluster it is filled by the first look
         if address.kind == "cluster":
@@ -187,12 +188,17 @@ class Link:
             if self._looked != seen and self.table:
                 return  # another thread has, meanwhile
             if self._breaker.refuses():
-                raise Fault("down", self.address.text, "nobody answered, a moment ago")
+                kind, why = self._refusal
+                raise Fault(
+                    kind, self.address.text, f"not tried again yet; the last time: {why}"
+                )
             try:
                 self.table = self._learned()
+                self._forget_others()
                 self._breaker.worked()
             except ERRORS as error:
                 self._breaker.failed()
+                self._refusal = kind_of(error) or "down", str(error)
                 raise fault(error, self.address.text) from error
             finally:
                 self._looked = time.monotonic()
@@ -223,6 +229,16 @@ class Link:
             table.append(self._node(f"valkey://{found.name}", pool.make_connection))
         return table
 
+    def _forget_others(self) -> None:
+        """Talk no more to nodes that have left, or have no buckets any more."""
+        for name, node in list(self._nodes.items()):
+            if node not in self.table:
+                del self._nodes[name]
+                node.close()
+        for node in list(self._listeners):
+            if node not in self.table:
+                self._listeners.pop(node).stop()
+
     def at(self, bucket: int) -> Node:
         """The node that has a bucket.
 
@@ -244,7 +260,7 @@ class Link:
         return any(node.breaker.open for node in self.known())
 
     def known(self) -> list[Node]:
-        """All that were ever talked to; nobody is asked."""
+        """All that are talked to; nobody is asked."""
         return list(self._nodes.values())
 
     def moving(self, bucket: int, method: str, *arguments: Any) -> Any:
@@ -319,15 +335,21 @@ class Link:
         return arguments
 
     def named(self, name: str) -> Node:
-        """The node with this name, which another has told.
+        """The node with this name, which another has told of.
 
-        :raises Fault: when it is not known, after a look
+        :raises Fault: when nobody can be asked
         """
         if name not in self._nodes:
             self.look()  # it is new
-        if name not in self._nodes:
-            raise Fault("down", self.address.text, f"{name} is not known")
+        if name not in self._nodes:  # it gets its first slot just now
+            self._node(name, self._of_place(name))
         return self._nodes[name]
+
+    def _of_place(self, name: str) -> Callable[[], Any]:
+        host, _, port = name.partition("://")[2].rpartition(":")
+        arguments = {**self._arguments, "host": host, "port": int(port)}
+        cls = arguments.pop("connection_class", Connection)
+        return lambda: cls(**arguments)
 
     def each(self, buckets: Sequence[int]) -> dict[Node, list[int]]:
         """Positions in `buckets` by the node that has them."""

@@ -21,6 +21,7 @@ from __future__ import annotations
 import time
 import weakref
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from redis.exceptions import (
@@ -43,6 +44,8 @@ LOOK_EVERY = 0.0005  # seconds between two looks for one that is free
 AT_ONCE = 1000  # commands that are sent before their answers are read
 
 CLUSTERED = "it is a node of a cluster: LOCATION takes a list of nodes then"
+TRACKING = (b"CLIENT", b"TRACKING", b"ON", b"REDIRECT")
+UNTOLD = (b"CLIENT", b"CACHING", b"NO")  # of the next command, where that can be left out
 NOBODY = 0  # the generation where no listener is told
 
 
@@ -182,7 +185,7 @@ class Node:
             if place_of(line.connection) != where:
                 return  # there was a failover, and the listener has not yet noticed
             try:
-                line.send(b"CLIENT", b"TRACKING", b"ON", b"REDIRECT", identity, b"NOLOOP")
+                line.send(*TRACKING, identity, b"OPTOUT", b"NOLOOP")
                 line.read()
                 line.tracked = True
             except ResponseError:  # that listener is gone, or tracking is not allowed
@@ -217,6 +220,33 @@ class Node:
             reply = line.read()
         except BaseException as error:
             return self._again(line, error, True, command)
+        tracked = line.tracked
+        self._idle.append(line)
+        return reply, tracked
+
+    def glance(self, untold: Sequence[bytes], told: Sequence[bytes]) -> tuple[list[Any], bool]:
+        """The values under several names, and whether the listener will be told of changes.
+
+        :param untold: those that it need not be told of
+        :param told: the others, whose values come after those
+        """
+        line = self._borrow()
+        try:
+            if line.asked != self.generation:
+                self._track(line)
+            if untold and line.tracked:
+                commands = apart(untold, told)
+                line.connection.send_packed_command(line.connection.pack_commands(commands))
+                with suppress(ResponseError):  # then it is told after all
+                    line.read()
+                reply = line.read()
+                if told:
+                    reply += line.read()
+            else:
+                line.send(b"MGET", *untold, *told)
+                reply = line.read()
+        except BaseException as error:
+            return self._again(line, error, True, (b"MGET", *untold, *told))
         tracked = line.tracked
         self._idle.append(line)
         return reply, tracked
@@ -369,6 +399,14 @@ class Node:
                 return error
             return Fault("other", self.name, CLUSTERED)
         return fault(error, self.name)
+
+
+def apart(untold: Sequence[bytes], told: Sequence[bytes]) -> list[Sequence[bytes]]:
+    """The commands of `Node.glance`, where there are some that nobody needs to be told of."""
+    commands: list[Sequence[bytes]] = [UNTOLD, (b"MGET", *untold)]
+    if told:
+        commands.append((b"MGET", *told))
+    return commands
 
 
 def place_of(connection: Any) -> Any:

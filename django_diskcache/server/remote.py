@@ -13,7 +13,8 @@ import os
 import struct
 import time
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from itertools import repeat
 from math import ceil, inf
 from typing import Any, ClassVar
 from zlib import crc32
@@ -29,6 +30,7 @@ from ..engine.options import DEFAULT_SETTINGS
 from ..engine.signing import LENGTH, MODE_KEY, Secrets
 from .address import Address
 from .board import Tally
+from .doorkeeper import Doorkeeper
 from .envelope import Codec
 from .link import BUCKETS, begin_links, open_link
 from .scripts import COUNT
@@ -79,6 +81,7 @@ class Remote:
         tally: Any = self.tally  # it has of a segment what is needed
         self.near = NearCache(tally, self.settings["near_cache_size"], clock)
         self.near.counting = bool(self.settings["statistics"])
+        self.doorkeeper = Doorkeeper()
         self.triage = Triage(address.text, clock)
         self.heads = [b"%s{%02x}" % (name.encode(), bucket) for bucket in range(BUCKETS)]
         self.text_heads = [head + TEXT for head in self.heads]
@@ -124,6 +127,19 @@ class Remote:
         else:
             sign = BYTES if type(form) is bytes else NUMBER
         return self.heads[number & 255] + sign + body, number, (form, raw)
+
+    def places(self, keys: Sequence[Any]) -> list[tuple[bytes, int, tuple[Any, bool]]]:
+        """`place` of each."""
+        try:
+            common = "".join(keys).isascii()
+        except TypeError:  # not all are texts
+            common = False
+        if not common or set(map(type, keys)) != {str}:
+            return [self.place(key) for key in keys]
+        heads, bodies = self.text_heads, list(map(str.encode, keys))
+        numbers = list(map(crc32, bodies))
+        names = [heads[n & 255] + body for n, body in zip(numbers, bodies, strict=True)]
+        return list(zip(names, numbers, zip(keys, repeat(True)), strict=True))
 
     def key_of(self, name: bytes) -> Any:
         """The key that an entry's name is made of.
@@ -298,6 +314,15 @@ class Triage:
     def foreign(self, why: Foreign) -> None:
         """Say that there is an entry that may not be loaded."""
         self._says.warn("foreign", "%s: %s", self._where, why.reason)
+
+    def unhinted(self, where: str) -> None:
+        """Say that an eviction by tag had to look at all entries."""
+        self._says.warn(
+            "unhinted",
+            "%s evicts when it is full, sets of tags among it: evict() looks at every entry "
+            "there. Where that takes too long, set its maxmemory-policy to noeviction.",
+            where,
+        )
 
     def counts(self) -> dict[str, int]:
         """How many of each kind this process has met since the last reset."""

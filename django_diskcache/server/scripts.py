@@ -172,6 +172,29 @@ return batch
 """
 )
 
+# The same of some entries, whether they have hints or not. KEYS: entries. ARGV: 'list' or
+# 'remove'; how many of these an entry must have; names of tags.
+LISTED: Final = Script(
+    _TAGS
+    + """
+local call, least, asked, wanted = redis.call, tonumber(ARGV[2]), {}, {}
+for i = 3, #ARGV do asked[ARGV[i]] = true end
+for _, key in ipairs(KEYS) do
+  local size = call('GETRANGE', key, '11', '12')
+  if #size == 2 and size ~= '\\0\\0' then
+    local has = 0
+    for _, tag in ipairs(tags_of(whole(key, call('GETRANGE', key, '0', '255')))) do
+      if asked[tag] then has = has + 1 end
+    end
+    if has >= least then wanted[#wanted + 1] = key end
+  end
+end
+if ARGV[1] == 'list' then return wanted end
+if #wanted == 0 then return 0 end
+return call('UNLINK', unpack(wanted))
+"""
+)
+
 # KEYS: a set of hints. Drops those whose entries are gone.
 PRUNE: Final = Script(
     """

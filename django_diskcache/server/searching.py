@@ -7,7 +7,8 @@ it means on files.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 from ..engine.disk import is_text
 from ..engine.finding import Finding, Order
@@ -32,15 +33,26 @@ def like(tokens: Iterable[Token]) -> bytes:
     return found
 
 
+def wanting(wanted: Wanted) -> Callable[[str], bool]:
+    """Whether a key matches all patterns; those that only ask for a beginning are quick."""
+    heads = [each.head for each in wanted.asked if each.open]
+    others = [each for each in wanted.asked if not each.open]
+    if not others:
+        return lambda key: all(map(key.startswith, heads))
+    return lambda key: (
+        all(map(key.startswith, heads)) and all(each.matches(key) for each in others)
+    )
+
+
 class SearchedCache(Finding, WholeCache):
     """Mixed into the face."""
 
-    def tags(self, key: object, retry: bool = False) -> tuple[object, ...]:
+    def tags(self, key: Any, retry: bool = False) -> tuple[Any, ...]:
         """The tags of `key`, in the order in which they were given.
 
         :return: an empty tuple where there are none, or no such entry
         """
-        found: tuple[object, ...] = self._remotely((), self._operations.tags(key))
+        found: tuple[Any, ...] = self._remotely((), self._operations.tags(key))
         return found
 
     def _found(self, wanted: Wanted, page: int, order: Order | None) -> Iterator[str]:
@@ -57,15 +69,18 @@ class SearchedCache(Finding, WholeCache):
         else:
             pattern = self._pattern(wanted)
             names = iter(()) if pattern is None else self._names(pattern, page)
+        wants = wanting(wanted)
         for name in names:
             key = self._text(name)
-            if key is not None and all(each.matches(key) for each in wanted.asked):
+            if key is not None and wants(key):
                 yield wanted.inner(key)
 
     def _remove_found(self, wanted: Wanted, page: int, retry: bool) -> int:
+        wants = wanting(wanted)
+
         def chosen(name: bytes) -> bool:
             key = self._text(name)
-            return key is not None and all(each.matches(key) for each in wanted.asked)
+            return key is not None and wants(key)
 
         pattern = self._pattern(wanted)
         return 0 if pattern is None else self._removed_by(pattern, page, chosen)

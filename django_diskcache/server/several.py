@@ -24,6 +24,12 @@ class ManyKeys(SingleKey):
         found: Mapping[Node, Sequence[int]] = self._safely({}, self._operations.groups, numbers)
         return found
 
+    def _groups_of(self, places: Sequence[Any]) -> Mapping[Node, Sequence[int]]:
+        """`_groups` of places, see `Remote.place`."""
+        if self._engine.address.kind != "cluster":  # then the hashes make no difference
+            return self._groups(range(len(places)))
+        return self._groups([number for _, number, _ in places])
+
     def _on(self, node: Node, otherwise: Any, steps: NodeSteps) -> Any:
         """What an operation on one node returns, or `otherwise` where a fault is absorbed."""
         return self._safely(otherwise, self._drive_on, node, steps)
@@ -47,8 +53,8 @@ class ManyKeys(SingleKey):
         if not unknown:
             return found
         operations = self._operations
-        places = [self._engine.place(key) for key in unknown]
-        for node, positions in self._groups([number for _, number, _ in places]).items():
+        places = self._engine.places(unknown)
+        for node, positions in self._groups_of(places).items():
             steps = operations.load(positions, unknown, places)
             some, again, foreign = self._on(node, ({}, (), ()), steps)
             found.update(some)
@@ -64,8 +70,11 @@ class ManyKeys(SingleKey):
         """What the near cache has of several keys, and those that the server must be asked."""
         texts: list[Any] = []
         others: list[Any] = []
-        for key in keys:
-            (texts if type(key) is str else others).append(key)
+        if type(keys) is list and set(map(type, keys)) == {str}:
+            texts = keys
+        else:
+            for key in keys:
+                (texts if type(key) is str else others).append(key)
         found, unknown = self._engine.near.get_many(texts)
         return found, unknown + others
 
@@ -106,10 +115,10 @@ class ManyKeys(SingleKey):
 
     def delete_many(self, keys: Iterable[Any], retry: bool = False) -> int:
         """Remove `keys`; how many were there."""
-        keys = list(keys)
-        places = [self._engine.place(key) for key in keys]
+        keys = keys if type(keys) is list else list(keys)
+        places = self._engine.places(keys)
         removed = 0
-        for node, positions in self._groups([number for _, number, _ in places]).items():
+        for node, positions in self._groups_of(places).items():
             some, again = self._on(node, (0, ()), self._operations.unlink(positions, places))
             removed += some + sum(self.delete(keys[n]) for n in again)
         return removed

@@ -15,6 +15,7 @@ from ..engine.disk import Pinned
 from ..engine.errors import ENOVAL, UNKNOWN, Fault, Foreign
 from ..engine.updating import Change
 from .board import MASK
+from .doorkeeper import LONG
 from .envelope import (
     HEAD,
     MOST_TAG_BYTES,
@@ -321,39 +322,47 @@ class Operations:
         """The values of several keys, keys to be asked for one by one, and foreign entries."""
         engine = self.engine
         stamps, near = engine.board.stamps, engine.near
-        some = [(keys[n], *places[n]) for n in positions]
-        noted = [stamps[number & MASK] for _, _, number, _ in some]
-        now = engine.clock()  # both before the read
+        if len(positions) < len(keys):
+            keys, places = [keys[n] for n in positions], [places[n] for n in positions]
+        now = engine.clock()  # before the read, as the stamps
+        untold = 0  # the number of those that are not to be remembered, which come first
         if engine.address.kind == "cluster":  # one command takes keys of one slot
-            commands = [(b"GET", name) for _, name, _, _ in some]
+            noted = [stamps[number & MASK] for _, number, _ in places]
+            commands = [(b"GET", name) for name, _, _ in places]
             replies, tracked = yield "look_many", (commands,)
         else:
-            replies, tracked = yield "look", (b"MGET", *[name for _, name, _, _ in some])
+            keys, places, untold = self._sorted(keys, places, now)
+            noted = [0] * untold + [stamps[number & MASK] for _, number, _ in places[untold:]]
+            names = [name for name, _, _ in places]
+            replies, tracked = yield "glance", (names[:untold], names[untold:])
         found: dict[Any, Any] = {}
         again: list[Any] = []
         foreign: list[Any] = []
         seen = []
         decode = engine.codec.decode
-        hits = misses = 0
-        for (key, name, number, form), stamp, data in zip(some, noted, replies, strict=True):
+        misses = 0
+        for key, (name, number, form), stamp, data in zip(
+            keys, places, noted, replies, strict=True
+        ):
+            untold -= 1
             if data is None:
                 misses += 1
                 due, kept, loads = None, ENOVAL, None
-            elif isinstance(data, Exception):  # it has moved, say
+            elif type(data) is not bytes:  # an error: it has moved, say
                 again.append(key)
                 continue
             else:
                 try:
                     found[key], due, kept, loads = decode(data, form)
-                    hits += 1
-                    if due == inf:
-                        due = None
                 except Foreign as why:
                     foreign.append((name, number, data, why))
                     misses += 1
                     continue
-            known = key if type(key) is str else name
-            seen.append((known, number & MASK, stamp, now, due, kept, loads))
+            if untold < 0:
+                known = key if type(key) is str else name
+                end = None if due == inf else due
+                seen.append((known, number & MASK, stamp, now, end, kept, loads))
+        hits = len(found)
         near.counts[0] += hits
         near.counts[1] += misses
         if tracked:
@@ -361,6 +370,24 @@ class Operations:
         elif not near.bypassing():
             engine.listen()
         return found, again, foreign
+
+    def _sorted(
+        self, keys: Sequence[Any], places: Sequence[Any], now: float
+    ) -> tuple[Sequence[Any], Sequence[Any], int]:
+        """Keys and their places: first those not to be remembered, and how many these are."""
+        engine = self.engine
+        if len(keys) < LONG:
+            return keys, places, 0
+        numbers = [number for _, number, _ in places]
+        known = engine.doorkeeper.known(numbers, now)
+        held = engine.near.held(keys)
+        if not known and not held:
+            return keys, places, len(keys)
+        parts: tuple[list[int], list[int]] = [], []
+        for n, number in enumerate(numbers):
+            parts[number in known or keys[n] in held].append(n)
+        order = parts[0] + parts[1]
+        return [keys[n] for n in order], [places[n] for n in order], len(parts[0])
 
     def store(self, positions: Sequence[int], calls: Sequence[Call]) -> NodeSteps:
         """Make several calls of `setting`; positions of those to be made one by one."""
@@ -377,14 +404,16 @@ class Operations:
 
     def unlink(self, positions: Sequence[int], places: Sequence[Any]) -> NodeSteps:
         """Remove several entries: how many there were, and positions of those left to do."""
-        names = [places[n][0] for n in positions]
+        if len(positions) < len(places):
+            places = [places[n] for n in positions]
+        names = [name for name, _, _ in places]
         try:
             if self.engine.address.kind != "cluster":
                 removed = yield "ask", (b"UNLINK", *names)
                 return removed, []
             replies = yield "ask_many", ([(b"UNLINK", name) for name in names],)
         finally:
-            self._changed_all(places[n][1] for n in positions)
+            self._changed_all([number for _, number, _ in places])
         return sum(n for n in replies if type(n) is int), _refused(positions, replies)
 
     def _changed_all(self, numbers: Iterable[int]) -> None:

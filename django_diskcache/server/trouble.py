@@ -9,12 +9,14 @@ engines (`engine.guard`).
 - ``loading``: the server has started and is not done with reading its data
 - ``readonly``: it is a replica, and was asked to write
 - ``full``: its memory is used up, and it may evict nothing
-- ``denied``: the password, or what the user may do
+- ``denied``: the password, a certificate, or what the user may do
 - ``down``: the cluster is not complete, or has no primary
 - ``other``: any other error that it answered with
 """
 
 from __future__ import annotations
+
+import ssl
 
 from redis import exceptions
 
@@ -49,7 +51,7 @@ REMEDIES = {
     "loading": "It will answer when its data is read.",
     "readonly": "LOCATION must lead to the primary.",
     "full": "Raise its maxmemory, or let it evict: set maxmemory-policy.",
-    "denied": "See to user and password in LOCATION, and to what that user may do.",
+    "denied": "See to user, password and certificates in LOCATION, and what that user may do.",
     "down": "See to the nodes of the cluster.",
     "other": "See to the server; the call counts as a miss.",
 }
@@ -59,6 +61,10 @@ def kind_of(error: BaseException) -> str | None:
     """The kind of fault that an exception of the client is, or None if it is none."""
     if isinstance(error, Fault):
         return error.kind
+    if _is_of_certificates(error):
+        return "denied"
+    if isinstance(error, exceptions.RedisClusterException) and error.__cause__ is not None:
+        return "denied" if kind_of(error.__cause__) == "denied" else "down"
     for cls, kind in _KINDS:
         if isinstance(error, cls):
             return kind
@@ -68,6 +74,18 @@ def kind_of(error: BaseException) -> str | None:
                 return kind
         return "other"
     return None
+
+
+def _is_of_certificates(error: BaseException) -> bool:
+    """Whether one of the two sides does not trust the other, or does not speak TLS at all.
+
+    The client makes a `ConnectionError` of it, as of all that ends a connection.
+    """
+    cause = error.__cause__ or error.__context__
+    if not isinstance(error, exceptions.ConnectionError) or not isinstance(cause, ssl.SSLError):
+        return False
+    reason = cause.reason or ""
+    return "CERT" in reason or "UNKNOWN_CA" in reason or reason == "WRONG_VERSION_NUMBER"
 
 
 def fault(error: BaseException, where: str) -> BaseException:

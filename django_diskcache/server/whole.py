@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 from zlib import crc32
@@ -19,7 +19,7 @@ from .envelope import tag_names
 from .link import BUCKETS
 from .node import Node
 from .remote import BYTES, ENTRIES, HINTS, NUMBER, PICKLED, TEXT, number_of
-from .scripts import EVICT, PRUNE, TAGGED
+from .scripts import EVICT, LISTED, PRUNE, TAGGED
 from .several import ManyKeys
 
 AT_ONCE = 8  # buckets of one script, during which the server does nothing else
@@ -42,19 +42,25 @@ class WholeCache(Computing, Labels, ManyKeys):
 
     def _evict(self, tags: tuple[Any, ...], every: bool, retry: bool) -> int:
         try:
-            if every and len(tags) > 1:
-                return sum(self._run_tagged(tags, b"all", b"remove"))
-            if len(tags) > MOST_ALONE:
-                return sum(self._run_tagged(tags, b"any", b"remove"))
-            engine, step = self._engine, self._step
-            calls = [
-                (first, [engine.hints(n, name) for n in range(first, first + step)], (name,))
-                for name in tag_names(tags)
-                for first in range(0, BUCKETS, step)
-            ]
-            return sum(self._run_in_buckets(EVICT, calls))
+            removed: int = sum(self._evict_hinted(tags, every))
+            # And where the server may have evicted hints, page by page.
+            unhinted: int = sum(self._unhinted(tags, every, b"remove"))
+            return removed + unhinted
         finally:
             self._engine.board.stamp_all()
+
+    def _evict_hinted(self, tags: tuple[Any, ...], every: bool) -> list[int]:
+        if every and len(tags) > 1:
+            return self._run_tagged(tags, b"all", b"remove")
+        if len(tags) > MOST_ALONE:
+            return self._run_tagged(tags, b"any", b"remove")
+        engine, step = self._engine, self._step
+        calls = [
+            (first, [engine.hints(n, name) for n in range(first, first + step)], (name,))
+            for name in tag_names(tags)
+            for first in range(0, BUCKETS, step)
+        ]
+        return self._run_in_buckets(EVICT, calls)
 
     def _tagged(self, tags: tuple[Any, ...], every: bool) -> Iterator[Any]:
         return self._keys_of(self._names_tagged(tags, every))
@@ -62,6 +68,7 @@ class WholeCache(Computing, Labels, ManyKeys):
     def _names_tagged(self, tags: tuple[Any, ...], every: bool) -> Iterator[bytes]:
         """Names of entries with one of these tags, or `every` one of them; each once."""
         found = self._run_tagged(tags, b"all" if every else b"any", b"list")
+        found += self._unhinted(tags, every, b"list")
         return iter(dict.fromkeys(name for names in found for name in names))
 
     def _run_tagged(self, tags: tuple[Any, ...], match: bytes, action: bytes) -> list[Any]:
@@ -83,6 +90,28 @@ class WholeCache(Computing, Labels, ManyKeys):
     def _step(self) -> int:
         """Buckets of one script; in a cluster they are in different slots."""
         return 1 if self._engine.address.kind == "cluster" else AT_ONCE
+
+    def _unhinted(self, tags: tuple[Any, ...], every: bool, action: bytes) -> list[Any]:
+        """What `LISTED` returns on servers that may have evicted hints, page by page."""
+        names = tag_names(tags)
+        arguments = (action, b"%d" % (len(names) if every else 1), *names)
+        found: list[Any] = []
+        for node in self._nodes():
+            gone: bool = self._safely(False, gauges.hints_may_be_gone, node)
+            if gone and names:
+                self._engine.triage.unhinted(node.name)
+                self._safely(None, self._run_listed, node, arguments, found)
+        return found
+
+    def _run_listed(self, node: Node, arguments: Sequence[bytes], found: list[Any]) -> None:
+        for page in _scanned(node, escaped(self._engine.name.encode()) + b"{??}*", PAGE):
+            # In a cluster a script is for one bucket.
+            parts: dict[int, list[bytes]] = {}
+            for name in filter(self._is_entry, page):
+                bucket = self._bucket(name) if node.clustered else 0
+                parts.setdefault(bucket, []).append(name)
+            calls = [(bucket, part, arguments) for bucket, part in parts.items()]
+            found += self._run_in_buckets(LISTED, calls)
 
     def clear(self, retry: bool = False) -> int:
         """Remove all entries that are there when it begins; how many.

@@ -35,6 +35,7 @@ class Cluster:
 
     def _node(self, directory: Path) -> Server:
         options = ["--cluster-enabled", "yes", "--cluster-node-timeout", "1000"]
+        options += ["--cluster-allow-replica-migration", "no"]  # a node stays what it is
         return Server(directory, *options, "--cluster-port", str(free_port()))
 
     def _meet(self, client: object) -> None:

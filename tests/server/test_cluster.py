@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
@@ -270,6 +271,38 @@ def test_a_collection_whose_slot_moves(cache: ServerCache, cluster: Cluster) -> 
 def has(node: Server, name: bytes) -> bool:
     with node.client() as client:
         return name in set(client.scan_iter())
+
+
+@pytest.mark.long
+def test_a_node_that_comes_and_goes(tmp_path: Path) -> None:
+    """It is asked from its first slot on, and left alone when its last one is gone."""
+    required()
+    with clustered(tmp_path) as cluster:
+        first, new = cluster.nodes[0], cluster.add()
+        name = f"valkey://127.0.0.1:{new.port}"
+        with opened(cluster, timeout=1.0) as cache:
+            listening(cache)
+            key, slot = key_on(cache, first)
+            cache.set(key, 1)
+            threads = threading.active_count()
+
+            cluster.begin_moving(slot, first, new)
+            cluster.move_keys(slot, first, new)
+            assert cache.get(key) == 1  # sent on, to a node that has no slot yet
+            cluster.end_moving(slot, new)
+            until(lambda: cache.get(key) == 1 and cache.engine.near.knows(key), "a listener")
+            assert name in [node.name for node in cache.engine.link.known()]
+            assert threading.active_count() == threads + 1
+
+            cluster.begin_moving(slot, new, first)
+            cluster.move_keys(slot, new, first)
+            cluster.end_moving(slot, first)
+            new.kill()
+            until(lambda: cache.get(key) == 1, "the way back")
+            cache.engine.link.look()
+            assert name not in [node.name for node in cache.engine.link.known()]
+            until(lambda: threading.active_count() == threads, "the end of its listener")
+            until(lambda: cache.engine.listening, "all others")
 
 
 @pytest.mark.long

@@ -77,6 +77,7 @@ def test_all_of_several_in_one_bucket(cache: ServerCache) -> None:
     assert cache.evict(("b", "a"), match="all") == 5
     assert cache.evict(("a", "c"), match="all") == 0
     assert len(cache) == 15
+    assert (cache.evict("a"), cache.evict("b")) == (5, 10)
 
 
 def test_some_tags_of_many(cache: ServerCache) -> None:

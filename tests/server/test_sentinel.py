@@ -25,11 +25,11 @@ sentinel failover-timeout main 3000
 class Sentinel(Server):
     """One that watches a primary."""
 
-    def __init__(self, directory: Path, primary: Server) -> None:
+    def __init__(self, directory: Path, primary: Server, more: str = "") -> None:
         directory.mkdir()
         port = free_port()
         path = directory / "sentinel.conf"
-        path.write_text(CONFIGURATION.format(port=port, host=HOST, primary=primary.port))
+        path.write_text(CONFIGURATION.format(port=port, host=HOST, primary=primary.port) + more)
         super().__init__(directory, port=port)
 
     def command(self) -> list[str]:
