@@ -25,7 +25,7 @@ from django.views.decorators.csrf import csrf_protect
 from django.views.decorators.http import require_GET, require_POST
 
 from .dashboard import pages
-from .dashboard.actions import ACTIONS
+from .dashboard.actions import ACTIONS, offered
 from .dashboard.listing import TROUBLE, Listed, listed
 from .entries import aliases
 from .models import Cache
@@ -110,7 +110,7 @@ class CacheAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             object_id,
             lambda cache: (
                 pages.cache_page(cache, chosen or pages.RANGES[pages.DEFAULT_RANGE])
-                | {"actions": ACTIONS}
+                | {"actions": offered(cache)}
             ),
         )
 
@@ -147,6 +147,8 @@ class CacheAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         except TROUBLE as error:
             self.message_user(request, str(error), messages.ERROR)
             return HttpResponseRedirect(address)
+        if not todo.offered(cache):
+            raise Http404
         target = None
         form = None
         if todo.form is not None:
@@ -164,7 +166,7 @@ class CacheAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
                 context |= pages.concerned(cache, action, target)
                 return self._page(request, "confirm", str(todo.label), alias, context)
             done = todo.run(cache, target)
-        except TROUBLE as error:
+        except (*TROUBLE, ValueError) as error:  # a tag may be too long for a server
             self.message_user(request, str(error), messages.ERROR)
         else:
             self.log_change(request, Cache(alias=alias), done)

@@ -26,7 +26,7 @@ from .engine.segment import MIN_SLOTS
 from .engine.segment import _size as segment_bytes
 from .engine.sqlite import OLDEST, origin, sqlite3
 from .entries import Entry, entries
-from .servers import check_entries
+from .serverchecks import check_entries
 
 SHARD_BYTES = 2**16  # of a shard with little in it: its empty tables, and the shortest log
 CONTAINS = "contains"

@@ -1,7 +1,7 @@
 """System checks of the place where a site runs: `manage.py check --deploy`.
 
 They look at each directory as it is, and change nothing: a mode that is too loose is for the
-owner of the site to tighten. What is asked of a server is in `servers`.
+owner of the site to tighten. What is asked of a server is in `serverchecks`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .engine import footprint
 from .engine.sqlite import has_wal_reset_bug, origin, sqlite3
 from .entries import SESSIONS, Entry, entries, has_sessions
 from .filesystems import Loose
-from .servers import check_servers
+from .serverchecks import check_servers
 
 # What Django's own check of SECRET_KEY asks for (security.W009).
 KEY_LENGTH = 50

@@ -72,9 +72,10 @@ OF_CACHES = (
     ("volume_bytes", "Bytes that it takes.", one("volume")),
 )
 
-# Of a cache on a server: it has no shards, and these are without their label. Errors are not
-# among them, since each process counts its own there.
-UNSHARDED = tuple(each for each in METRICS if each.name in ("hits_total", "misses_total"))
+# Of a cache on a server: it has no shards, and these are without their label.
+UNSHARDED = tuple(
+    each for each in METRICS if each.name in ("hits_total", "misses_total", "errors_total")
+)
 
 
 class NodeMetric(NamedTuple):

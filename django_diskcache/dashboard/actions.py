@@ -20,6 +20,7 @@ class Action:
 
     :param run: does it, and returns what to say of it
     :param question: asked before what cannot be undone
+    :param in_files: whether there is something to do only where entries are in files
     :param form: of what it is done to, if not to the whole cache; its value is `run`'s second
         argument and stands in the question
     """
@@ -30,6 +31,11 @@ class Action:
     help: Any = ""
     question: Any = ""
     form: type[forms.Form] | None = None
+    in_files: bool = False
+
+    def offered(self, listed: Listed) -> bool:
+        """Whether it means something for this cache."""
+        return bool(listed.engine.in_files) or not self.in_files
 
 
 def _expire(listed: Listed, target: Any) -> str:
@@ -41,11 +47,11 @@ def _cull(listed: Listed, target: Any) -> str:
 
 
 def _clear(listed: Listed, target: Any) -> str:
-    return _removed(listed.face.clear())
+    return _removed(listed.acting.clear())
 
 
 def _evict(listed: Listed, tag: Any) -> str:
-    count = listed.cache.evict(tag)
+    count = listed.acting.evict(tag)
     message = ngettext(
         "%(count)s entry with the tag %(tag)s was removed.",
         "%(count)s entries with the tag %(tag)s were removed.",
@@ -55,13 +61,13 @@ def _evict(listed: Listed, tag: Any) -> str:
 
 
 def _delete(listed: Listed, key: Any) -> str:
-    if listed.face.delete(key, retry=True):
+    if listed.acting.delete(key, retry=True):
         return gettext("The entry %(key)s was removed.") % {"key": text(key)}
     return gettext("There was no entry %(key)s any more.") % {"key": text(key)}
 
 
 def _reset(listed: Listed, target: Any) -> str:
-    listed.cache.figures(reset=True)
+    listed.acting.figures(reset=True)
     return gettext("The statistics begin again at zero.")
 
 
@@ -78,6 +84,7 @@ ACTIONS = {
             gettext_lazy("Remove expired entries"),
             _expire,
             gettext_lazy("They are misses already; this frees their space now."),
+            in_files=True,
         ),
         Action(
             "cull",
@@ -87,6 +94,7 @@ ACTIONS = {
                 "Removes expired entries, then evicts by the policy until the size limit holds."
             ),
             gettext_lazy("Evict entries of this cache until its size limit holds?"),
+            in_files=True,
         ),
         Action(
             "evict",
@@ -120,3 +128,8 @@ ACTIONS = {
         ),
     )
 }
+
+
+def offered(listed: Listed) -> list[Action]:
+    """Those that mean something for a cache."""
+    return [action for action in ACTIONS.values() if action.offered(listed)]

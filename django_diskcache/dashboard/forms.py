@@ -11,6 +11,7 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
 from ..backend import DjangoCache
+from ..engine.patterns import Pattern, beginning, read, within
 
 
 class KeyForm(forms.Form):
@@ -38,6 +39,44 @@ class BrowseForm(KeyForm):
     key = forms.CharField(
         label=_("Keys that begin with"), required=False, strip=False, max_length=10_000
     )
+
+
+class ServerBrowseForm(BrowseForm):
+    """Keys on a server: their beginning or a pattern, and a tag; no tag is any or none."""
+
+    tag = forms.CharField(label=_("Tag"), required=False, strip=False, max_length=100_000)
+    kind = forms.ChoiceField(label=_("Type"), required=False, initial="text")
+
+    def __init__(self, cache: DjangoCache, data: Any = None, **kwargs: Any) -> None:
+        super().__init__(cache, data, **kwargs)
+        kind: Any = self.fields["kind"]
+        kind.choices = TagForm.KINDS
+
+    def clean(self) -> dict[str, Any]:
+        data: dict[str, Any] = super().clean() or {}
+        given = {"tag": data.get("tag", ""), "kind": data.get("kind") or "text"}
+        chosen = TagForm(given)
+        if not given["tag"]:
+            return {**data, "value": None}
+        if not chosen.is_valid():
+            self.add_error("tag", _("This is no tag of that type."))
+            return data
+        return {**data, "value": chosen.cleaned_data["value"]}
+
+    def pattern(self) -> Pattern:
+        """What stored keys are to be like; the form must be valid.
+
+        A key with `*`, `?` or `[` is a pattern of all of it, any other a beginning.
+        """
+        data = self.cleaned_data
+        version = self.cache.version if data["version"] is None else data["version"]
+        key = data["key"]
+        if not set("*?[") & set(key):
+            return beginning(str(self.stored()))
+        mark = "\x1f"  # no key that is typed has it
+        made = str(self.cache.key_func(mark, data["key_prefix"], version))
+        head, found, tail = made.partition(mark)
+        return within(head, read(key), tail) if found else beginning(str(self.stored()))
 
 
 def quoted(text: str) -> str:

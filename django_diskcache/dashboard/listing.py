@@ -9,6 +9,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from ..backend import DjangoCache
 from ..engine.faults import FAULTS
+from ..engine.guard import raising
 
 # What a cache that is in trouble may raise. A page shows it as a text.
 TROUBLE = (ImproperlyConfigured, OSError, *FAULTS)
@@ -24,6 +25,14 @@ class Listed(NamedTuple):
     def face(self) -> Any:
         """The cache of the engine, which takes keys as they are stored."""
         return self.cache._cache
+
+    @property
+    def acting(self) -> Any:
+        """The face for what somebody has asked for.
+
+        A server that is away raises there: else it would seem that there was nothing to do.
+        """
+        return self.face if self.engine.in_files else raising(self.face)
 
     @property
     def engine(self) -> Any:

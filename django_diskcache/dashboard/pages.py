@@ -20,19 +20,19 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext, gettext_lazy
 
 from .. import checks, deployment
-from ..configuration import DEFAULTS, FACE_OPTIONS
-from ..engine import Disk, inspection, statistics
+from ..engine import inspection, statistics
 from ..engine.history import DAY, HOUR, MINUTE, Traffic
 from ..engine.inspection import Entry, Ranking
-from ..engine.options import OPTIONS
 from ..entries import aliases
 from ..templatetags.cachefigures import clock, number, percent
-from . import charts
+from . import charts, servers
 from .forms import BrowseForm, KeyForm, TagForm, quoted
+from .inforce import configuration
 from .listing import TROUBLE, Listed, listed
 
 LISTED = 10  # entries in each ranking
 TAGS = 20
+FEW_TAGS = 5  # of an entry, that are shown at once
 PAGE = 50  # keys on a page
 MOST_COUNTED = 10_000  # entries of a tag; more are not worth the time
 CHECKED_FOR = 60.0  # seconds that the result of the system checks is shown
@@ -96,24 +96,26 @@ def plots(alias: str, traffic: Sequence[Traffic], label: str) -> dict[str, Any]:
 
 
 FIGURE = '<td class="dc-right">{}</td>'
+TOLD = ("hits", "misses", "evicted", "errors")  # of each part of the time
+TOLD_ON_A_SERVER = ("hits", "misses", "errors")  # it evicts by itself
 
 
-def traffic_rows(traffic: Sequence[Traffic]) -> SafeString:
+def traffic_rows(traffic: Sequence[Traffic], names: Sequence[str] = TOLD) -> SafeString:
     """The lines of the table with the same figures, the latest first.
 
     A day has a hundred lines; a template would take longer for them than for all else.
     """
     return format_html_join(
         "\n",
-        f'<tr><th scope="row">{{}}</th>{FIGURE * 5}</tr>',
+        f'<tr><th scope="row">{{}}</th>{FIGURE * (len(names) + 1)}</tr>',
         (
             (
                 clock(part.start),
                 percent(part.ratio),
-                *map(number, (part.hits, part.misses, part.evicted, part.errors)),
+                *(number(getattr(part, name)) for name in names),
             )
             for part in reversed(traffic)
-            if part.reads or part.evicted
+            if part.reads or part.evicted or part.errors
         ),
     )
 
@@ -150,11 +152,15 @@ ERRORS = {
 }
 
 
-def complaints(alias: str) -> list[CheckMessage]:
-    """What our system checks say of this alias, those of ``check --deploy`` too."""
+OF_FILES = {"django_diskcache.W108"}  # those that name no alias, and are about SQLite
+
+
+def complaints(cache: Listed) -> list[CheckMessage]:
+    """What our system checks say of a cache, those of ``check --deploy`` too."""
     entries = repr(settings.CACHES)
     asked = time.monotonic() // CHECKED_FOR
-    return [each for each in _checked(entries, asked) if _concerns(each, alias)]
+    found = [each for each in _checked(entries, asked) if _concerns(each, cache.alias)]
+    return found if cache.engine.in_files else [e for e in found if e.id not in OF_FILES]
 
 
 @lru_cache(1)  # they look at thousands of files
@@ -167,49 +173,6 @@ def _concerns(message: CheckMessage, alias: str) -> bool:
     """Whether a message names this alias, or none of ours at all."""
     named = [each for each in aliases() if repr(each) in str(message.msg)]
     return alias in named or not named
-
-
-OF_DJANGO = {"TIMEOUT": 300, "KEY_PREFIX": "", "VERSION": 1}  # the defaults of every cache
-
-
-def configuration(cache: Listed) -> list[dict[str, Any]]:
-    """Each setting in force, whether it is in bytes, and whether it is not the default."""
-    engine = cache.engine
-    backend = cache.cache
-    face = backend._cache
-    handler = getattr(face.error_handler, "given", face.error_handler)  # with signals
-    values = {
-        "LOCATION": engine.directory,
-        "TIMEOUT": backend.default_timeout,
-        "KEY_PREFIX": backend.key_prefix,
-        "VERSION": backend.version,
-        "shards": len(engine.stores),
-        "database_timeout": face.timeout,
-        "disk": _path(engine.disk_type),
-        "signing": bool(engine.secrets),
-        "error_handler": None if handler is None else _path(handler),
-        "strict": not face.absorbs,
-        "timeout_jitter": backend._jitter,
-        "signals": hasattr(type(backend), "sends"),
-        **engine.settings,
-    }
-    defaults = {name: each.default for name, each in (FACE_OPTIONS | OPTIONS).items()}
-    defaults |= {**DEFAULTS, **OF_DJANGO, "disk": _path(Disk)}
-    return [
-        {
-            "name": name,
-            "value": value,
-            "bytes": name in OPTIONS and OPTIONS[name].unit == "bytes" and value is not None,
-            "changed": name in defaults and defaults[name] != value,
-        }
-        for name, value in values.items()
-    ]
-
-
-def _path(value: Any) -> str:
-    """The dotted path of a class or a function; of another callable, what it says of itself."""
-    name = getattr(value, "__qualname__", None)
-    return f"{value.__module__}.{name}" if name else repr(value)
 
 
 def shards(found: statistics.Statistics) -> list[dict[str, Any]]:
@@ -240,7 +203,7 @@ def rankings(cache: Listed, looked_at: inspection.Sample, now: float) -> list[di
     ]
 
 
-def rows(entries: Sequence[Entry], now: float) -> list[dict[str, Any]]:
+def rows(entries: Sequence[Any], now: float) -> list[dict[str, Any]]:
     """Entries as the tables of the templates take them."""
     return [
         {
@@ -257,47 +220,78 @@ def rows(entries: Sequence[Entry], now: float) -> list[dict[str, Any]]:
 
 def overview() -> dict[str, Any]:
     """Each cache with its figures and its day."""
-    cards = []
+    chosen = RANGES[DEFAULT_RANGE]
+    cards: dict[str, dict[str, Any]] = {}
+    on_servers = []
     for alias in aliases():
         try:
             cache = listed(alias)
-            chosen = RANGES[DEFAULT_RANGE]
-            traffic = cache.engine.history.traffic(chosen.span, chosen.step)
-            card = figures(cache) | {"plots": plots(alias, traffic, str(chosen.label))}
+            if cache.engine.in_files:
+                traffic = cache.engine.history.traffic(chosen.span, chosen.step)
+                cards[alias] = figures(cache) | {
+                    "plots": plots(alias, traffic, str(chosen.label))
+                }
+            else:
+                cards[alias] = {}  # all servers are asked at the same time
+                on_servers.append(cache)
         except TROUBLE as error:
-            card = {"trouble": str(error)}
-        cards.append({"alias": alias, **card})
-    return {"cards": cards}
+            cards[alias] = {"trouble": str(error)}
+    looks = servers.looks(on_servers, chosen.span, chosen.step)
+    for cache, look in zip(on_servers, looks, strict=True):
+        cards[cache.alias] = servers.figures(cache, look) | _server_plots(cache, look, chosen)
+    return {"cards": [{"alias": alias, **card} for alias, card in cards.items()]}
+
+
+def _server_plots(cache: Listed, look: servers.Look | None, chosen: Range) -> dict[str, Any]:
+    if look is None or look.traffic is None:
+        return {}
+    return {
+        "plots": plots(cache.alias, look.traffic, str(chosen.label)),
+        "traffic_rows": traffic_rows(look.traffic, TOLD_ON_A_SERVER),
+    }
 
 
 def cache_page(cache: Listed, chosen: Range) -> dict[str, Any]:
     """One cache with all that is known of it."""
-    now = cache.engine.clock()
+    about = {
+        "now": cache.engine.clock(),
+        "range": chosen,
+        "ranges": RANGES.values(),
+        "complaints": complaints(cache),
+        "configuration": configuration(cache),
+        "key_form": KeyForm(cache.cache),
+        "tag_form": TagForm(),
+    }
+    if cache.engine.in_files:
+        return about | _in_files(cache, chosen, about["now"])
+    (look,) = servers.looks([cache], chosen.span, chosen.step)
+    return about | servers.figures(cache, look) | _server_plots(cache, look, chosen)
+
+
+def _in_files(cache: Listed, chosen: Range, now: float) -> dict[str, Any]:
+    """What the page of a cache in files has beside."""
     known = figures(cache)
     looked_at = inspection.sample(
         cache.engine.stores, [shard.entries for shard in known["figures"].shards]
     )
     traffic = cache.engine.history.traffic(chosen.span, chosen.step)
     return known | {
-        "now": now,
         "plots": plots(cache.alias, traffic, str(chosen.label)),
         "traffic_rows": traffic_rows(traffic),
-        "range": chosen,
-        "ranges": RANGES.values(),
-        "complaints": complaints(cache.alias),
         "shards": shards(known["figures"]),
         "looked_at": len(looked_at.entries),
         "whole": looked_at.whole,
         "tags": [(tag, TagForm.fields_of(tag.tag)) for tag in inspection.tags(looked_at, TAGS)],
         "rankings": rankings(cache, looked_at, now),
-        "configuration": configuration(cache),
-        "key_form": KeyForm(cache.cache),
-        "tag_form": TagForm(),
     }
 
 
 def keys_page(cache: Listed, query: QueryDict) -> dict[str, Any]:
     """Keys by their beginning, a page of them."""
+    now = cache.engine.clock()
+    if not cache.engine.in_files:
+        context = servers.keys_page(cache, query, _whole(cache, query))
+        return context | {"now": now, "rows": rows(context["entries"], now)}
     form = BrowseForm(cache.cache, _whole(cache, query))
     everything = "all" in query
     after, before = query.get("after", ""), query.get("before", "")
@@ -311,7 +305,6 @@ def keys_page(cache: Listed, query: QueryDict) -> dict[str, Any]:
     entries = entries[-PAGE:] if before else entries[:PAGE]
     # Where all of a page was deleted meanwhile, the one before it ends where this began.
     first = entries[0].key if entries else f"{after}\0"
-    now = cache.engine.clock()
     return {
         "form": form,
         "now": now,
@@ -346,7 +339,11 @@ def concerned(cache: Listed, action: str, target: Any) -> dict[str, Any]:
     """How many entries an action would remove, as far as that is known at little cost."""
     count = None
     estimated = False
-    if action == "clear":
+    if not cache.engine.in_files:
+        # How many there are takes a look at every name on the server.
+        count = servers.tagged(cache, target) if action == "evict" else None
+        estimated = True
+    elif action == "clear":
         found = cache.cache.figures()
         count, estimated = found.entries, found.estimated
     elif action == "evict" and cache.engine.settings["tag_index"]:
@@ -364,16 +361,26 @@ def entry_page(cache: Listed, query: QueryDict) -> dict[str, Any]:
     else:
         return {"form": form, "invalid": True}
     now = cache.engine.clock()
+    context = {"form": form, "key": key, "now": now, "quoted": quoted(str(key))}
+    if not cache.engine.in_files:
+        context |= servers.entry(cache, key)
+        if context["entry"] is not None:
+            context |= _tags_of(context["entry"])
+        return context
     store, place = cache.engine.place(key)
     entry = inspection.find(store, place)
-    context = {"form": form, "key": key, "now": now, "entry": entry}
+    context["entry"] = entry
     if entry is not None:
-        context |= {
+        context |= _tags_of(entry) | {
             "dead": entry.expire is not None and entry.expire <= now,
             "preview": inspection.preview(store, entry),
             "access": inspection.access(store, entry),
             "path": inspection.path_of(store, entry),
-            "quoted": quoted(str(key)),
-            "tags": [(tag, TagForm.fields_of(tag)) for tag in entry.tags],
         }
     return context
+
+
+def _tags_of(entry: Any) -> dict[str, Any]:
+    """The tags of an entry with the data of their forms: the first few, and the others."""
+    tags = [(tag, TagForm.fields_of(tag)) for tag in entry.tags]
+    return {"tags": tags[:FEW_TAGS], "more_tags": tags[FEW_TAGS:]}

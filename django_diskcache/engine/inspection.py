@@ -93,7 +93,7 @@ class Entry(NamedTuple):
     @property
     def form(self) -> int:
         """The mode without the seal, the mark of what is pinned, and the codec."""
-        return self.mode & MODES & PLAIN & ~PINNED
+        return form_of(self.mode)
 
     @property
     def codec(self) -> str | None:
@@ -189,8 +189,7 @@ def access(store: Store, entry: Entry) -> Access:
 
 def preview(store: Store, entry: Entry) -> Preview:
     """The beginning of an entry's value, without unpickling anything."""
-    length = BEGINNING + LENGTH if entry.codec is None else MOST_PACKED
-    size = entry.size
+    length = read_for_preview(entry.mode)
     try:
         if entry.filename is not None:
             with files.opened(store.directory, entry.filename) as file:
@@ -202,29 +201,51 @@ def preview(store: Store, entry: Entry) -> Preview:
             ((beginning,),) = rows
     except OSError:
         return Preview("lost", "", True)
-    if isinstance(store.disk, JSONDisk) and isinstance(beginning, bytes):
+    signed = entry.form == MODE_SIGNED and entry.filename is None
+    return described(store.disk, entry.mode, beginning, entry.size, signed)
+
+
+def form_of(mode: int) -> int:
+    """A mode without the seal, the mark of what is pinned, and the codec."""
+    return mode & MODES & PLAIN & ~PINNED
+
+
+def read_for_preview(mode: int) -> int:
+    """Bytes of a stored value that are read for `described`."""
+    return BEGINNING + LENGTH if codec_of(mode & MODES) is None else MOST_PACKED
+
+
+def described(disk: Disk, mode: int, beginning: Any, size: int, signed: bool) -> Preview:
+    """What the beginning of a stored value says, without unpickling anything.
+
+    :param size: bytes of the whole
+    :param signed: whether a signature stands before it
+    """
+    form = form_of(mode)
+    length = read_for_preview(mode)
+    if isinstance(disk, JSONDisk) and isinstance(beginning, bytes):
         return _unpacked(beginning)
-    if entry.form == MODE_SIGNED and entry.filename is None and isinstance(beginning, bytes):
+    if signed and isinstance(beginning, bytes):
         beginning = beginning[LENGTH:]
-    if entry.codec is not None:
+    if codec_of(mode & MODES) is not None:
         try:
-            beginning = expanded(entry.mode, beginning)
+            beginning = expanded(mode, beginning)
         except (ValueError, Missing):  # too long to be read whole, perhaps
             return Preview("unknown", "", False)
         size, beginning = len(beginning), beginning[:BEGINNING]
-    if entry.form in (MODE_PICKLE, MODE_SIGNED) and isinstance(beginning, bytes):
+    if form in (MODE_PICKLE, MODE_SIGNED) and isinstance(beginning, bytes):
         return _outline(beginning, size <= len(beginning) + LENGTH)
-    if entry.form in (MODE_TEXT, MODE_JSON) and isinstance(beginning, bytes):
+    if form in (MODE_TEXT, MODE_JSON) and isinstance(beginning, bytes):
         beginning = beginning.decode(errors="replace")
-    if entry.form not in KINDS:
+    if form not in KINDS:
         return Preview("unknown", repr(beginning)[:SHOWN], False)
     if isinstance(beginning, str):
         whole = len(beginning) <= SHOWN and size <= length
-        return Preview(KINDS[entry.form] or "text", beginning[:SHOWN], whole)
+        return Preview(KINDS[form] or "text", beginning[:SHOWN], whole)
     if isinstance(beginning, bytes):
         shown = beginning[: SHOWN // 4]
         whole = len(shown) == size
-        return Preview(KINDS[entry.form] or "bytes", shown.hex(" "), whole)
+        return Preview(KINDS[form] or "bytes", shown.hex(" "), whole)
     return Preview("number", repr(beginning), True)
 
 

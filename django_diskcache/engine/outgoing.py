@@ -27,7 +27,7 @@ PAGE_BYTES = 8 * 2**20  # of their values
 
 # Why an entry does not come along.
 EXPIRED = "expired"
-LOCKS = "locks"
+LOCKS = "of locks"
 FOREIGN = "not signed by this site"
 UNREADABLE = "not readable"
 UNKNOWN_CODEC = "compressed with what is not installed"

@@ -66,6 +66,15 @@ class Target(NamedTuple):
             twin.cares = ()
         return twin
 
+    def evicted(self) -> int:
+        """How many entries it has evicted for want of space; 0 on a server, whose are not only
+        its own.
+        """
+        if not self.in_files:
+            return 0
+        numbers = self.cache.evictions()
+        return numbers["size"] + numbers["entries"]
+
     def care_for(self, error: Exception) -> None:
         """Have a fault counted, and mended if that can be done."""
         if self.in_files:
@@ -163,6 +172,14 @@ class CacheCommand(BaseCommand):
             self.say(alias, result, options)
         elif "skipped" in result and options["verbosity"] > 0:
             self.stdout.write(f"{alias}: skipped, {result['skipped']}")
+
+    def tell_evicted(self, alias: str, result: dict[str, Any]) -> None:
+        """Print how many entries went while others were stored."""
+        if result["evicted"] > 0:
+            self.stdout.write(
+                f"{alias}: {entries_text(result['evicted'])} evicted meanwhile: its size_limit "
+                "is too small for all"
+            )
 
     def conclude(self, results: dict[str, dict[str, Any]], options: dict[str, Any]) -> None:
         """The end: raise CommandError when something is wrong."""

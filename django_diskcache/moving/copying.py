@@ -127,12 +127,13 @@ def _shown(key: Any) -> str:
 
 
 def collections(face: Any) -> list[tuple[str, str]]:
-    """(kind, name) of the collections of a cache: of a directory all, of a server the caches.
+    """(kind, name) of the collections of a cache: 'cache', 'deque' or 'index'.
 
     :raises Fault: when a server does not answer
     """
     if not face.engine.in_files:
-        return [("cache", name) for name in face.names_beside()]
+        listed: list[tuple[str, str]] = face.collections()
+        return listed
     found = []
     for kind in COLLECTIONS:
         top = os.path.join(face.directory, kind)

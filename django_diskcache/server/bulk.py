@@ -10,13 +10,16 @@ from collections.abc import Callable, Iterator, Sequence
 from math import inf
 from pickle import PicklingError
 from typing import Any, TypeVar
+from urllib.parse import unquote
 
 from ..engine.errors import Foreign, TooLarge, Unavailable, Unreadable
 from ..engine.faults import FAULTS
 from ..engine.outgoing import EXPIRED, PAGE, PAGE_BYTES, Page, Whole
 from .envelope import tags_of
 from .node import Node
+from .remote import ENTRIES
 from .scripts import SET
+from .whole import PAGE as SCANNED
 from .whole import WholeCache, _scanned, escaped
 
 Self = TypeVar("Self", bound="BulkEntries")
@@ -61,17 +64,24 @@ class BulkEntries(WholeCache):
         ids = frozenset(each for each in told.split() if each.startswith(b"run_id:"))
         return ids, engine.address.arguments.get("db") or 0, engine.name
 
-    def names_beside(self) -> list[str]:
-        """The names of those caches beside this one (`cache`) that have entries.
+    def collections(self) -> list[tuple[str, str]]:
+        """(kind, name) of the collections of this cache that have something in them.
+
+        Kinds are 'cache', 'deque' and 'index'. What is in one of these caches is not listed.
 
         :raises Fault: when a server does not answer
         """
-        head = f"{self._engine.name}/cache/".encode()
-        found: set[bytes] = set()
+        head = f"{self._engine.name}/".encode()
+        found: set[tuple[str, str]] = set()
         for node in self._nodes():
-            for names in _scanned(node, escaped(head) + b"*{??}*", PAGE):
-                found.update(name[len(head) :].partition(b"{")[0] for name in names)
-        return sorted(name.decode() for name in found)
+            for names in _scanned(node, escaped(head) + b"*{??}*", SCANNED):
+                for name in names:
+                    path, _, rest = name[len(head) :].partition(b"{")
+                    kind, _, inner = path.decode().partition("/")
+                    # Who has entries is a cache; a deque and an index have others.
+                    if (kind == "cache") == (rest[3:4] in ENTRIES):
+                        found.add((kind, unquote(inner)))  # a brace stands there by its number
+        return sorted(found)
 
     # Reading
 
@@ -85,7 +95,7 @@ class BulkEntries(WholeCache):
         for number, node in enumerate(nodes):
             total = max(1, node.ask(b"DBSIZE"))  # others' keys and hints as well
             looked = 0
-            for found in _scanned(node, pattern, PAGE):
+            for found in _scanned(node, pattern, SCANNED):
                 names = [name for name in dict.fromkeys(found) if self._is_entry(name)]
                 for some in self._bounded(node, names):
                     page = self._page(node, some)

@@ -6,12 +6,25 @@ memory, keys and evictions are those of the server, whoever they belong to.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple, TypeVar
 
+from ..engine.errors import Fault
+from ..engine.faults import FAULTS
 from ..engine.statistics import NearFigures
+from ..engine.together import together
 from .node import Node
 from .remote import Remote
+from .traffic import HITS, MISSES
+from .trouble import KINDS
+
+T = TypeVar("T")
+
+PATIENCE = 1.0  # seconds that all servers together have to answer, however long calls wait
 
 
 @dataclass(frozen=True)
@@ -30,6 +43,9 @@ class NodeFigures:
     :param clients: connections to it
     :param tracked: keys whose changes it will tell somebody of
     :param primary: whether it takes writes
+    :param replicas: how many servers copy it
+    :param round_trip: seconds from a question to its answer
+    :param slots: of a cluster, which of its 16384 it has: (first, last) of each range
     """
 
     name: str
@@ -45,6 +61,32 @@ class NodeFigures:
     clients: int
     tracked: int
     primary: bool
+    replicas: int = 0
+    round_trip: float = 0.0
+    slots: Sequence[tuple[int, int]] = ()
+
+    @property
+    def hit_ratio(self) -> float | None:
+        """Hits of all clients as a part of all reads, from 0 to 1; None if there were none."""
+        reads = self.hits + self.misses
+        return self.hits / reads if reads else None
+
+    @property
+    def filled(self) -> float | None:
+        """The part of its limit that its memory takes; None if there is no limit."""
+        return self.memory / self.memory_limit if self.memory_limit else None
+
+    @property
+    def slot_count(self) -> int:
+        """How many slots of a cluster it has."""
+        return sum(last - first + 1 for first, last in self.slots)
+
+
+class Away(NamedTuple):
+    """A server that did not answer, and why."""
+
+    name: str
+    fault: Fault
 
 
 @dataclass(frozen=True)
@@ -52,10 +94,13 @@ class ServerFigures:
     """Of a cache.
 
     :param hits: of all processes, as far as they have told
-    :param errors: faults that became a miss, of this process, by kind
+    :param errors: faults that became a miss, by kind; of all processes where `told`, else of
+        this one
     :param near: what this process remembers
     :param listening: whether all servers tell this process of changes
     :param nodes: those servers that answered
+    :param away: those that did not
+    :param told: whether the server has told what was counted
     """
 
     hits: int
@@ -65,6 +110,8 @@ class ServerFigures:
     near: NearFigures
     listening: bool
     nodes: Sequence[NodeFigures]
+    away: Sequence[Away] = ()
+    told: bool = True
 
     @property
     def hit_ratio(self) -> float | None:
@@ -83,11 +130,22 @@ def of_node(node: Node) -> NodeFigures:
 
     :raises Fault: when it does not
     """
-    lines = node.ask(b"INFO").decode(errors="replace").splitlines()
+    node.ask(b"PING")  # it may have to be connected to
+    begun = time.monotonic()
+    node.ask(b"PING")
+    round_trip = time.monotonic() - begun
+    questions: list[tuple[bytes, ...]] = [(b"INFO",), (b"DBSIZE",)]
+    if node.clustered:
+        questions.append((b"CLUSTER", b"NODES"))
+    info, keys, *nodes = node.ask_many(questions)
+    if isinstance(info, Exception):
+        raise info
+    lines = info.decode(errors="replace").splitlines()
     told = dict(line.split(":", 1) for line in lines if ":" in line)
 
     def number(name: str) -> int:
-        return int(told.get(name, 0))
+        text = told.get(name, "")
+        return int(text) if text.isdecimal() else 0
 
     program = "valkey" if "valkey_version" in told else "redis"
     return NodeFigures(
@@ -96,7 +154,7 @@ def of_node(node: Node) -> NodeFigures:
         memory=number("used_memory"),
         memory_limit=number("maxmemory"),
         policy=told.get("maxmemory_policy", ""),
-        keys=node.ask(b"DBSIZE"),
+        keys=keys if isinstance(keys, int) else 0,
         evicted=number("evicted_keys"),
         expired=number("expired_keys"),
         hits=number("keyspace_hits"),
@@ -104,20 +162,79 @@ def of_node(node: Node) -> NodeFigures:
         clients=number("connected_clients"),
         tracked=number("tracking_total_keys"),
         primary=told.get("role") == "master",
+        replicas=number("connected_slaves"),
+        round_trip=round_trip,
+        slots=_slots(nodes[0]) if nodes and isinstance(nodes[0], bytes) else (),
     )
 
 
+def _slots(nodes: bytes) -> list[tuple[int, int]]:
+    """The slots of the node that was asked, of what `CLUSTER NODES` answers.
+
+    Its line has them from the ninth word on; what is in brackets is just being moved.
+    """
+    found = []
+    for line in nodes.decode(errors="replace").splitlines():
+        words = line.split()
+        if len(words) > 8 and "myself" in words[2].split(","):
+            for word in words[8:]:
+                first, _, last = word.partition("-")
+                with suppress(ValueError):
+                    found.append((int(first), int(last or first)))
+    return found
+
+
+def survey(remote: Remote) -> tuple[list[NodeFigures], list[Away]]:
+    """What all servers of a cache say, asked at the same time, and who did not answer."""
+    link = remote.link
+    where = remote.address.text
+    (nodes,) = together([partial(_attempt, where, link.nodes)], PATIENCE)
+    if nodes is None or isinstance(nodes, Away):
+        return [], [nodes or _late(where)]
+    found = together(
+        [partial(_attempt, node.name, partial(of_node, node)) for node in nodes], PATIENCE
+    )
+    answers = [each or _late(node.name) for node, each in zip(nodes, found, strict=True)]
+    return (
+        [each for each in answers if not isinstance(each, Away)],
+        [each for each in answers if isinstance(each, Away)],
+    )
+
+
+def _attempt(name: str, call: Callable[[], T]) -> T | Away:
+    try:
+        return call()
+    except FAULTS as error:
+        fault = error if isinstance(error, Fault) else Fault("slow", name, error)
+        return Away(name, fault)
+
+
+def _late(name: str) -> Away:
+    return Away(name, Fault("slow", name, f"no answer within {PATIENCE:g} s"))
+
+
 def figures(
-    remote: Remote, counts: tuple[int, int], nodes: Sequence[NodeFigures]
+    remote: Remote, nodes: Sequence[NodeFigures], away: Sequence[Away]
 ) -> ServerFigures:
-    """All that is known, with what the servers were asked for."""
+    """All that is known now, with what a `survey` has found; who is away is not asked again."""
+    counted: dict[bytes, int] = {}
+    first = remote.link.table[:1]
+    told = bool(nodes and first) and first[0].name not in [each.name for each in away]
+    if told:
+        try:
+            counted = remote.counted()
+        except FAULTS:
+            told = False
     near = remote.near
+    errors = remote.triage.counts()
     return ServerFigures(
-        hits=counts[0],
-        misses=counts[1],
-        errors=remote.triage.counts(),
+        hits=counted.get(HITS, 0),
+        misses=counted.get(MISSES, 0),
+        errors={kind: counted.get(kind.encode(), 0) for kind in KINDS} if told else errors,
         counting=bool(remote.settings["statistics"]),
         near=NearFigures(len(near), near.size, remote.settings["near_cache_size"]),
         listening=remote.listening,
         nodes=nodes,
+        away=away,
+        told=told,
     )

@@ -27,7 +27,7 @@ from ..engine.errors import Fault
 from .address import Address
 from .board import Board
 from .breaker import Breaker
-from .listener import Listener
+from .listener import TICK, Listener
 from .node import Node
 from .trouble import ERRORS, fault
 
@@ -63,7 +63,7 @@ class Link:
         }
         self._nodes: dict[str, Node] = {}
         self._lock = threading.Lock()
-        self._looked = 0.0
+        self._looked = self._ticked = 0.0
         self._breaker = Breaker()
         self._cluster: Any = None
         self.table: list[Node] = []  # by bucket; of a cluster it is filled by the first look
@@ -120,6 +120,11 @@ class Link:
         self.board.stamp_each([crc32(name.partition(b"}")[2][1:]) for name in names])
 
     def _tick(self) -> None:
+        """Each listener calls it once a second; what is to be done is so for all of them."""
+        now = time.monotonic()
+        if now - self._ticked < TICK * 0.9:  # it is no clock
+            return
+        self._ticked = now
         for remote in list(self.remotes):
             remote.tick()
 
@@ -232,6 +237,11 @@ class Link:
         if not self.table:
             self.look()
         return list(dict.fromkeys(self.table))
+
+    @property
+    def in_trouble(self) -> bool:
+        """Whether one of them could not be connected to the last time."""
+        return any(node.breaker.open for node in self.known())
 
     def known(self) -> list[Node]:
         """All that were ever talked to; nobody is asked."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import atexit
 import os
 import struct
+import time
 import weakref
 from collections.abc import Callable, Mapping
 from math import ceil, inf
@@ -31,13 +32,14 @@ from .board import Tally
 from .envelope import Codec
 from .link import BUCKETS, begin_links, open_link
 from .scripts import COUNT
+from .traffic import ERRORS, HITS, MISSES, SumsOverTime
 from .trouble import KINDS, REMEDIES
 
 TEXT, NUMBER, BYTES, PICKLED, HINTS = b":", b"#", b"!", b"?", b"+"
 ENTRIES = (TEXT, NUMBER, BYTES, PICKLED)
 MOST_SECONDS = 10**10  # some 300 years: what lives longer does not end
-COUNTS = b"*counts"  # of hits and misses, in the first bucket
-HITS, MISSES = b"hits", b"misses"
+COUNTS = b"*counts"  # of hits, misses and faults, in the first bucket
+TELL_EVERY = 1.0  # seconds between two reports at the end of a request
 
 
 class Remote:
@@ -82,6 +84,8 @@ class Remote:
         self.text_heads = [head + TEXT for head in self.heads]
         self._body = len(self.text_heads[0])
         self._counts = self.heads[0] + COUNTS
+        self.history = SumsOverTime(self.heads[0], clock, self.link.moving)
+        self._told = 0.0  # when it was reported last, by a clock that never goes back
         self.chores: list[Callable[[Remote], object]] = []  # done once a second
         _remotes.add(self)
 
@@ -182,26 +186,49 @@ class Remote:
     # Counts
 
     def report(self) -> None:
-        """Tell the server how many hits and misses there were; not now if it is away."""
+        """Tell the server what was counted, if anything was; not now if it is away.
+
+        It is one round trip: the sums, and the same of this minute and hour.
+        """
         tally = self.tally
         hits, misses = tally.hits, tally.misses
-        if not hits and not misses:
+        faults = self.triage.take()
+        if not hits and not misses and not faults:
             return
+        self._told = time.monotonic()
         tally.hits -= hits
         tally.misses -= misses
-        script = (COUNT, (self._counts,), b"%d" % hits, b"%d" % misses)
+        kinds = {kind.encode(): number for kind, number in faults.items()}
+        more = {HITS: hits, MISSES: misses, ERRORS: sum(faults.values()), **kinds}
+        keys, arguments = [self._counts], []
+        for name, part, kept in self.history.places():
+            keys.append(name)
+            arguments += [part, kept]
+        for kind, number in more.items():
+            if number:
+                arguments += [kind, b"%d" % number]
         try:
-            self.link.moving(0, "run", *script)
+            self.link.moving(0, "run", COUNT, keys, *arguments)
         except FAULTS:
             tally.hits += hits
             tally.misses += misses
+            self.triage.give_back(faults)
 
     def counts(self) -> tuple[int, int]:
         """(hits, misses) of all processes, as far as they have told."""
+        found = self.counted()
+        return found.get(HITS, 0), found.get(MISSES, 0)
+
+    def counted(self) -> dict[bytes, int]:
+        """Hits, misses, and faults by their kind, of all processes, as far as they have told.
+
+        :raises Fault: when the server does not tell
+        """
         self.near.flush()
         self.report()
-        found = self.link.moving(0, "ask", b"HMGET", self._counts, HITS, MISSES)
-        return int(found[0] or 0), int(found[1] or 0)
+        found = self.link.moving(0, "ask", b"HGETALL", self._counts)
+        pairs = zip(found[::2], found[1::2], strict=True)
+        return {name: int(number) for name, number in pairs if number.isdigit()}
 
     def forget_counts(self) -> None:
         """Begin to count at zero."""
@@ -228,8 +255,17 @@ class Remote:
         """Notice that a directory was replaced: there is none."""
 
     def tidy(self) -> None:
-        """The end of a request: what was counted goes to where the listener finds it."""
+        """The end of a request: what was counted goes to where the listener finds it.
+
+        Where nothing is remembered there is no listener, and it is told here, once a second.
+        """
         self.near.flush()
+        if (
+            not self.settings["near_cache_size"]
+            and time.monotonic() - self._told >= TELL_EVERY
+            and not self.link.in_trouble
+        ):
+            self.report()
 
     def close(self) -> None:
         """Close the connections, of other caches there as well; the next call makes others."""
@@ -240,6 +276,7 @@ class Remote:
     def begin(self) -> None:
         """In a child after a fork: what was counted is the parent's to tell."""
         self.tally.hits = self.tally.misses = 0
+        self.triage.take()
 
 
 class Triage:
@@ -249,11 +286,13 @@ class Triage:
         self._where = where
         self._says = Log(clock)
         self._counts = dict.fromkeys(KINDS, 0)
+        self._untold = dict.fromkeys(KINDS, 0)
 
     def met(self, error: Exception) -> None:
         """Count a fault, and say so."""
         kind = error.kind if isinstance(error, Fault) else "slow"
         self._counts[kind] += 1
+        self._untold[kind] += 1
         self._says.warn(kind, "%s. %s", error, REMEDIES[kind])
 
     def foreign(self, why: Foreign) -> None:
@@ -264,9 +303,22 @@ class Triage:
         """How many of each kind this process has met since the last reset."""
         return dict(self._counts)
 
+    def take(self) -> dict[str, int]:
+        """How many of each kind the server has not been told of, and now will be."""
+        taken = {kind: number for kind, number in self._untold.items() if number}
+        for kind, number in taken.items():
+            self._untold[kind] -= number
+        return taken
+
+    def give_back(self, taken: Mapping[str, int]) -> None:
+        """It was not told."""
+        for kind, number in taken.items():
+            self._untold[kind] += number
+
     def reset(self) -> None:
         """Begin to count at zero."""
         self._counts = dict.fromkeys(KINDS, 0)
+        self._untold = dict.fromkeys(KINDS, 0)
 
 
 def milliseconds(expire: float) -> bytes:

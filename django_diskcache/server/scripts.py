@@ -1,5 +1,7 @@
 """What runs on the server, as one step each: all keys of a script lie in one slot of a cluster.
 
+Numbers are given to commands as texts where they can be: Lua makes a text of a number slowly.
+
 The first keys are always entries or sets of hints of the same bucket, whose names begin alike.
 A set of hints has the names of entries that had a tag when they were stored. It may name some
 that have it no more, or are gone: the header of the entry is the truth. It may not lack one
@@ -28,7 +30,7 @@ end
 local function whole(key, head)
   if #head < 13 then return head end
   local all = 13 + struct.unpack('<H', head, 12)
-  if all > #head then head = redis.call('GETRANGE', key, 0, all - 1) end
+  if all > #head then head = redis.call('GETRANGE', key, '0', all - 1) end
   return head
 end
 """
@@ -37,13 +39,13 @@ _HINT = """
 local function hint(set, key, px)
   local left = redis.call('PTTL', set)
   redis.call('SADD', set, key)
-  if px == 0 then
+  if px == '0' then
     if left >= 0 then redis.call('PERSIST', set) end
-  elseif left == -2 or (left >= 0 and left < px) then
+  elseif left == -2 or (left >= 0 and left < tonumber(px)) then
     redis.call('PEXPIRE', set, px)
   end
   if redis.call('SCARD', set) > 64 then
-    for _, other in ipairs(redis.call('SRANDMEMBER', set, 2)) do
+    for _, other in ipairs(redis.call('SRANDMEMBER', set, '2')) do
       if redis.call('EXISTS', other) == 0 then redis.call('SREM', set, other) end
     end
   end
@@ -72,12 +74,12 @@ class Script:
 SET: Final = Script(
     _HINT
     + """
-local px = tonumber(ARGV[2])
+local px = ARGV[2]
 if ARGV[3] == 'NX' and redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
-if px > 0 then
-  redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-else
+if px == '0' then
   redis.call('SET', KEYS[1], ARGV[1])
+else
+  redis.call('SET', KEYS[1], ARGV[1], 'PX', px)
 end
 for i = 2, #KEYS do hint(KEYS[i], KEYS[1], px) end
 return 1
@@ -91,17 +93,17 @@ EVICT: Final = Script(
     + """
 local call, name, gone, wanted, most = redis.call, ARGV[1], 0, {}, 0
 local alone = struct.pack('<HH', #name + 2, #name) .. name
-local last = 10 + #alone
+local last = tostring(10 + #alone)
 local function remove()
   gone = gone + call('UNLINK', unpack(wanted))
   wanted, most = {}, 0
 end
 for i = 1, #KEYS do
   for _, key in ipairs(call('SMEMBERS', KEYS[i])) do
-    local tags = call('GETRANGE', key, 11, last)
+    local tags = call('GETRANGE', key, '11', last)
     local has = tags == alone
     if not has and #tags > 4 then
-      for _, other in ipairs(tags_of(whole(key, call('GETRANGE', key, 0, 255)))) do
+      for _, other in ipairs(tags_of(whole(key, call('GETRANGE', key, '0', '255')))) do
         has = has or other == name
       end
     end
@@ -130,7 +132,7 @@ local names, seen, found, gone, batch = {}, {}, {}, 0, {}
 for i = 3, #ARGV do names[ARGV[i]] = true end
 local function has(key)
   local n = 0
-  for _, name in ipairs(tags_of(whole(key, call('GETRANGE', key, 0, 255)))) do
+  for _, name in ipairs(tags_of(whole(key, call('GETRANGE', key, '0', '255')))) do
     if names[name] then n = n + 1 end
   end
   if every then return n == #ARGV - 2 end
@@ -189,26 +191,29 @@ return 0
 # there and was changed.
 TOUCH: Final = Script(
     """
-local head = redis.call('GETRANGE', KEYS[1], 0, 255)
-if #head < 13 then return 0 end
+local call, key, px = redis.call, KEYS[1], ARGV[2]
+local head = call('GETRANGE', key, '3', '12')
+if #head < 10 then return 0 end
 if ARGV[4] then
-  local due, low, high = struct.unpack('<d', head, 4), ARGV[4], ARGV[5]
-  if due > struct.unpack('<d', low) and due <= struct.unpack('<d', high) then return 0 end
+  local due = struct.unpack('<d', head)
+  if due > struct.unpack('<d', ARGV[4]) and due <= struct.unpack('<d', ARGV[5]) then
+    return 0
+  end
 end
-local px = tonumber(ARGV[2])
-if px < 0 then return redis.call('UNLINK', KEYS[1]) end
-redis.call('SETRANGE', KEYS[1], 3, ARGV[1])
-if px > 0 then
-  redis.call('PEXPIRE', KEYS[1], px)
+if px == '-1' then return call('UNLINK', key) end
+call('SETRANGE', key, '3', ARGV[1])
+if px == '0' then
+  call('PERSIST', key)
 else
-  redis.call('PERSIST', KEYS[1])
+  call('PEXPIRE', key, px)
 end
-if string.sub(head, 12, 13) == '\\0\\0' then return 1 end
+if string.sub(head, 9) == '\\0\\0' then return 1 end
 """
     + _TAGS
     + _HINT
     + """
-for _, name in ipairs(tags_of(whole(KEYS[1], head))) do hint(ARGV[3] .. name, KEYS[1], px) end
+head = whole(key, call('GETRANGE', key, '0', '255'))
+for _, name in ipairs(tags_of(head)) do hint(ARGV[3] .. name, key, px) end
 return 1
 """
 )
@@ -258,7 +263,7 @@ elseif px == 0 then
 else
   redis.call('SET', KEYS[1], ARGV[2], 'KEEPTTL')
 end
-for i = 2, #KEYS do hint(KEYS[i], KEYS[1], px) end
+for i = 2, #KEYS do hint(KEYS[i], KEYS[1], ARGV[3]) end
 return 1
 """
 )
@@ -277,11 +282,55 @@ return 1
 """
 )
 
-# KEYS: where counts are. ARGV: hits and misses more.
+# KEYS: where counts are; hashes of traffic over time. ARGV: for each of these hashes the number
+# of the part that it is now, and seconds to keep it; then names and how many more of each.
 COUNT: Final = Script(
     """
-redis.call('HINCRBY', KEYS[1], 'hits', ARGV[1])
-redis.call('HINCRBY', KEYS[1], 'misses', ARGV[2])
+local first = 2 * #KEYS - 1
+for i = first, #ARGV, 2 do
+  redis.call('HINCRBY', KEYS[1], ARGV[i], ARGV[i + 1])
+end
+for k = 2, #KEYS do
+  local part = ARGV[2 * k - 3] .. ':'
+  for i = first, #ARGV, 2 do
+    redis.call('HINCRBY', KEYS[k], part .. ARGV[i], ARGV[i + 1])
+  end
+  redis.call('EXPIRE', KEYS[k], ARGV[2 * k - 2])
+end
+"""
+)
+
+# KEYS: hashes. Returns all of each.
+HISTORY: Final = Script(
+    """
+local found = {}
+for i = 1, #KEYS do found[i] = redis.call('HGETALL', KEYS[i]) end
+return found
+"""
+)
+
+# KEYS: the entry. ARGV: how many bytes of its value. Returns milliseconds that are left, bytes
+# of all, header and tags, the beginning of the value, seconds since it was used and how often
+# as the server counts that (-1 is not known), bytes of memory; false if there is none. To the
+# server this is a use, so when the last one was is asked first.
+LOOK: Final = Script(
+    _TAGS
+    + """
+local key = KEYS[1]
+if redis.call('TYPE', key).ok ~= 'string' then return false end
+local function known(...)
+  local found = redis.pcall(...)
+  return type(found) == 'number' and found or -1
+end
+local idle, often = known('OBJECT', 'IDLETIME', key), known('OBJECT', 'FREQ', key)
+local memory = known('MEMORY', 'USAGE', key)
+local head = whole(key, redis.call('GETRANGE', key, 0, 255))
+if #head < 13 then return false end
+local last = 13 + struct.unpack('<H', head, 12)
+local value = ''
+if ARGV[1] ~= '0' then value = redis.call('GETRANGE', key, last, last + ARGV[1] - 1) end
+local size, left = redis.call('STRLEN', key), redis.call('PTTL', key)
+return {left, size, string.sub(head, 1, last), value, idle, often, memory}
 """
 )
 

@@ -269,9 +269,13 @@ class WholeCache(Computing, Labels, ManyKeys):
 
         :param reset: let hits, misses and faults begin again at zero
         """
-        counts = self.stats(bool(self._engine.settings["statistics"]))
-        nodes = [self._safely(None, gauges.of_node, node) for node in self._nodes()]
-        found = gauges.figures(self._engine, counts, [node for node in nodes if node])
+        if self._wait(False) == 0:
+            raise Timeout
+        nodes, away = gauges.survey(self._engine)
+        for each in away:
+            if not self._absorbed(each.fault):
+                raise each.fault
+        found = gauges.figures(self._engine, nodes, away)
         if reset:
             self._safely(None, self._engine.forget_counts)
         return found

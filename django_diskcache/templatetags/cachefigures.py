@@ -79,6 +79,12 @@ def _percent(thousandths: int, language: str | None) -> str:
 
 
 @register.filter
+def milliseconds(seconds: float) -> str:
+    """A short time span, with two decimals."""
+    return gettext("%(number)s ms") % {"number": number_format(1000 * seconds, decimal_pos=2)}
+
+
+@register.filter
 def text(value: Any) -> str:
     """A key or tag on one line, whatever characters it has; other types than text as code."""
     if isinstance(value, str):

@@ -3,15 +3,18 @@
 SITE_DATA    directory for the database and the caches
 SITE_CSP     1 for Django's Content-Security-Policy (6.0 and later), as strict as it comes
 SITE_UNFOLD  1 for django-unfold's admin
+SITE_SERVERS caches on servers, by their aliases: LOCATION of each, as JSON
 """
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
 DATA = Path(os.environ["SITE_DATA"])
 WITH_CSP = os.environ.get("SITE_CSP") == "1"
+SERVERS = json.loads(os.environ.get("SITE_SERVERS", "{}"))
 WITH_UNFOLD = os.environ.get("SITE_UNFOLD") == "1"
 
 SECRET_KEY = "only for tests"
@@ -83,6 +86,12 @@ CACHES = {
         "OPTIONS": {"size_limit": "16MB", "shards": 2},
     },
 }
+for alias, location in SERVERS.items():
+    CACHES[alias] = {
+        "BACKEND": "django_diskcache.DjangoCache",
+        "LOCATION": location,
+        "OPTIONS": {"size_limit": "64MB", "shards": 4, "database_timeout": 5},
+    }
 SESSION_ENGINE = "django.contrib.sessions.backends.cache"
 SESSION_CACHE_ALIAS = "sessions"
 LANGUAGE_CODE = "en"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import re
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
 from django.conf import settings
@@ -17,10 +17,14 @@ from django.core.management import CommandError, call_command
 from django.test import override_settings
 
 from django_diskcache import DjangoCache
+from django_diskcache.engine.errors import Fault
 from django_diskcache.management.commands import cachestats
 from django_diskcache.management.shared import HELD
-from django_diskcache.server import ServerCache, condition
+from django_diskcache.server import condition
+from django_diskcache.server.gauges import Away
 from tests.server.servers import Server, required, serving
+
+from .test_commands import called, document
 
 BACKEND = "django_diskcache.DjangoCache"
 # The second call of a process need not try it again.
@@ -54,21 +58,6 @@ def away(site: Path) -> Iterator[None]:
 def cache(alias: str = "remote") -> DjangoCache:
     found = caches[alias]
     assert isinstance(found, DjangoCache)
-    return found
-
-
-def called(name: str, *arguments: str, **options: Any) -> str:
-    """What a command prints."""
-    out = io.StringIO()
-    call_command(name, *arguments, stdout=out, **options)
-    return out.getvalue()
-
-
-def document(name: str, *arguments: str) -> dict[str, Any]:
-    """The one JSON document that a command prints."""
-    text = called(name, *arguments, "--json")
-    assert text.count("\n") == 1
-    found: dict[str, Any] = json.loads(text)
     return found
 
 
@@ -148,11 +137,13 @@ def test_stats_for_people(site: Path, server: Server) -> None:
         r"\d.* in memory",
         lines[0],
     )
-    assert lines[1].startswith("  near cache of this process: ")
-    assert lines[2].split()[:2] == ["server", "version"]
-    assert lines[3].split()[:1] == [f"valkey://127.0.0.1:{server.port}"]
-    assert "primary" in lines[3]
-    assert called("cachestats", "remote", "-v", "0").splitlines() == lines[:1]
+    assert lines[1] == "  errors: none"
+    assert lines[2].startswith("  near cache of this process: ")
+    assert lines[3].split()[:2] == ["server", "version"]
+    assert lines[4].split()[:1] == [f"valkey://127.0.0.1:{server.port}"]
+    assert "primary" in lines[4]
+    (line,) = called("cachestats", "remote", "-v", "0").splitlines()
+    assert line.startswith("remote: 1 hit, 1 miss, ")
 
 
 def test_stats_as_json(site: Path) -> None:
@@ -167,6 +158,20 @@ def test_stats_as_json(site: Path) -> None:
     assert remote["memory"] == node["memory"] > 0
     called("cachestats", "remote", "--reset")
     assert document("cachestats", "remote")["remote"]["misses"] == 0
+
+
+def test_stats_of_nodes_that_are_away(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = cache().figures()
+    away = (Away("valkey://b:1", Fault("slow", "valkey://b:1", "no answer")),)
+    figures = dataclasses.replace(known, away=away, errors={"slow": 3, "lost": 0})
+    monkeypatch.setattr(DjangoCache, "figures", lambda self, reset: figures)
+    lines = called("cachestats", "remote").splitlines()
+    assert lines[1] == "  errors: 3 slow"
+    assert lines[-1] == "  valkey://b:1: no answer (slow)"
+    found = document("cachestats", "remote")["remote"]
+    assert found["away"] == {"valkey://b:1": "valkey://b:1: no answer (slow)"}
+    lines = called("cachestats", "remote", "--format", "prometheus").splitlines()
+    assert 'django_diskcache_errors_total{cache="remote",kind="slow"} 3' in lines
 
 
 def test_stats_for_prometheus(site: Path, server: Server) -> None:
@@ -229,12 +234,6 @@ def test_clear_names_the_server(site: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert "\n  remote in valkey://127.0.0.1:" in out.getvalue()
 
 
-finding = pytest.mark.skipif(
-    not hasattr(ServerCache, "delete_pattern"), reason="a server finds no keys by pattern yet"
-)
-
-
-@finding
 @pytest.mark.parametrize(
     ("given", "left"),
     [
@@ -274,7 +273,6 @@ def test_evict(site: Path) -> None:
     }
 
 
-@finding
 def test_evict_of_all_tags_and_dry(site: Path) -> None:
     cache().set("a", 1, tag=("x", 7))
     cache().set("b", 1, tag=("x", "7", "z"))
@@ -306,6 +304,7 @@ def test_check(site: Path, server: Server) -> None:
     assert (found["problems"], found["left"], found["fixed"]) == ([], 0, False)
     assert "it has no maxmemory" in found["notes"][0]
     assert len(cache()) == 0
+    assert cache().stats() == (0, 0)
 
 
 def checked(

@@ -147,6 +147,28 @@ def test_what_is_there_may_stay(site: Path, source: str, target: str) -> None:
     assert cache(target).get_many("abc") == {"a": "old", "b": "old", "c": "old"}
 
 
+@pytest.mark.parametrize(("source", "target"), WAYS[:2])
+def test_what_is_stored_while_it_runs_stays(
+    site: Path, source: str, target: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another stores between the read of a page and its storing."""
+    real = copying._put
+
+    def late(page: Any, into: Any, overwrite: bool, *rest: Any) -> None:
+        for entry in page.entries:
+            cache(target)._cache.set(entry.key, "newer")
+        real(page, into, overwrite, *rest)
+
+    monkeypatch.setattr(copying, "_put", late)
+    for key in "abc":
+        cache(source).set(key, "older", tag="tag" if key == "b" else None)
+    found = document(source, target, "--no-overwrite")
+    assert (found["copied"], found["left"]) == (0, {"there already": 3})
+    assert set(cache(target).get_many("abc").values()) == {"newer"}
+    document(source, target)
+    assert set(cache(target).get_many("abc").values()) == {"older"}
+
+
 def test_what_expires_does_not_come(site: Path, clock: FakeClock) -> None:
     cache().set("short", 1, timeout=5)
     cache().set("long", 1, timeout=50)
@@ -197,14 +219,14 @@ def test_what_another_has_signed_is_told_and_stays(
     assert list(cache(target)._cache) == [":1:text"]
 
 
-def test_locks_stay_and_limits_come(site: Path) -> None:
-    assert cache().lock("lock").acquire()
-    assert cache().once_per("job", 100)
-    cache().set("lock:ing", 5)
-    out = io.StringIO()
-    call_command("cachecopy", "default", "back", stdout=out)
-    assert "back: 1 entry left out: 1 locks\n" in out.getvalue()
-    assert "back: who holds a lock gives it back in default\n" in out.getvalue()
+@pytest.mark.parametrize("source", ["default", "remote"])
+def test_locks_stay_and_limits_come(site: Path, source: str) -> None:
+    assert cache(source).lock("lock").acquire()
+    assert cache(source).once_per("job", 100)
+    cache(source).set("lock:ing", 5)
+    text = copied(source, "back")
+    assert "back: 1 entry left out: 1 of locks\n" in text
+    assert f"back: who holds a lock gives it back in {source}\n" in text
     assert not cache("back").lock("lock").locked()
     assert not cache("back").once_per("job", 100)
     assert cache("back").get("lock:ing") == 5
@@ -230,6 +252,19 @@ def test_what_is_too_large_for_a_directory(site: Path) -> None:
         assert "left out: 1 too large\n" in out.getvalue()
         assert f"small: refused ':1:large': {TooLarge.__name__}: " in out.getvalue()
         assert cache("small").get("small") == 1
+
+
+def test_what_is_evicted_meanwhile_is_told(site: Path) -> None:
+    for number in range(100):
+        cache("remote").set(f"{number}", os.urandom(50_000))
+    small = {"BACKEND": BACKEND, "LOCATION": site / "small", "OPTIONS": {"size_limit": "2MB"}}
+    with override_settings(CACHES={**settings.CACHES, "small": small}):
+        lines = copied("remote", "small").splitlines()
+        gone = 100 - len(cache("small")._cache)
+    assert gone > 0
+    assert lines[1] == (
+        f"small: {gone} entries evicted meanwhile: its size_limit is too small for all"
+    )
 
 
 def test_what_a_server_does_not_take(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -91,9 +91,9 @@ def test_a_row_that_is_damaged(fanout: FanoutCache) -> None:
 def test_locks_are_told_by_their_state(fanout: FanoutCache) -> None:
     lock = fanout.lock("name")
     assert lock.acquire()
-    assert left(fanout) == {"locks": 1}
+    assert left(fanout) == {"of locks": 1}
     lock.release()
-    assert left(fanout) == {"locks": 1}  # the fence that is remembered of it
+    assert left(fanout) == {"of locks": 1}  # the fence that is remembered of it
     assert fanout.allow("rate", 5, 60)
     (entry,) = (entry for page in pages(fanout.engine) for entry in page.entries)
     assert entry.pinned

@@ -148,7 +148,15 @@ def test_caches_beside_a_cache(server: Server, make_cache: Make, fanout: FanoutC
     cache.cache("one").set("a", 1, tag="tag")
     cache.cache("one/two").set("a", 1)
     make_cache(server, name="another").cache("three").set("a", 1)
-    assert cache.names_beside() == ["one", "one/two"]
+    with server.client() as client:  # as collections lie there
+        client.rpush("django_diskcache/deque/a%7Bb{3f}=v", 1)
+        client.rpush("django_diskcache/cache/one/deque/inner{3f}=v", 1)
+    assert cache.collections() == [
+        ("cache", "one"),
+        ("cache", "one/two"),
+        ("deque", "a{b"),
+    ]
+    assert collections(cache) == cache.collections()
     fanout.cache("a").set("a", 1)
     fanout.cache("b/c").set("a", 1)
     fanout.deque("d")

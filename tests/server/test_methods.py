@@ -21,7 +21,7 @@ from django_diskcache.server import ServerCache
 from tests.conftest import FakeClock
 
 from .conftest import listening
-from .servers import Server, until
+from .servers import PATIENCE, Server, until
 
 Make = Callable[..., ServerCache]
 
@@ -307,6 +307,7 @@ def test_figures(server: Server, make_cache: Make) -> None:
     for _ in range(3):
         cache.get("key")
     cache.get("missing")
+    assert cache.stats() == (3, 1)
 
     found = cache.figures()
 
@@ -319,7 +320,11 @@ def test_figures(server: Server, make_cache: Make) -> None:
     assert node.name == server.url.rpartition("/")[0]
     assert node.primary
     assert node.program.split()[0] in ("redis", "valkey")
-    assert node.keys == 2  # and the counts
+    assert node.keys == 4  # and the counts, and those of this hour and day
+    assert 0 < node.round_trip < PATIENCE
+    assert (node.replicas, node.slots, node.filled) == (0, (), None)
+    assert found.told
+    assert not found.away
     assert node.memory > 100_000
     assert node.tracked >= 2
     assert node.clients >= 2
@@ -337,6 +342,9 @@ def test_figures_of_a_server_that_is_away() -> None:
         assert found.hits == found.memory == 0
         assert not found.listening
         assert found.errors["lost"] >= 1
+        assert not found.told
+        (away,) = found.away
+        assert (away.name, away.fault.kind) == ("valkey://127.0.0.1:1", "lost")
 
 
 def test_an_event_loop_does_not_wait(server: Server, make_cache: Make) -> None:

@@ -70,6 +70,7 @@ class Command(CacheCommand):
         # A dry run makes no cache, and needs none.
         target = Target(alias, opened(alias)) if write or there else None
         found = Copied()
+        before = target.evicted() if target else 0
         result: dict[str, Any] = {"source": source.alias, "dry_run": options["dry_run"]}
         try:
             refuse_itself(source, target)
@@ -91,6 +92,7 @@ class Command(CacheCommand):
         finally:
             if target is not None and not target.in_files:
                 target.engine.near.clear()  # of this process, which may be a site's
+        result["evicted"] = target.evicted() - before if target else 0
         return {**result, **figures(found), "warning": warning(source.alias, alias)}
 
     def copied(
@@ -141,6 +143,7 @@ class Command(CacheCommand):
                 f"{alias}: left out, as no deque and no index is copied: "
                 f"{', '.join(result['collections'])}"
             )
+        self.tell_evicted(alias, result)
         if result["warning"] and result["copied"]:
             write(f"{alias}: {result['warning']}")
 

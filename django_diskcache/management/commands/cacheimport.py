@@ -122,7 +122,7 @@ class Command(CacheCommand):
     ) -> dict[str, Any]:
         loads = harmless.loads_trusted if options["trust"] else harmless.loads
         takeover = Takeover(loads, wall_clock if cache is None else cache.engine.clock)
-        before = evicted(cache)
+        before = 0 if cache is None else cache.evicted()
         steps = self.steps(takeover, cache, write, options)
         result: dict[str, Any] = {}
         try:
@@ -135,7 +135,8 @@ class Command(CacheCommand):
                 cache.care_for(error)
             result["error"] = f"{error}; what was taken is there, so run it again"
         self.example = takeover.tally.example
-        return {**figures(takeover.tally), "evicted": evicted(cache) - before, **result}
+        gone = 0 if cache is None else cache.evicted() - before
+        return {**figures(takeover.tally), "evicted": gone, **result}
 
     def steps(
         self, takeover: Takeover, cache: Cache | None, write: bool, options: dict[str, Any]
@@ -208,11 +209,7 @@ class Command(CacheCommand):
                 f"{alias}: --trust loads these pickles as well; it is safe if nobody but you "
                 "could write to the directory"
             )
-        if result["evicted"] > 0:
-            write(
-                f"{alias}: {entries_text(result['evicted'])} evicted meanwhile: its size_limit "
-                "is too small for all"
-            )
+        self.tell_evicted(alias, result)
 
     def tell(self, alias: str, result: dict[str, Any], options: dict[str, Any]) -> None:
         if "taken" not in result:
@@ -293,14 +290,6 @@ def is_made(alias: str) -> bool:
 def is_collection(directory: str, place: Place) -> bool:
     """Whether a cache in `directory` has a collection of this kind and name."""
     return os.path.exists(os.path.join(directory, place.kind, place.name, DATABASE))
-
-
-def evicted(cache: Cache | None) -> int:
-    """How many entries the cache has evicted for want of space; a server's are not only its."""
-    if cache is None or not cache.in_files:
-        return 0
-    numbers = cache.cache.evictions()
-    return numbers["size"] + numbers["entries"]
 
 
 def figures(tally: Tally) -> dict[str, Any]:

@@ -161,8 +161,7 @@ class Command(CacheCommand):
             "again"
         )
         self.stdout.write(f"  expired and still on disk: {about}{figures.expired_pending:,}")
-        errors = ", ".join(f"{n:,} {kind}" for kind, n in figures.errors.items() if n)
-        self.stdout.write(f"  errors: {errors or 'none'}")
+        self.stdout.write(f"  errors: {errors_text(figures)}")
         near = figures.near
         self.stdout.write(
             f"  near cache of this process: {entries_text(near.entries)}, "
@@ -181,6 +180,7 @@ class Command(CacheCommand):
         )
         if verbosity == 0:
             return
+        self.stdout.write(f"  errors: {errors_text(figures)}")
         near = figures.near
         told = ", told of changes" if figures.listening else ""
         self.stdout.write(
@@ -189,6 +189,8 @@ class Command(CacheCommand):
         )
         for line in table(SERVER_HEAD, map(node_row, figures.nodes)):
             self.stdout.write(f"  {line}")
+        for each in figures.away:
+            self.stdout.write(f"  {each.fault}")
 
     def watch(self, aliases: Sequence[str], options: dict[str, Any]) -> None:
         before = self.look(aliases, options["reset"])
@@ -220,7 +222,8 @@ def document(figures: Any) -> dict[str, Any]:
     """The figures as JSON has them."""
     result = {**asdict(figures), "hit_ratio": figures.hit_ratio}
     if not shards_of(figures):
-        return {**result, "memory": figures.memory}
+        away = {each.name: str(each.fault) for each in figures.away}
+        return {**result, "memory": figures.memory, "away": away}
     shards = zip(result["shards"], figures.shards, strict=True)
     result["shards"] = [{**each, "hit_ratio": shard.hit_ratio} for each, shard in shards]
     return result
@@ -249,6 +252,11 @@ def removed(figures: Any) -> int:
     if shards_of(figures):
         return int(sum(figures.evictions.values()))
     return int(sum(node.evicted + node.expired for node in figures.nodes))
+
+
+def errors_text(figures: Any) -> str:
+    """How many faults there were of each kind: '3 locked', 'none'."""
+    return ", ".join(f"{n:,} {kind}" for kind, n in figures.errors.items() if n) or "none"
 
 
 def share(figures: Figures) -> str:
