@@ -122,13 +122,14 @@ return gone
 
 # What there is with one of several tags, or with all of them. KEYS: what sets of hints begin
 # with, in buckets. ARGV: 'any' or 'all'; 'list' or 'remove'; names of tags. Returns names of
-# entries, or how many went. Where all are wanted, the smallest of some sets says where to look.
+# entries, some perhaps twice, or how many went. Where all are wanted, the smallest of some sets
+# says where to look.
 TAGGED: Final = Script(
     _TAGS
     + """
 local call = redis.call
 local every, removes = ARGV[1] == 'all', ARGV[2] == 'remove'
-local names, seen, found, gone, batch = {}, {}, {}, 0, {}
+local names, gone, batch = {}, 0, {}
 for i = 3, #ARGV do names[ARGV[i]] = true end
 local function has(key)
   local n = 0
@@ -144,13 +145,9 @@ local function remove()
 end
 local function walk(set)
   for _, key in ipairs(call('SMEMBERS', set)) do
-    if not seen[key] and has(key) then
-      seen[key] = true
-      found[#found + 1] = key
-      if removes then
-        batch[#batch + 1] = key
-        if #batch == 1000 then remove() end
-      end
+    if has(key) then
+      batch[#batch + 1] = key
+      if removes and #batch == 1000 then remove() end
     end
   end
   if removes then
@@ -171,7 +168,7 @@ for _, head in ipairs(KEYS) do
   end
 end
 if removes then return gone end
-return found
+return batch
 """
 )
 

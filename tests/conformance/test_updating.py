@@ -28,6 +28,16 @@ def test_update_stores_leaves_and_removes(typed_face: Face) -> None:
     assert "key" not in face
 
 
+def test_what_was_read_is_forgotten(typed_face: Face) -> None:
+    typed_face.remembers()
+    typed_face.set("key", 1)
+    assert typed_face.get("key") == 1
+    typed_face.update("key", lambda value: (None, value + 1, None))
+    assert typed_face.get("key") == 2
+    typed_face.update("key", lambda value: (None, ENOVAL, None))
+    assert typed_face.get("key") is None
+
+
 def test_update_of_a_change_that_fails_changes_nothing(typed_face: Face) -> None:
     typed_face.set("key", 1, tag="tag")
 

@@ -95,6 +95,18 @@ def test_a_sliding_read_of_a_server_that_knows_no_script(
         assert cache.ttl("key") == touch
 
 
+def test_a_process_sees_at_once_what_it_renews(cache: ServerCache) -> None:
+    """The server does not tell a connection of what was changed on it."""
+    listening(cache).set("key", 1, expire=60)
+    for more in ({}, {"expire_time": True}):
+        assert cache.get("key") == 1
+        cache.get("key", touch=600, **more)
+        assert cache.ttl("key") == 600
+        assert cache.get("key") == 1
+        cache.expire_in("key", 60)
+        assert cache.ttl("key") == 60
+
+
 def test_others_are_told_of_another_end(
     server: Server, make_cache: Make, clock: FakeClock
 ) -> None:

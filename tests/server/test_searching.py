@@ -11,6 +11,7 @@ from django_diskcache.server import ServerCache
 from django_diskcache.server.envelope import tag_name
 from django_diskcache.server.searching import like
 
+from .conftest import listening
 from .servers import Server
 
 Make = Callable[..., ServerCache]
@@ -63,6 +64,22 @@ def test_hints_that_are_out_of_date_are_none(server: Server, cache: ServerCache)
     assert len(cache) == 0
 
 
+def test_all_of_several_in_one_bucket(cache: ServerCache) -> None:
+    """Where each has entries that the other has not."""
+    numbers = (f"{number}" for number in range(10_000))
+    keys = [key for key in numbers if cache.engine.place(key)[1] & 255 == 3][:20]
+    for number, key in enumerate(keys):
+        cache.set(key, number, tag=(("a", "b"), "a", "b", ("b", "c"))[number % 4])
+
+    assert cache.keys_by_tag(("a", "c"), match="all") == []
+    assert sorted(cache.keys_by_tag(("a", "b"), match="all")) == sorted(keys[::4])
+    assert sorted(cache.keys_by_tag(("a", "b"))) == sorted(keys)
+    assert cache.evict(("b", "a"), match="all") == 5
+    assert cache.evict(("a", "c"), match="all") == 0
+    assert len(cache) == 15
+    assert (cache.evict("a"), cache.evict("b")) == (5, 10)
+
+
 def test_some_tags_of_many(cache: ServerCache) -> None:
     """More than one script takes at a time, and entries that have several of them."""
     tags = [f"tag{number}" for number in range(250)]
@@ -99,7 +116,8 @@ def test_there_is_no_order(cache: ServerCache) -> None:
 
 
 def test_what_was_removed_is_forgotten(cache: ServerCache) -> None:
-    cache.set("key", 1)
+    listening(cache).set("key", 1)
     assert cache.get("key") == 1
+    assert cache.engine.near.knows("key")
     assert cache.delete_pattern("k*") == 1
     assert cache.get("key") is None
