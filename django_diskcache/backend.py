@@ -417,13 +417,13 @@ class DjangoCache(AsyncMethods, Times, Keys, Tags, Commits, Memoizing, Limiting)
     # Sub-collections
 
     def cache(self, name: str) -> Any:
-        """The `Cache` with this name in a subdirectory."""
+        """The cache with this name in a subdirectory, or beside this one on a server."""
         return self._cache.cache(name)
 
     def deque(self, name: str, maxlen: int | None = None) -> Any:
-        """The `Deque` with this name in a subdirectory."""
+        """The `Deque` with this name in a subdirectory, or beside the cache on a server."""
         return self._cache.deque(name, maxlen=maxlen)
 
     def index(self, name: str) -> Any:
-        """The `Index` with this name in a subdirectory."""
+        """The `Index` with this name in a subdirectory, or beside the cache on a server."""
         return self._cache.index(name)

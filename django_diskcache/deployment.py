@@ -1,7 +1,7 @@
 """System checks of the place where a site runs: `manage.py check --deploy`.
 
 They look at each directory as it is, and change nothing: a mode that is too loose is for the
-owner of the site to tighten. What is asked of a server is in `servers`.
+owner of the site to tighten. What is asked of a server is in `serverchecks`.
 """
 
 from __future__ import annotations

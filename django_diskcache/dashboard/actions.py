@@ -116,7 +116,7 @@ ACTIONS = {
             "reset",
             gettext_lazy("Reset statistics"),
             _reset,
-            gettext_lazy("Hits, misses, evictions and errors begin again at zero."),
+            gettext_lazy("What this cache has counted begins again at zero."),
             gettext_lazy("Begin again at zero with all counts of this cache?"),
         ),
         Action(

@@ -160,7 +160,7 @@ def keys_page(cache: Listed, query: QueryDict, whole: QueryDict) -> dict[str, An
         "on_server": True,
         "entries": found.entries,
         "looked": found.looked,
-        "away": [str(fault) for fault in found.away],
+        "away": list(dict.fromkeys(map(str, found.away))),
         "first": _query(query) if after else None,
         "next": _query(query, found.next.token) if found.next else None,
     }

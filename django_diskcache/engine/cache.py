@@ -8,12 +8,12 @@ from typing import Any
 from . import ordering, queues
 from .clock import Clock, wall_clock
 from .computing import ComputingMethods
-from .connection import Wait
 from .disk import Disk
+from .ends import Found, QueueEnds, ended
 from .errors import Fault
 from .finding import FindingMethods
 from .guard import ErrorHandler, Guarded
-from .keyed import PAGE, KeyedCache, shaped
+from .keyed import PAGE, KeyedCache
 from .labels import TagMethods
 from .locks import LockMethods
 from .rates import RateMethods
@@ -22,72 +22,22 @@ from .watching import WatchMethods
 
 
 class QueueMethods(
-    FindingMethods, TagMethods, ComputingMethods, LockMethods, RateMethods, WatchMethods
+    QueueEnds,
+    FindingMethods,
+    TagMethods,
+    ComputingMethods,
+    LockMethods,
+    RateMethods,
+    WatchMethods,
 ):
     """The methods of a cache that go by order instead of by key."""
 
-    def push(
-        self,
-        value: Any,
-        prefix: str | None = None,
-        side: str = "back",
-        expire: float | None = None,
-        read: bool = False,
-        tag: Any = None,
-        retry: bool = False,
-    ) -> Any:
-        """Add `value` at one end of a queue.
+    def _pushed(self, entry: tuple[Any, ...], retry: bool) -> Any:
+        return self._safely(None, queues.push, self._engine, *entry, self._wait(retry))
 
-        :param prefix: name of the queue; one without a name has integers as keys
-        :param side: 'back' or 'front'
-        :return: its key, an int or 'prefix-' and 15 digits; None where a Timeout is absorbed
-        """
+    def _at_end(self, prefix: str | None, side: str, take: bool, retry: bool) -> Found | None:
         wait = self._wait(retry)
-        entry = (value, prefix, side, expire, read, tag)
-        return self._safely(None, queues.push, self._engine, *entry, wait)
-
-    def pull(
-        self,
-        prefix: str | None = None,
-        default: Any = (None, None),
-        side: str = "front",
-        expire_time: bool = False,
-        tag: bool = False,
-        retry: bool = False,
-    ) -> Any:
-        """Remove the entry at one end of a queue.
-
-        :return: (key, value), or `default` if the queue is empty; in a tuple with expire time
-            or tag if asked for
-        """
-        return self._end(prefix, default, side, expire_time, tag, self._wait(retry), True)
-
-    def peek(
-        self,
-        prefix: str | None = None,
-        default: Any = (None, None),
-        side: str = "front",
-        expire_time: bool = False,
-        tag: bool = False,
-        retry: bool = False,
-    ) -> Any:
-        """The entry at one end of a queue, which stays there; otherwise like `pull`."""
-        return self._end(prefix, default, side, expire_time, tag, self._wait(retry), False)
-
-    def _end(
-        self,
-        prefix: str | None,
-        default: Any,
-        side: str,
-        expire_time: bool,
-        tag: bool,
-        wait: Wait,
-        take: bool,
-    ) -> Any:
-        found = self._safely(None, queues.end, self._engine, prefix, side, wait, take)
-        if found is None:
-            return shaped((default, None, None), expire_time, tag)
-        return _pair(*found, expire_time, tag)
+        return self._safely(None, queues.end, self._engine, prefix, side, wait, take)
 
     def peekitem(
         self,
@@ -105,7 +55,7 @@ class QueueMethods(
         for store in reversed(stores) if last else stores:
             found = self._safely(None, ordering.item, store, last, self._wait(retry))
             if found is not None:
-                return _pair(*found, expire_time, tag)
+                return ended(found, None, expire_time, tag)
         raise KeyError("the cache is empty")
 
     def iterkeys(self, reverse: bool = False) -> Iterator[Any]:
@@ -113,11 +63,6 @@ class QueueMethods(
         return self._from_each(
             lambda store: ordering.sorted_keys(store, PAGE, reverse), reverse
         )
-
-
-def _pair(key: Any, found: tuple[Any, float | None, Any], expire_time: bool, tag: bool) -> Any:
-    value, due, label = found
-    return shaped(((key, value), due, label), expire_time, tag)
 
 
 class Cache(QueueMethods):

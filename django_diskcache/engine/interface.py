@@ -54,6 +54,10 @@ class AnyEngine(Protocol):
         """Where it is, as it may be shown: a path, or an address without its password."""
 
     @property
+    def history(self) -> Any:
+        """Traffic over time, by its `traffic(span, step)`; see `history.History`."""
+
+    @property
     def in_use(self) -> bool:
         """Whether this process has connections open."""
 

@@ -134,7 +134,8 @@ class ServerCache(QueueingCache, BulkEntries, LockMethods, RateMethods):
     def __getstate__(self) -> tuple[Any, ...]:
         refuse_pickling(self, self._engine.secrets)
         location, disk, settings = self._given
-        if self._engine.address.arguments.get("password"):
+        arguments = self._engine.address.arguments
+        if any(value for name, value in arguments.items() if "password" in name):
             raise TypeError(
                 f"a {type(self).__name__} with a password cannot be pickled, for the password "
                 "would be in the pickle: open the address where it is needed"
@@ -152,25 +153,35 @@ class ServerCache(QueueingCache, BulkEntries, LockMethods, RateMethods):
 
     # Sub-collections
 
-    def cache(self: Self, name: str) -> Self:
+    def cache(
+        self: Self,
+        name: str,
+        timeout: float | None = None,
+        disk: type[Disk] | None = None,
+        **settings: Any,
+    ) -> Self:
         """The cache with this name beside this one; its entries are its own.
+
+        The other arguments are those of a cache, and by default what they are for this one.
 
         :raises ValueError: when it is no name for one
         """
-        return cast(Self, self._collection("cache", name, None, self._cache_of))
+        variant = timeout, disk, tuple(sorted(settings.items()))
 
-    def _cache_of(self: Self, name: str) -> Self:
-        location, disk, settings = self._given
-        engine = self._engine
-        return type(self)(
-            location,
-            self._timeout,
-            disk,
-            name=name_of(engine.name, "cache", name),
-            secret=engine.secrets or None,
-            error_handler=self.error_handler,
-            **settings,
-        )
+        def make(name: str) -> Self:
+            location, own_disk, own_settings = self._given
+            engine = self._engine
+            return type(self)(
+                location,
+                self._timeout if timeout is None else timeout,
+                own_disk if disk is None else disk,
+                name=name_of(engine.name, "cache", name),
+                secret=engine.secrets or None,
+                error_handler=self.error_handler,
+                **{**own_settings, **settings},
+            )
+
+        return cast(Self, self._collection("cache", name, variant, make))
 
     def deque(self, name: str, maxlen: int | None = None) -> ServerDeque:
         """The `Deque` with this name beside this cache.

@@ -19,7 +19,7 @@ from ..engine.statistics import NearFigures
 from ..engine.together import together
 from .node import Node
 from .remote import Remote
-from .traffic import HITS, MISSES
+from .traffic import HITS, MISSES, is_count
 from .trouble import KINDS
 
 T = TypeVar("T")
@@ -146,8 +146,8 @@ def of_node(node: Node) -> NodeFigures:
     told = dict(line.split(":", 1) for line in lines if ":" in line)
 
     def number(name: str) -> int:
-        text = told.get(name, "")
-        return int(text) if text.isdecimal() else 0
+        text = told.get(name, "").encode()
+        return int(text) if is_count(text) else 0
 
     program = "valkey" if "valkey_version" in told else "redis"
     return NodeFigures(

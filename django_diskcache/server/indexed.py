@@ -135,8 +135,15 @@ class IndexEntries(Computing, Collection):
 
     def claim(self, key: Any) -> Claim | None:
         """The right to compute `key`; see `ServerCache.claim`."""
-        found: Claim | None = self.owner.claim((self.name, *self._member(key)[1]))
-        return found
+        return self.owner.claim(self._claimed(key))
+
+    async def aclaim(self, key: Any) -> Any:
+        """`claim` for event loops."""
+        return await self.owner.aclaim(self._claimed(key))
+
+    def _claimed(self, key: Any) -> tuple[Any, ...]:
+        """What is claimed of the cache instead of a key of the index."""
+        return (self.name, *self._member(key)[1])
 
     # By order
 

@@ -35,7 +35,7 @@ class ListEntries(Collection):
     """The values of a deque: what `Deque` needs of a cache, and what its steps are."""
 
     kind = "deque"
-    parts = (b"values", b"shift", b"turned")
+    parts = (b"values", b"shift")
     size = b"LLEN"
 
     def encoded(self, value: Any) -> bytes:

@@ -27,7 +27,7 @@ return size
 """
 )
 
-# Of a deque. KEYS: the list, its shift, a name that is used while it is reversed.
+# Of a deque. KEYS: the list, its shift.
 
 # ARGV: 'back' or 'front', the most values or '', values. Each that is added to a full one drops
 # one at the other end; a longer one, which somebody without a limit has made, stays longer.
@@ -178,17 +178,17 @@ return moved
 """
 )
 
+# The other list is in the same slot, and there only while this runs.
 REVERSE: Final = Script(
     """
-local call = redis.call
-call('UNLINK', KEYS[3])
+local call, turned = redis.call, KEYS[1] .. '~'
 local some = call('RPOP', KEYS[1], 1000)
 if not some then return 0 end
 while some do
-  call('RPUSH', KEYS[3], unpack(some))
+  call('RPUSH', turned, unpack(some))
   some = call('RPOP', KEYS[1], 1000)
 end
-call('RENAME', KEYS[3], KEYS[1])
+call('RENAME', turned, KEYS[1])
 return 1
 """
 )

@@ -19,11 +19,12 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from contextlib import suppress
 from secrets import token_bytes
 from typing import Any
 
+from ..engine.ends import Found, QueueEnds, ended
 from ..engine.errors import ENOVAL, Fault
-from ..engine.keyed import shaped
 from ..engine.queues import following, is_back
 from .awaiting import AwaitingCache
 from .remote import Remote
@@ -63,25 +64,11 @@ def _key_at(place: bytes, prefix: str | None) -> Any:
     return number if prefix is None else f"{prefix}-{number:015d}"
 
 
-class QueueingCache(AwaitingCache):
+class QueueingCache(QueueEnds, AwaitingCache):
     """Mixed into the face."""
 
-    def push(
-        self,
-        value: Any,
-        prefix: str | None = None,
-        side: str = "back",
-        expire: float | None = None,
-        read: bool = False,
-        tag: Any = None,
-        retry: bool = False,
-    ) -> Any:
-        """Add `value` at one end of a queue.
-
-        :param prefix: name of the queue; one without a name has integers as keys
-        :param side: 'back' or 'front'
-        :return: its key, an int or 'prefix-' and 15 digits; None where a fault is absorbed
-        """
+    def _pushed(self, entry: tuple[Any, ...], retry: bool) -> Any:
+        value, prefix, side, expire, read, tag = entry
         back = is_back(side)
         if read and hasattr(value, "read"):
             value = value.read()  # once: an attempt may lose the race
@@ -106,62 +93,28 @@ class QueueingCache(AwaitingCache):
                 return key
         raise Fault("slow", self._engine.directory, "others add to the queue all the time")
 
-    def pull(
-        self,
-        prefix: str | None = None,
-        default: Any = (None, None),
-        side: str = "front",
-        expire_time: bool = False,
-        tag: bool = False,
-        retry: bool = False,
-    ) -> Any:
-        """Remove the entry at one end of a queue.
-
-        :return: (key, value), or `default` if the queue is empty; in a tuple with expire time
-            or tag if asked for
-        """
-        return self._end(prefix, default, side, expire_time, tag, True)
-
-    def peek(
-        self,
-        prefix: str | None = None,
-        default: Any = (None, None),
-        side: str = "front",
-        expire_time: bool = False,
-        tag: bool = False,
-        retry: bool = False,
-    ) -> Any:
-        """The entry at one end of a queue, which stays there; otherwise like `pull`."""
-        return self._end(prefix, default, side, expire_time, tag, False)
-
-    def _end(
-        self,
-        prefix: str | None,
-        default: Any,
-        side: str,
-        expire_time: bool,
-        tag: bool,
-        take: bool,
-    ) -> Any:
+    def _at_end(self, prefix: str | None, side: str, take: bool, retry: bool) -> Found | None:
         steps = self._outermost(prefix, is_back(side), take)
-        found = self._remotely(None, steps)
-        return shaped(found or (default, None, None), expire_time, tag)
+        found: Found | None = self._remotely(None, steps)
+        return found
 
     def _outermost(self, prefix: str | None, back: bool, take: bool) -> Steps:
-        """((key, value), expire time, tag) of the entry at one end, or None."""
         operations = self._operations
         command = _asking(self._engine, prefix, back, AT_ONCE)
         while places := (yield BUCKET, "ask", command):
             for place in places:
                 key = _key_at(place, prefix)
                 if take:
-                    value, due, tag = yield from operations.pop(key, ENOVAL)
+                    found = yield from operations.pop(key, ENOVAL)
                 else:
-                    value, due, tag = yield from operations.get(key, ENOVAL, False)
-                if take or value is ENOVAL:
+                    found = yield from operations.get(key, ENOVAL, False)
+                if found[0] is ENOVAL:
                     yield BUCKET, "ask", (b"ZREM", self._places, place)
-                if value is not ENOVAL:
-                    return (key, value), due, tag
+                    continue
+                if take:
+                    with suppress(Fault):  # who has the value must get it; the next passes over
+                        yield BUCKET, "ask", (b"ZREM", self._places, place)
+                return key, found
         return None
 
     def peekitem(
@@ -179,9 +132,9 @@ class QueueingCache(AwaitingCache):
         :raises KeyError: when the cache is empty
         """
         for key in reversed(self) if last else self:
-            value, due, label = self.get(key, ENOVAL, expire_time=True, tag=True)
-            if value is not ENOVAL:
-                return shaped(((key, value), due, label), expire_time, tag)
+            found = self.get(key, ENOVAL, expire_time=True, tag=True)
+            if found[0] is not ENOVAL:
+                return ended((key, found), None, expire_time, tag)
         raise KeyError("the cache is empty")
 
     def __reversed__(self) -> Iterator[Any]:

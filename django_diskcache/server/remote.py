@@ -34,7 +34,7 @@ from .doorkeeper import Doorkeeper
 from .envelope import Codec
 from .link import BUCKETS, begin_links, open_link
 from .scripts import COUNT
-from .traffic import ERRORS, HITS, MISSES, SumsOverTime
+from .traffic import ERRORS, HITS, MISSES, SumsOverTime, is_count
 from .trouble import KINDS, REMEDIES
 
 TEXT, NUMBER, BYTES, PICKLED, HINTS = b":", b"#", b"!", b"?", b"+"
@@ -244,7 +244,7 @@ class Remote:
         self.report()
         found = self.link.moving(0, "ask", b"HGETALL", self._counts)
         pairs = zip(found[::2], found[1::2], strict=True)
-        return {name: int(number) for name, number in pairs if number.isdigit()}
+        return {name: int(number) for name, number in pairs if is_count(number)}
 
     def forget_counts(self) -> None:
         """Begin to count at zero."""

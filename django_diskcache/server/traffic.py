@@ -18,6 +18,7 @@ from .scripts import HISTORY
 
 HITS, MISSES, ERRORS = b"hits", b"misses", b"errors"
 NAMES = (HITS, MISSES, ERRORS)
+MOST_DIGITS = 20
 TOGETHER = {MINUTE: HOUR, HOUR: DAY}  # seconds of a part: seconds of a hash of them
 
 
@@ -83,6 +84,11 @@ def _read(pairs: list[bytes]) -> Mapping[tuple[int, bytes], int]:
     found = {}
     for field, number in zip(pairs[::2], pairs[1::2], strict=True):
         part, _, name = field.partition(b":")
-        if part.isdigit() and number.isdigit():
+        if is_count(part) and is_count(number):
             found[int(part), name] = int(number)
     return found
+
+
+def is_count(digits: bytes) -> bool:
+    """Whether it is a number that we may have counted; others can write there as well."""
+    return len(digits) < MOST_DIGITS and digits.isdigit()

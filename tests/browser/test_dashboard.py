@@ -21,6 +21,8 @@ PAGES = {
     "entry": f"{BASE}default/key/?key=article:7",
 }
 NARROW = 360  # pixels
+TEXTS = [".dc-note", ".dc a", ".dc th", ".dc td", ".dc h2", ".dc button"]
+TEXTS += [".dc-where", ".dc-dead", ".dc-good", ".dc-alert", ".dc summary"]
 MakeBrowser = Callable[..., Browser]
 
 # The contrast of an element's text with what is behind it, by the formulas of WCAG 2.2.
@@ -138,25 +140,35 @@ def test_clear_with_confirmation(browser: Browser, make_site: MakeSite) -> None:
     assert "None." in section(browser, "entries")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_light_and_dark(browser: Browser, site: Site, scheme: str) -> None:
+def can_be_read(browser: Browser, site: Site, pages: dict[str, str], scheme: str) -> None:
+    """Look at the pages in a colour scheme, and at the contrast of their texts."""
     browser.log_in(site)
     browser.prefer(scheme)
-    for name, path in PAGES.items():
+    for name, path in pages.items():
         browser.visit(site, path)
-        for selector in (".dc-note", ".dc a", ".dc th", ".dc td", ".dc h2", ".dc button"):
+        for selector in TEXTS:
             contrast = browser.driver.execute_script(CONTRAST, selector)
             assert contrast >= 4.5, (name, selector)
         browser.photograph(f"{name}-{scheme}")
 
 
-def test_a_narrow_window(browser: Browser, site: Site) -> None:
+def fit_into_a_narrow_window(browser: Browser, site: Site, pages: dict[str, str]) -> None:
+    """None of the pages is wider than the window."""
     browser.log_in(site)
     browser.resize(NARROW)
-    for name, path in PAGES.items():
+    for name, path in pages.items():
         browser.visit(site, path)
         assert browser.overflow() <= 0, name
         browser.photograph(f"{name}-narrow")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_light_and_dark(browser: Browser, site: Site, scheme: str) -> None:
+    can_be_read(browser, site, PAGES, scheme)
+
+
+def test_a_narrow_window(browser: Browser, site: Site) -> None:
+    fit_into_a_narrow_window(browser, site, PAGES)
 
 
 def test_by_keyboard(browser: Browser, site: Site) -> None:
@@ -235,7 +247,7 @@ def test_inside_unfold(browser: Browser, make_site: MakeSite, scheme: str) -> No
         browser.visit(site, path)
         assert browser.one(".dc .dc-button, .dc .dc-card").is_displayed()
         assert browser.overflow() <= 0, name
-        for selector in (".dc-note", ".dc a", ".dc th", ".dc td", ".dc h2", ".dc button"):
+        for selector in TEXTS:
             contrast = browser.driver.execute_script(CONTRAST, selector)
             assert contrast >= 4.5, (name, selector)
         browser.photograph(f"{name}-unfold-{scheme}")

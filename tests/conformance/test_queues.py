@@ -114,8 +114,9 @@ def test_a_queue_after_clear(typed_face: Any) -> None:
     for number in range(3):
         queue.push(number)
     assert queue.clear() == 3
-    assert queue.peek() == (None, None)
     assert queue.push("again") == ORIGIN
+    assert queue.clear() == 1
+    assert queue.peek() == (None, None)
 
 
 def test_what_has_a_key_of_a_queue_is_in_it(typed_face: Any) -> None:

@@ -242,6 +242,37 @@ def test_a_slot_that_moves(cache: ServerCache, cluster: Cluster) -> None:
         assert sum(cache.faults().values()) == 0
 
 
+def test_a_collection_whose_slot_moves(cache: ServerCache, cluster: Cluster) -> None:
+    queue = cache.deque("moves")
+    queue.extend(range(10))
+    assert queue.popleft() == 0
+    (name, _) = queue.cache._names
+    source = next(node for node in cluster.nodes if has(node, name))
+    target = next(node for node in cluster.nodes if node is not source)
+    with source.client() as client:
+        slot = client.execute_command("CLUSTER KEYSLOT", name)
+
+    cluster.begin_moving(slot, source, target)
+    queue.append(10)  # all of it is where it was
+    with source.client() as client:
+        client.execute_command("MIGRATE", "127.0.0.1", target.port, name, 0, 5000)
+    with opened(cluster, timeout=0.1) as hasty:  # the half of it is in the other place
+        with pytest.raises(Fault) as caught:
+            hasty.deque("moves").append(11)
+        assert caught.value.kind == "down"
+    cluster.move_keys(slot, source, target)
+    queue.append(11)
+    cluster.end_moving(slot, target)
+
+    assert queue.popleft() == 1
+    assert list(queue) == list(range(2, 12))
+
+
+def has(node: Server, name: bytes) -> bool:
+    with node.client() as client:
+        return name in set(client.scan_iter())
+
+
 @pytest.mark.long
 def test_a_node_that_comes_and_goes(tmp_path: Path) -> None:
     """It is asked from its first slot on, and left alone when its last one is gone."""

@@ -19,6 +19,7 @@ from django_diskcache import DjangoCache
 from django_diskcache.engine import (
     Averager,
     Deque,
+    Disk,
     Fault,
     Index,
     JSONDisk,
@@ -27,6 +28,7 @@ from django_diskcache.engine import (
 )
 from django_diskcache.engine.errors import Timeout
 from django_diskcache.engine.impatient import impatient
+from django_diskcache.engine.queues import ORIGIN
 from django_diskcache.opened import forget
 from django_diskcache.server import ServerCache
 from django_diskcache.server.listed import ServerDeque
@@ -112,6 +114,17 @@ def test_clear_leaves_the_collections_beside_a_cache(cache: ServerCache) -> None
         assert dict(each.index("i")) == {"key": 3}
     assert cache.deque("d").cache.clear() == 1
     assert len(cache.deque("d")) == 0
+
+
+def test_the_arguments_of_a_cache_beside_another(cache: ServerCache) -> None:
+    part = cache.cache("c", timeout=7, disk=JSONDisk, near_cache_size=0)
+    assert part is cache.cache("c", timeout=7, disk=JSONDisk, near_cache_size=0)
+    assert (part.timeout, type(part.disk)) == (7, JSONDisk)
+    assert part.engine.settings["near_cache_size"] == 0
+    assert cache.cache("c") is cache.cache("c") is not part
+    assert (cache.cache("c").timeout, type(cache.cache("c").disk)) == (cache.timeout, Disk)
+    with pytest.raises(TypeError, match="size"):
+        cache.cache("c", sizes=1)
 
 
 def test_they_are_made_by_their_cache(cache: ServerCache) -> None:
@@ -426,6 +439,45 @@ def test_a_server_that_is_away(own_server: Any, make_cache: Make) -> None:
     until(lambda: cache.set("key", 1), "recovery")
     queue.append(3)
     assert list(queue) == [3]
+
+
+def test_what_was_pulled_is_not_lost_with_its_place(
+    cache: ServerCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        cache.push(number)
+    original = Node.ask
+
+    def failing(self: Node, *command: Any) -> Any:
+        if command[0] == b"ZREM":
+            raise Fault("lost", self.name, "a test")
+        return original(self, *command)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Node, "ask", failing)
+        assert cache.pull() == (ORIGIN, 0)
+        assert cache.pull(side="back") == (ORIGIN + 2, 2)
+    assert cache.peek() == cache.peek(side="back") == (ORIGIN + 1, 1)
+
+
+def test_what_has_no_place_gets_one(
+    cache: ServerCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = Node.ask
+
+    def failing(self: Node, *command: Any) -> Any:
+        if command[0] == b"ZADD":
+            raise Fault("lost", self.name, "a test")
+        return original(self, *command)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Node, "ask", failing)
+        assert cache.push("first") is None
+    assert cache.peek() == (None, None)
+    assert cache.push("second") == ORIGIN + 1
+    assert cache.pull() == (ORIGIN, "first")
+    assert cache.pull() == (ORIGIN + 1, "second")
+    assert cache.pull() == (None, None)
 
 
 def test_a_full_server(own_server: Any, make_cache: Make) -> None:

@@ -109,7 +109,13 @@ def test_what_is_none_of_ours_is_left_out(
     reads(cache, 1, 1)
     with server.client() as client:
         (minutes,) = client.scan_iter(f"{HEAD}history:60:*")
-        for field, value in (("x", 1), ("x:hits", 1), ("1:hits", "many"), (b"\xff:\xff", 1)):
+        for field, value in (
+            ("x", 1),
+            ("x:hits", 1),
+            ("1:hits", "many"),
+            (b"\xff:\xff", 1),
+            ("2:hits", "9" * 5000),
+        ):
             client.hset(minutes, field, value)
         client.hset(minutes, "9999:hits", 5)
         client.hset(f"{HEAD}counts", "hits", "many")

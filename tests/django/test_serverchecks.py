@@ -226,7 +226,7 @@ def test_nobody_is_there_in_other_ways(location: Any) -> None:
 def test_a_server_that_stands_still(
     start: Callable[..., Server], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("django_diskcache.servers.PATIENCE", 0.05)
+    monkeypatch.setattr("django_diskcache.serverchecks.PATIENCE", 0.05)
     server = start(*GOOD)
     server.freeze()
     began = time.monotonic()
@@ -281,7 +281,7 @@ def test_versions(server: Server, program: str, oldest: str) -> None:
 
 
 def test_a_password_in_clear(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("django_diskcache.servers.PATIENCE", 0.01)
+    monkeypatch.setattr("django_diskcache.serverchecks.PATIENCE", 0.01)
     messages = deployed("valkey://:xyzzy@192.0.2.1:6379")  # an address for documentation
     assert messages[0] == Warning(
         "The password of your 'x' cache goes to 192.0.2.1 in clear, and so does all that is "
