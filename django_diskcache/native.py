@@ -203,7 +203,8 @@ async def set_many(
     version: Any = None,
     tag: Any = None,
 ) -> list[Any]:
-    made = cache._made_many(data, version)
+    given = list(data)
+    made = dict(zip(cache._valid_many(given, version), given, strict=True))
     items = {key: data[name] for key, name in made.items()}
     life, spread = cache._spread_timeout(timeout)
     failed = await cache._cache.aset_many(items, life, tag, retry=True, spread=spread)
@@ -211,7 +212,7 @@ async def set_many(
 
 
 async def delete_many(cache: Any, keys: Iterable[Any], version: Any = None) -> None:
-    await cache._cache.adelete_many(cache._made_many(keys, version), retry=True)
+    await cache._cache.adelete_many(cache._valid_many(list(keys), version), retry=True)
 
 
 NATIVES: dict[str, Native] = {
