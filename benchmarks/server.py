@@ -26,6 +26,8 @@ from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any
 
+import redis
+
 from . import Refused, machine, rounds, servers, subjects, tables, values
 from .plan import Plan
 from .tables import Column, Measure, Table, latencies
@@ -192,7 +194,7 @@ def calls(caches: Mapping[str, Any], plan: Plan) -> Table:
     return table
 
 
-def evictions(caches: Mapping[str, Any], plan: Plan) -> Table:
+def evictions(caches: Mapping[str, Any], plan: Plan, port: int) -> Table:
     """Removal of all that belongs together: by tag, by its keys, or by a pattern of them."""
     tagged, beside = plan.some(TAGGED), plan.some(BESIDE)
     table = Table(NAME, "tags", f"{tagged:,} of {tagged + beside:,} entries removed at once")
@@ -225,23 +227,40 @@ def evictions(caches: Mapping[str, Any], plan: Plan) -> Table:
         if hasattr(cache, "delete_pattern"):
             remove: Callable[[], Any] = partial(cache.delete_pattern, "tagged:*", itersize=1000)
             ways[f"{name}, delete_pattern"] = cache, remove
-    found: dict[str, list[int]] = {way: [] for way in ways}
+    found: dict[str, list[tuple[float, float, float]]] = {way: [] for way in ways}
+    server = redis.Redis(servers.HOST, port)
     for _ in range(EVICTIONS):
         for way, (cache, remove) in ways.items():
             fill(cache, **({"tag": "tag"} if way.endswith("evict") else {}))
             if way.endswith("set"):
                 cache.client.get_client().sadd(names, *keys)
-            began = time.perf_counter_ns()
+            before = processor(server)
+            began, worked = time.perf_counter_ns(), time.process_time_ns()
             remove()
-            found[way].append(time.perf_counter_ns() - began)
+            took, own = time.perf_counter_ns() - began, time.process_time_ns() - worked
+            found[way].append((took, own, processor(server) - before))
             assert cache.get("tagged:0") is None
-    rows = {way: {"median": float(sorted(took)[len(took) // 2])} for way, took in found.items()}
-    table.measures.append(Measure("all of them removed", (Column("median"),), rows))
+    server.close()
+    columns = (Column("median"), Column("caller's CPU"), Column("server's CPU"))
+    rows = {
+        way: {
+            column.name: float(sorted(numbers)[len(numbers) // 2])
+            for column, numbers in zip(columns, zip(*several, strict=True), strict=True)
+        }
+        for way, several in found.items()
+    }
+    table.measures.append(Measure("all of them removed", columns, rows))
     table.notes.append(
         "delete_many is given the keys, which who evicts by tag need not know. To know them, a "
         "site can keep their names in a set, and must see to that at each change."
     )
     return table
+
+
+def processor(server: Any) -> float:
+    """Nanoseconds of processor time that a server has used."""
+    told = server.info("cpu")
+    return float(told["used_cpu_user"] + told["used_cpu_sys"]) * 1e9
 
 
 def compute(
@@ -365,7 +384,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"\n{tables.text(table)}\n")
             print("\n".join(verdicts(table)))
         if "tags" in parts:
-            print(f"\n{tables.text(evictions(caches, plan))}")
+            print(f"\n{tables.text(evictions(caches, plan, port))}")
         if "stampedes" in parts:
             print(f"\n{tables.text(stampedes(present, port, plan))}")
     return 0

@@ -25,6 +25,9 @@ MakeCache: TypeAlias = Callable[..., DjangoCache]
 MakeAny: TypeAlias = Callable[..., BaseCache]
 
 
+_names = itertools.count()
+
+
 class FakeClock:
     """What `time.time` returns; it stands still until it is moved."""
 
@@ -117,18 +120,27 @@ def located(
     if place != "server":
         return lambda name: {**backend, "LOCATION": tmp_path / name}
     url = request.getfixturevalue("server").url
-    options = {"database_timeout": 30}
+    seconds = patience()
     return lambda name: {
         **backend,
         "LOCATION": url,
-        "OPTIONS": {**options, "server_name": name},
+        "OPTIONS": {"database_timeout": seconds, "server_name": name},
     }
 
 
+def patience() -> float:
+    """Seconds that calls of a test wait, which a slow machine takes a good part of.
+
+    No other test has as many: caches that wait as long share their connections and a listener.
+    """
+    return 30 + next(_names) * 1e-6
+
+
 def _maker_of(url: str) -> MakeCache:
+    seconds = patience()
+
     def make(directory: Any = None, **params: Any) -> DjangoCache:
-        # Not the default, which a slow machine may well take longer than.
-        options = {"database_timeout": 30, **(params.pop("OPTIONS", None) or {})}
+        options = {"database_timeout": seconds, **(params.pop("OPTIONS", None) or {})}
         for name in [name for name in params if name.lower() == "database_timeout"]:
             options["database_timeout"] = params.pop(name)
         if directory is not None:
@@ -141,9 +153,6 @@ def _maker_of(url: str) -> MakeCache:
 @pytest.fixture
 def cache(make_cache: MakeCache) -> DjangoCache:
     return make_cache()
-
-
-_names = itertools.count()
 
 
 @pytest.fixture

@@ -16,11 +16,11 @@ from django_diskcache import DjangoCache, native, signals
 from django_diskcache.engine.errors import Fault
 from tests.server.servers import Server, required, until
 
-PATIENCE = 30  # seconds that a call may take where a test is not about that
+from .conftest import patience
 
 
 def made(server: Server, **options: Any) -> DjangoCache:
-    return DjangoCache(server.url, {"OPTIONS": {"database_timeout": PATIENCE, **options}})
+    return DjangoCache(server.url, {"OPTIONS": {"database_timeout": patience(), **options}})
 
 
 @pytest.fixture
@@ -301,7 +301,7 @@ def test_a_claim_is_asked_for_and_given_back_in_a_thread(
 
 def test_a_server_that_went_away(own_server: Server) -> None:
     faults: list[Exception] = []
-    cache = made(own_server, database_timeout=1.0, error_handler=faults.append)
+    cache = made(own_server, error_handler=faults.append)
 
     async def main() -> None:
         await warm(cache)
@@ -333,7 +333,7 @@ def test_a_server_that_went_away(own_server: Server) -> None:
 
 
 def test_signals_of_a_server_and_of_its_faults(own_server: Server) -> None:
-    cache = made(own_server, database_timeout=1.0, signals=True)
+    cache = made(own_server, signals=True)
     told: list[tuple[str, Any]] = []
 
     def hear(name: str) -> Callable[..., None]:

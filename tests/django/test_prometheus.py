@@ -113,7 +113,7 @@ def test_a_cache_on_a_server(
     server: Server,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    settings.CACHES["default"]["LOCATION"] = server.url
+    settings.CACHES["default"] |= {"LOCATION": server.url, "DATABASE_TIMEOUT": 30}
     cache: Any = caches["default"]
     cache.set("key", 1)
     for _ in range(3):

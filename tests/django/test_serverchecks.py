@@ -27,6 +27,7 @@ GOOD = ("--maxmemory", "100mb", "--maxmemory-policy", "volatile-ttl")
 @pytest.fixture(autouse=True)
 def _a_good_machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr("django_diskcache.deployment.has_wal_reset_bug", lambda: True)
+    monkeypatch.setattr("django_diskcache.serverchecks.PATIENCE", 30.0)
     with override_settings(SECRET_KEY=SECRET):
         yield
 

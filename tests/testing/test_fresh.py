@@ -322,4 +322,6 @@ def test_lasting_objects_of_a_server_are_fresh_as_well(server: Server) -> None:
         assert len(calls) == 2
     assert double(2) == 4
     assert len(calls) == 2
-    assert not made()._cache.engine.in_files
+    engine = made()._cache.engine
+    assert not engine.in_files
+    opened.forget(engine)
