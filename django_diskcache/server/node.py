@@ -406,7 +406,7 @@ def apart(untold: Sequence[bytes], told: Sequence[bytes]) -> list[Sequence[bytes
 
 
 def _values_apart(read: Callable[[], Any], two: bool) -> Any:
-    """The answer to the commands that `apart` has made, all of it; else the rest stays there."""
+    """The answers to what `apart` has made; all are read, or one would be left there."""
     with suppress(ResponseError):  # then it is told after all
         read()
     try:
