@@ -26,8 +26,6 @@ from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any
 
-import redis
-
 from . import Refused, machine, rounds, servers, subjects, tables, values
 from .plan import Plan
 from .tables import Column, Measure, Table, latencies
@@ -228,7 +226,7 @@ def evictions(caches: Mapping[str, Any], plan: Plan, port: int) -> Table:
             remove: Callable[[], Any] = partial(cache.delete_pattern, "tagged:*", itersize=1000)
             ways[f"{name}, delete_pattern"] = cache, remove
     found: dict[str, list[tuple[float, float, float]]] = {way: [] for way in ways}
-    server = redis.Redis(servers.HOST, port)
+    server = importlib.import_module("redis").Redis(servers.HOST, port)
     for _ in range(EVICTIONS):
         for way, (cache, remove) in ways.items():
             fill(cache, **({"tag": "tag"} if way.endswith("evict") else {}))

@@ -227,7 +227,13 @@ class AwaitedNode:
         await connection.send_packed_command(connection.pack_commands(apart(untold, told)))
         with suppress(ResponseError):  # then it is told after all
             await line.read()
-        values = await line.read()
+        try:
+            values = await line.read()
+        except ResponseError:
+            if told:  # or this answer would be the next command's
+                with suppress(ResponseError):
+                    await line.read()
+            raise
         return values + await line.read() if told else values
 
     async def once(self, *command: Any) -> Any:

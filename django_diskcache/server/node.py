@@ -237,11 +237,7 @@ class Node:
             if untold and line.tracked:
                 commands = apart(untold, told)
                 line.connection.send_packed_command(line.connection.pack_commands(commands))
-                with suppress(ResponseError):  # then it is told after all
-                    line.read()
-                reply = line.read()
-                if told:
-                    reply += line.read()
+                reply = _values_apart(line.read, bool(told))
             else:
                 line.send(b"MGET", *untold, *told)
                 reply = line.read()
@@ -407,6 +403,20 @@ def apart(untold: Sequence[bytes], told: Sequence[bytes]) -> list[Sequence[bytes
     if told:
         commands.append((b"MGET", *told))
     return commands
+
+
+def _values_apart(read: Callable[[], Any], two: bool) -> Any:
+    """The answers to what `apart` has made; all are read, or one would be left there."""
+    with suppress(ResponseError):  # then it is told after all
+        read()
+    try:
+        values = read()
+    except ResponseError:
+        if two:
+            with suppress(ResponseError):
+                read()
+        raise
+    return values + read() if two else values
 
 
 def place_of(connection: Any) -> Any:

@@ -328,7 +328,8 @@ def test_a_node_that_fails_is_replaced(tmp_path: Path) -> None:
                 f":{replica.port}"
             )
             assert cache.incr(key) == 2
-            assert cache.get(elsewhere) == 1
+            # The other nodes may not have heard of it yet, and say that they are down.
+            until(lambda: cache.get(elsewhere) == 1, "the news of it")
 
 
 def test_a_cluster_that_is_not_there(tmp_path: Path) -> None:

@@ -49,7 +49,8 @@ def test_many_threads_on_one_cache(server: Server, make_cache: Make) -> None:
 
     assert wrong == []
     assert cache.get("count") == THREADS * ROUNDS
-    assert len(cache.engine.link.table[0]._idle) <= min(THREADS, MOST_LINES)
+    # One more is the listener's, who tells the server of hits.
+    assert len(cache.engine.link.table[0]._idle) <= THREADS + 1 < MOST_LINES
     assert sum(cache.faults().values()) == 0
 
 

@@ -12,6 +12,7 @@ import pytest
 from django_diskcache.engine.errors import Fault
 from django_diskcache.engine.guard import raising
 from django_diskcache.server import ServerCache
+from django_diskcache.server.doorkeeper import LONG
 
 from .clusters import clustered
 from .conftest import listening
@@ -60,6 +61,7 @@ def coherent(location: object, timeout: float = 5.0) -> None:
         until(lambda: cache.get("key") == {"a": 2}, "a message")
         assert cache.incr("number") == 1
         assert cache.get_many(["key", "number"]) == {"key": {"a": 2}, "number": 1}
+        assert cache.get_many([f"many:{n}" for n in range(2 * LONG)]) == {}
         assert cache.touch("key", 60)
         claim = cache.claim("computed")
         assert claim is not None
@@ -188,6 +190,37 @@ def test_what_the_user_may_not_do(own_server: Start) -> None:
         assert cache.set("key", 1) is False
         assert cache.get("key") is None
         assert cache.faults()["denied"] == sum(cache.faults().values()) == 2
+
+
+def test_what_is_refused_in_two_parts_leaves_no_answer_behind(own_server: Start) -> None:
+    """One call asks for what is to be remembered, and for what is not, before it hears."""
+    server = own_server()
+    with_user(server)
+    location = f"valkey://{IN_ADDRESS}@{HOST}:{server.port}/0"
+    keys = [f"key:{n}" for n in range(2 * LONG)]
+
+    async def refused_and_then() -> None:
+        for _ in range(3):  # the first ones go to a thread
+            await cache.aget("key")
+        assert await other.aget_many(keys[LONG:]) == {}
+        assert await other.aget_many(keys) == {}
+        cache.engine.near.clear()
+        assert await cache.aget("key") == 1
+        await cache.aclose()
+
+    with (
+        ServerCache(location, 5.0, secret="secret") as cache,
+        ServerCache(location, 5.0, name="another", secret="secret") as other,
+    ):
+        listening(cache)
+        cache.set("key", 1)
+        assert cache.get("key") == 1
+        assert other.get_many(keys[:LONG]) == {}
+        assert other.get_many(keys) == {}
+        cache.engine.near.clear()
+        assert cache.get("key") == 1
+        asyncio.run(refused_and_then())
+        assert other.faults()["denied"] == 4
 
 
 def test_a_user_over_tls(certificates: Certificates, tmp_path: Path) -> None:
