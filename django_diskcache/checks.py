@@ -60,7 +60,7 @@ def check_settings(**kwargs: Any) -> list[CheckMessage]:
         found.append(sqlite_too_old())
     for entry in ours:
         found += [mistaken(entry, mistake) for mistake in entry.mistakes]
-        if entry in on_files and entry.settings["size_limit"] < least_size(entry):
+        if entry.in_files and entry.settings["size_limit"] < least_size(entry):
             found.append(size_limit_too_small(entry))
         if entry.path:
             found += check_location(entry)

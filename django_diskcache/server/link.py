@@ -8,6 +8,9 @@ primary.
 
 from __future__ import annotations
 
+# Names of hosts are encoded by it, which the first connection would import: a child that is
+# forked by another thread meanwhile would wait for the lock of that import for ever.
+import encodings.idna  # noqa: F401
 import threading
 import time
 import weakref

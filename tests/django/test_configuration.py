@@ -18,6 +18,7 @@ from django.test import override_settings
 from django_diskcache import Disk, DjangoCache, JSONDisk
 from django_diskcache.configuration import DEFAULTS, FACE_OPTIONS
 from django_diskcache.engine.options import OPTIONS
+from django_diskcache.signals import cache_set
 from tests.server.servers import Server
 
 from .conftest import FakeClock, MakeCache
@@ -542,13 +543,22 @@ def test_an_option_names_the_server_without_its_password() -> None:
 
 def test_a_list_of_nodes_is_a_cluster(shared_cluster: Any) -> None:
     location = [node.url.removesuffix("/0") for node in shared_cluster.nodes]
-    entry = {"BACKEND": BACKEND, "LOCATION": location, "OPTIONS": {"database_timeout": 30}}
+    options = {"database_timeout": 30, "signals": True}
+    entry = {"BACKEND": BACKEND, "LOCATION": location, "OPTIONS": options}
+    told: list[Any] = []
+
+    def hear(alias: str, directory: str, **more: Any) -> None:
+        told.append((alias, directory))
+
+    cache_set.connect(hear)
     with override_settings(CACHES={"default": entry}):
         cache = caches["default"]
         assert isinstance(cache, DjangoCache)
         cache.set_many({f"{n}": n for n in range(20)}, tag="t")
         assert len(cache.get_many(map(str, range(20)))) == 20
-        assert DjangoCache(location, {"OPTIONS": entry["OPTIONS"]})._cache is cache._cache
+        assert DjangoCache(location, {"OPTIONS": options})._cache is cache._cache
+        assert told == [("default", cache.directory)]
+        cache_set.disconnect(hear)
         cache.clear()
 
 

@@ -403,6 +403,17 @@ def test_a_fork_on_a_server(server: Server, scenario: str) -> None:
     assert (found["codes"], found["count"]) == ([0] * CHILDREN, CHILDREN * COUNTS)
 
 
+def test_a_first_connection_imports_nothing_that_a_fork_may_meet() -> None:
+    code = (
+        "import socket, sys, django_diskcache.server; before = set(sys.modules);"
+        "socket.getaddrinfo('127.0.0.1', 80); print(set(sys.modules) - before)"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=True, text=True
+    )
+    assert run.stdout == "set()\n"
+
+
 def test_an_alias_with_other_options_leaves_the_locks_of_the_first_alone(
     tmp_path: Path,
 ) -> None:
