@@ -6,6 +6,8 @@ memory, keys and evictions are those of the server, whoever they belong to.
 
 from __future__ import annotations
 
+import time
+import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -14,6 +16,9 @@ from .node import Node
 from .remote import Remote
 
 NEARLY_FULL = 0.9  # of its limit: a server that may have begun to evict
+POLICY_HOLDS = 10.0  # seconds: nobody changes it often
+
+_keeping: weakref.WeakKeyDictionary[Node, float] = weakref.WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -114,10 +119,16 @@ def hints_may_be_gone(node: Node) -> bool:
     All policies that evict take what they meet, hints among it. What was evicted before a
     failover the new primary has not counted; but then its memory is full, too.
 
+    A server that evicts nothing is asked again after some seconds, not by each eviction.
+
     :raises Fault: when it does not say
     """
+    now = time.monotonic()
+    if now < _keeping.get(node, 0.0):
+        return False
     told = _told(node)
     if told.get("maxmemory_policy", "") == "noeviction":
+        _keeping[node] = now + POLICY_HOLDS
         return False
     limit, used = int(told.get("maxmemory", 0)), int(told.get("used_memory", 0))
     return int(told.get("evicted_keys", 0)) > 0 or used > limit * NEARLY_FULL > 0
