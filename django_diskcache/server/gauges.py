@@ -11,6 +11,7 @@ import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from ..engine.errors import Fault
 from ..engine.statistics import NearFigures
 from .node import Node
 from .remote import Remote
@@ -119,14 +120,20 @@ def hints_may_be_gone(node: Node) -> bool:
     All policies that evict take what they meet, hints among it. What was evicted before a
     failover the new primary has not counted; but then its memory is full, too.
 
-    A server that evicts nothing is asked again after some seconds, not by each eviction.
+    A server that evicts nothing is asked again after some seconds, not by each eviction, nor is
+    one that may not be asked: then the hints must do.
 
-    :raises Fault: when it does not say
+    :raises Fault: when it does not answer
     """
     now = time.monotonic()
     if now < _keeping.get(node, 0.0):
         return False
-    told = _told(node)
+    try:
+        told = _told(node)
+    except Fault as error:
+        if error.kind not in ("denied", "other"):
+            raise
+        told = {"maxmemory_policy": "noeviction"}
     if told.get("maxmemory_policy", "") == "noeviction":
         _keeping[node] = now + POLICY_HOLDS
         return False
