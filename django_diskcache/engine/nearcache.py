@@ -157,7 +157,8 @@ class NearCache:
 
     def held(self, keys: Iterable[Any]) -> set[Any]:
         """Those of these keys that were remembered; what is known may be out of date."""
-        return self._entries.keys() & set(keys)
+        entries = self._entries
+        return {key for key in keys if key in entries}
 
     def until(self, key: Any) -> Any:
         """`get`, but of what is known a tuple: the value, and when the same entry expires."""

@@ -7,6 +7,7 @@ memory, keys and evictions are those of the server, whoever they belong to.
 from __future__ import annotations
 
 import time
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -27,6 +28,9 @@ T = TypeVar("T")
 PATIENCE = 1.0  # seconds that all servers together have to answer, however long calls wait
 
 NEARLY_FULL = 0.9  # of its limit: a server that may have begun to evict
+POLICY_HOLDS = 10.0  # seconds: nobody changes it often
+
+_keeping: weakref.WeakKeyDictionary[Node, float] = weakref.WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -222,10 +226,22 @@ def hints_may_be_gone(node: Node) -> bool:
     All policies that evict take what they meet, hints among it. What was evicted before a
     failover the new primary has not counted; but then its memory is full, too.
 
-    :raises Fault: when it does not say
+    A server that evicts nothing is asked again after some seconds, not by each eviction, nor is
+    one that may not be asked: then the hints must do.
+
+    :raises Fault: when it does not answer
     """
-    told = _told(node)
+    now = time.monotonic()
+    if now < _keeping.get(node, 0.0):
+        return False
+    try:
+        told = _told(node)
+    except Fault as error:
+        if error.kind not in ("denied", "other"):
+            raise
+        told = {"maxmemory_policy": "noeviction"}
     if told.get("maxmemory_policy", "") == "noeviction":
+        _keeping[node] = now + POLICY_HOLDS
         return False
     limit, used = int(told.get("maxmemory", 0)), int(told.get("used_memory", 0))
     return int(told.get("evicted_keys", 0)) > 0 or used > limit * NEARLY_FULL > 0

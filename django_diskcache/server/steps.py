@@ -362,7 +362,7 @@ class Operations:
                 known = key if type(key) is str else name
                 end = None if due == inf else due
                 seen.append((known, number & MASK, stamp, now, end, kept, loads))
-        hits = len(found)
+        hits = len(keys) - misses - len(again)
         near.counts[0] += hits
         near.counts[1] += misses
         if tracked:

@@ -78,15 +78,6 @@ NO_MEANING = {
     "test_transactions_of_the_cache": "there are no transactions of a cache",
     "test_errors": "it damages a database; test_native has signals of a server's faults",
 }
-NOT_YET = dict.fromkeys(
-    (
-        "test_sub_collections_stand_apart",
-        "test_names_of_sub_collections_stay_inside",
-        "test_collections_are_signed_too",
-    ),
-    "there are no collections on a server yet",
-)
-SKIPPED = {**NO_MEANING, **NOT_YET}
 
 
 def end(server: Server, now: float) -> None:

@@ -167,10 +167,10 @@ def test_a_lost_connection_over_tls(certificates: Certificates, tmp_path: Path) 
 # Passwords and users
 
 
-def with_user(server: Server) -> None:
+def with_user(server: Server, *more: str) -> None:
     """Let it know a user who may do what a cache does, and nobody else."""
     with server.client() as client:
-        client.execute_command("ACL", "SETUSER", USER, *RULES)
+        client.execute_command("ACL", "SETUSER", USER, *RULES, *more)
         client.execute_command("ACL", "SETUSER", "default", "off")
 
 
@@ -180,6 +180,15 @@ def test_a_user(own_server: Start) -> None:
     coherent(f"valkey://{IN_ADDRESS}@{HOST}:{server.port}/0")
     denied(f"valkey://web:wrong@{HOST}:{server.port}/0", "invalid username-password pair")
     denied(f"valkey://{HOST}:{server.port}/0", "Authentication required")
+
+
+def test_a_user_who_may_not_ask_for_figures(own_server: Start) -> None:
+    server = own_server("--maxmemory-policy", "allkeys-lru")
+    with_user(server, "-info")
+    with ServerCache(f"valkey://{IN_ADDRESS}@{HOST}:{server.port}/0", 5.0) as cache:
+        cache.set("key", 1, tag="tag")
+        assert cache.evict("tag") == 1
+        assert sum(cache.faults().values()) == 0
 
 
 def test_what_the_user_may_not_do(own_server: Start) -> None:

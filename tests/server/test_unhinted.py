@@ -60,10 +60,17 @@ def test_under_memory_pressure_nothing_with_the_tag_is_left(
 def test_where_nothing_is_evicted_the_hints_are_enough(
     own_server: Start, make_cache: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cache = make_cache(own_server("--maxmemory", "100mb"))
-    cache.set("key", 1, tag="tag")
+    server = own_server("--maxmemory", "100mb")
+    cache = make_cache(server)
     monkeypatch.setattr(cache, "_run_listed", None)
-    assert cache.evict("tag") == 1
+    asked = []
+    for _ in range(3):
+        cache.set("key", 1, tag="tag")
+        assert cache.evict("tag") == 1
+        with server.client() as client:
+            asked.append(client.info("commandstats")["cmdstat_info"]["calls"])
+    # The client of this test asks as well, once before each look.
+    assert asked == list(range(asked[0], asked[0] + 3))
 
 
 def test_which_entries_are_found(
