@@ -249,7 +249,8 @@ def test_a_lone_surrogate_is_in_no_tag(face: Face) -> None:
 
 
 def test_a_great_many_tags(face: Face) -> None:
-    many = tuple(f"tag{number}" for number in range(3000))
+    # More than SQLite takes in one statement; a server is asked for each in 256 buckets.
+    many = tuple(f"tag{number}" for number in range(3000 if face.engine.in_files else 200))
     face.set("all", 1, tag=many)
     face.set("most", 1, tag=many[1:])
     face.set("one", 1, tag=many[0])
