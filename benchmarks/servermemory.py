@@ -3,8 +3,8 @@
     python -m benchmarks.servermemory
     python -m benchmarks.servermemory --value 2000
 
-It starts a server of its own, which is emptied before each line. That is what the server says that
-it uses (`used_memory`), less what it used before, for each entry.
+It starts a server of its own, which is emptied before each line. A line is what the server says
+that it uses (`used_memory`), less what it used before, for each entry.
 """
 
 from __future__ import annotations
