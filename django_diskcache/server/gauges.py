@@ -10,9 +10,9 @@ import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
-from typing import NamedTuple, TypeVar
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 from ..engine.errors import Fault
 from ..engine.faults import FAULTS
@@ -118,6 +118,8 @@ class ServerFigures:
     nodes: Sequence[NodeFigures]
     away: Sequence[Away] = ()
     told: bool = True
+    shards: ClassVar[Sequence[Any]] = ()  # not in files
+    counts: ClassVar[tuple[str, str]] = ("key", "keys")  # what `held` is a number of
 
     @property
     def hit_ratio(self) -> float | None:
@@ -129,6 +131,32 @@ class ServerFigures:
     def memory(self) -> int:
         """Bytes that the data of all servers takes."""
         return sum(node.memory for node in self.nodes)
+
+    # As `Statistics` has them; all are those of the servers, whoever they belong to
+
+    @property
+    def held(self) -> int:
+        """How many keys there are."""
+        return sum(node.keys for node in self.nodes)
+
+    @property
+    def taken(self) -> int:
+        """Bytes that they take."""
+        return self.memory
+
+    @property
+    def gone(self) -> int:
+        """Keys that were evicted or whose time was over."""
+        return sum(node.evicted + node.expired for node in self.nodes)
+
+    def document(self) -> dict[str, Any]:
+        """All of it, as JSON can have it; of who is away, why."""
+        return {
+            **asdict(self),
+            "hit_ratio": self.hit_ratio,
+            "memory": self.memory,
+            "away": {each.name: str(each.fault) for each in self.away},
+        }
 
 
 def of_node(node: Node) -> NodeFigures:

@@ -8,7 +8,6 @@ import sys
 import time
 from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict
 from typing import Any
 
 from django.core.management.base import CommandError
@@ -128,7 +127,7 @@ class Command(CacheCommand):
 
     def show(self, found: dict[str, Any], options: dict[str, Any]) -> None:
         if options["format"] == "json":
-            documents = {alias: document(each) for alias, each in found.items()}
+            documents = {alias: each.document() for alias, each in found.items()}
             errors = {alias: {"error": text} for alias, text in self.errors.items()}
             self.stdout.write(json.dumps({**documents, **errors}))
         elif options["format"] == "prometheus":
@@ -137,7 +136,7 @@ class Command(CacheCommand):
             for alias in wanted(options["aliases"]):
                 if alias in found:
                     figures = found[alias]
-                    tell = self.describe if shards_of(figures) else self.describe_server
+                    tell = self.describe if figures.shards else self.describe_server
                     tell(alias, figures, options["verbosity"])
                 elif options["verbosity"] > 0 and alias not in self.errors:
                     self.stdout.write(f"{alias}: {location(alias)} is not there yet")
@@ -213,45 +212,17 @@ class Command(CacheCommand):
             self.stdout.write("")
 
 
-def shards_of(figures: Any) -> Sequence[ShardFigures]:
-    """Those of the shards; none of a cache on a server."""
-    return getattr(figures, "shards", ())
-
-
-def document(figures: Any) -> dict[str, Any]:
-    """The figures as JSON has them."""
-    result = {**asdict(figures), "hit_ratio": figures.hit_ratio}
-    if not shards_of(figures):
-        away = {each.name: str(each.fault) for each in figures.away}
-        return {**result, "memory": figures.memory, "away": away}
-    shards = zip(result["shards"], figures.shards, strict=True)
-    result["shards"] = [{**each, "hit_ratio": shard.hit_ratio} for each, shard in shards]
-    return result
-
-
 def difference(alias: str, before: Any, after: Any, elapsed: float) -> str:
     """A line of what happened in `elapsed` seconds."""
     hits, misses = after.hits - before.hits, after.misses - before.misses
     reads = hits + misses
-    gone = removed(after) - removed(before)
+    gone = after.gone - before.gone
     errors = sum(after.errors.values()) - sum(before.errors.values())
-    if shards_of(after):
-        left = f"{entries_text(after.entries)}, {bytes_text(after.volume)}"
-    else:
-        keys = sum(node.keys for node in after.nodes)
-        left = f"{counted(keys, 'key', 'keys')}, {bytes_text(after.memory)}"
     return (
         f"{alias}: {reads / elapsed:,.0f} reads/s, hit ratio "
         f"{f'{hits / reads:.1%}' if reads else '-'}, {gone:,} evicted or expired, {errors:,} "
-        f"errors; {left}"
+        f"errors; {counted(after.held, *after.counts)}, {bytes_text(after.taken)}"
     )
-
-
-def removed(figures: Any) -> int:
-    """How many entries have been evicted or have expired; on a server, of all keys there."""
-    if shards_of(figures):
-        return int(sum(figures.evictions.values()))
-    return int(sum(node.evicted + node.expired for node in figures.nodes))
 
 
 def errors_text(figures: Any) -> str:
