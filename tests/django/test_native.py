@@ -59,7 +59,10 @@ def no_threads(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
 
 
 def test_each_has_the_arguments_of_its_method() -> None:
-    for name, function in native.NATIVES.items():
+    natives = native.natives(DjangoCache, DjangoCache)
+    assert natives.keys() == {*native.WRITTEN, *native.SIMPLE}
+    for name, function in natives.items():
+        assert inspect.iscoroutinefunction(function)
         of_method = inspect.signature(getattr(DjangoCache, name)).parameters
         of_native = inspect.signature(function).parameters
         names = [(each.name, each.default) for each in list(of_method.values())[1:]]
