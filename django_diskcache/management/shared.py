@@ -32,7 +32,7 @@ from django.core.management.base import BaseCommand, CommandError, OutputWrapper
 from ..backend import DjangoCache
 from ..configuration import is_address, read, site_secrets
 from ..engine.faults import FAULTS
-from ..engine.guard import raising
+from ..engine.guard import telling
 from ..engine.selection import Step
 from ..entries import aliases, expanded
 
@@ -61,10 +61,7 @@ class Target(NamedTuple):
     @property
     def face(self) -> Any:
         """Its face, which raises each fault and leaves it to the command to say it."""
-        twin = raising(self.cache._cache)
-        if not self.in_files:
-            twin.cares = ()
-        return twin
+        return telling(self.cache._cache)
 
     def evicted(self) -> int:
         """How many entries it has evicted for want of space; 0 on a server, whose are not only

@@ -552,6 +552,16 @@ def test_what_is_not_done_is_told(manager: Client, use: Use) -> None:
     assert LogEntry.objects.count() == 0
 
 
+def test_what_is_not_done_is_told_to_who_asked_and_to_nobody_else(
+    manager: Client, use: Use, caplog: pytest.LogCaptureFixture
+) -> None:
+    remote = use(NOWHERE)
+    *_, message = do(manager, "clear", **CONFIRMED)
+    assert "valkey://127.0.0.1:1: " in message
+    assert [each.name for each in caplog.records if each.name == "django_diskcache"] == []
+    assert sum(remote.faults().values()) == 0
+
+
 def test_permissions_are_those_of_all_caches(
     client_with: Callable[..., Client], remote: DjangoCache
 ) -> None:
