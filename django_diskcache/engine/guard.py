@@ -133,3 +133,19 @@ def telling(cache: Any) -> Any:
     if not cache.engine.in_files:
         twin.cares = ()
     return twin
+
+
+def going_on(cache: Any) -> tuple[Any, dict[str, Exception]]:
+    """A cache on servers, with calls that leave out those with a fault, and these faults.
+
+    They are by the server that each was met at, and nobody else is told of them.
+    """
+    met: dict[str, Exception] = {}
+
+    def absorbed(error: Exception) -> bool:
+        met.setdefault(getattr(error, "path", ""), error)
+        return True
+
+    twin = raising(cache)
+    twin._absorbed = absorbed
+    return twin, met

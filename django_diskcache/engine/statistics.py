@@ -95,6 +95,7 @@ class Statistics(Figures):
     shards: Sequence[ShardFigures]
     near: NearFigures
     nodes: ClassVar[Sequence[Any]] = ()  # on no server
+    told: ClassVar[bool] = True
     counts: ClassVar[tuple[str, str]] = ("entry", "entries")  # what `held` is a number of
 
     @property

@@ -20,10 +20,12 @@ from django_diskcache import DjangoCache
 from django_diskcache.engine.errors import Fault
 from django_diskcache.management.commands import cachestats
 from django_diskcache.management.shared import HELD
-from django_diskcache.server import condition
+from django_diskcache.server import condition, gauges
 from django_diskcache.server.gauges import Away
+from tests.server.clusters import clustered
 from tests.server.servers import Server, required, serving
 
+from .conftest import patience
 from .test_commands import called, document
 
 BACKEND = "django_diskcache.DjangoCache"
@@ -65,6 +67,14 @@ def arguments(name: str, alias: str) -> list[str]:
     if name == "cacheevict":
         return ["tag", "--cache", alias]
     return [alias, "--no-input"] if name == "cacheclear" else [alias]
+
+
+def failing(message: str, *given: str) -> str:
+    """What a command prints that ends with this error."""
+    out = io.StringIO()
+    with pytest.raises(CommandError, match=message):
+        call_command(*given, stdout=out)
+    return out.getvalue()
 
 
 # Which caches, and trouble
@@ -210,6 +220,57 @@ def test_stats_watched(away: None, monkeypatch: pytest.MonkeyPatch) -> None:
     assert lines[0].startswith("remote: 0 reads/s, hit ratio 0.0%, 0 evicted or expired, ")
     assert re.fullmatch(r".*; \d+ keys?, \S+ MB", lines[0])
     assert re.fullmatch(f"away: {AWAY}", lines[1])
+
+
+def test_stats_that_are_off(site: Path) -> None:
+    """To look at them does not begin to count."""
+    entry = {**settings.CACHES["remote"], "OPTIONS": {"statistics": False}}
+    with override_settings(CACHES={"remote": entry}):
+        off = "hit ratio - (not counted: statistics are off)"
+        assert off in called("cachestats", "remote")
+        assert off in called("cachestats", "remote")
+
+
+def test_a_node_that_is_away_is_named_and_the_others_are_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    required()
+    monkeypatch.setattr(gauges, "PATIENCE", 60.0)
+    with clustered(tmp_path / "cluster") as cluster:
+        for node in cluster.nodes:  # whoever is away, the others go on
+            with node.client() as client:
+                client.execute_command("CONFIG SET", "cluster-require-full-coverage", "no")
+        options = {"database_timeout": patience()}
+        entry = {"BACKEND": BACKEND, "LOCATION": cluster.urls, "OPTIONS": options}
+        with override_settings(CACHES={"many": entry}, SECRET_KEY="only for tests"):
+            for number in range(50):
+                assert cache("many").set(str(number), number, tag="tag")
+            counting = cache("many")._cache.engine.link.table[0].name  # it has the counts
+            (node,) = (each for each in cluster.nodes if str(each.port) in counting)
+            node.kill()
+            fault = rf"valkey://127\.0\.0\.1:{node.port}: .*\(lost\)"
+            out = failing(f"^many: {fault}$", "cachestats", "many")
+            assert "many: hits and misses are not known; " in out
+            assert out.count(" primary ") == 2
+            assert re.search(f"^  {fault}$", out, re.MULTILINE)
+            found = json.loads(failing(fault, "cachestats", "many", "--json"))["many"]
+            assert (len(found["nodes"]), list(found["away"])) == (2, [counting])
+            assert re.fullmatch(fault, found["error"])
+            out = failing(fault, "cachestats", "many", "--format", "prometheus")
+            assert out.count("django_diskcache_server_keys{") == 2
+            assert "hits_total{" not in out
+
+            out = failing(f"^many: {fault}$", "cacheevict", "tag", "--dry-run")
+            number = int(out.split()[1])
+            assert 0 < number < 50
+            found = json.loads(failing(fault, "cacheevict", "tag", "--json"))["many"]
+            assert found["removed"] == found["tags"]["tag"]["removed"] == number
+            assert re.fullmatch(fault, found["error"])
+            cache("many").set_many({str(n): n for n in range(50)})
+            caplog.clear()
+            out = failing(f"^many: {fault}$", "cacheclear", "many", "--no-input")
+            assert out == f"many: {number} entries removed\n"
+            assert caplog.messages == []
 
 
 # Removal

@@ -13,6 +13,7 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from ...engine.faults import FAULTS
+from ...engine.guard import going_on
 from ...engine.options import Refused
 from ...engine.options import seconds as parse_seconds
 from ...engine.statistics import Figures, ShardFigures, Statistics
@@ -25,6 +26,7 @@ from ..shared import (
     entries_text,
     is_there,
     location,
+    named,
     opened,
     wanted,
 )
@@ -118,18 +120,32 @@ class Command(CacheCommand):
                 continue
             target = Target(alias, opened(alias))
             try:
-                if not target.in_files:
-                    target.face.stats()  # or else the fault: figures are without it
-                found[alias] = target.cache.figures(reset)
+                if target.in_files:
+                    found[alias] = target.cache.figures(reset)
+                else:
+                    self.ask(target, found, reset)
             except FAULTS as error:
                 self.errors[alias] = str(error)
         return found
 
+    def ask(self, target: Target, found: dict[str, Any], reset: bool) -> None:
+        """Look at a cache on a server: what those say that answer."""
+        face, met = going_on(target.cache._cache)
+        backend: Any = target.cache._on(face)
+        figures = backend.figures(reset)
+        if figures.nodes:
+            found[target.alias] = figures
+        if not figures.told:
+            if not met:
+                face._safely(None, target.engine.counts)  # it says why
+            self.errors[target.alias] = named(met)
+
     def show(self, found: dict[str, Any], options: dict[str, Any]) -> None:
         if options["format"] == "json":
             documents = {alias: each.document() for alias, each in found.items()}
-            errors = {alias: {"error": text} for alias, text in self.errors.items()}
-            self.stdout.write(json.dumps({**documents, **errors}))
+            for alias, text in self.errors.items():
+                documents[alias] = {**documents.get(alias, {}), "error": text}
+            self.stdout.write(json.dumps(documents))
         elif options["format"] == "prometheus":
             self.stdout.write(exposition.text(found), ending="")
         else:
@@ -143,12 +159,9 @@ class Command(CacheCommand):
 
     def describe(self, alias: str, figures: Statistics, verbosity: int) -> None:
         about = "about " if figures.estimated else ""
-        off = "" if figures.counting else " (not counted: statistics are off)"
         self.stdout.write(
             f"{alias}: {about}{entries_text(figures.entries)}, {bytes_text(figures.volume)} of "
-            f"{bytes_text(figures.size_limit)} ({share(figures)}); "
-            f"{counted(figures.hits, 'hit', 'hits')}, "
-            f"{counted(figures.misses, 'miss', 'misses')}, hit ratio {ratio(figures)}{off}"
+            f"{bytes_text(figures.size_limit)} ({share(figures)}); {reads_text(figures)}"
         )
         if verbosity == 0:
             return
@@ -171,11 +184,9 @@ class Command(CacheCommand):
 
     def describe_server(self, alias: str, figures: Any, verbosity: int) -> None:
         """What is known of a cache on a server, and of its servers."""
-        off = "" if figures.counting else " (not counted: statistics are off)"
+        reads = reads_text(figures) if figures.told else "hits and misses are not known"
         self.stdout.write(
-            f"{alias}: {counted(figures.hits, 'hit', 'hits')}, "
-            f"{counted(figures.misses, 'miss', 'misses')}, hit ratio {ratio(figures)}{off}; "
-            f"{location(alias)}, {bytes_text(figures.memory)} in memory"
+            f"{alias}: {reads}; {location(alias)}, {bytes_text(figures.memory)} in memory"
         )
         if verbosity == 0:
             return
@@ -192,7 +203,7 @@ class Command(CacheCommand):
             self.stdout.write(f"  {each.fault}")
 
     def watch(self, aliases: Sequence[str], options: dict[str, Any]) -> None:
-        before = self.look(aliases, options["reset"])
+        before = known(self.look(aliases, options["reset"]))
         began = self.clock()
         try:
             while True:
@@ -201,15 +212,20 @@ class Command(CacheCommand):
                 if options["format"] == "json":
                     self.show(found, options)
                 else:
-                    for alias, figures in found.items():
+                    for alias, figures in known(found).items():
                         past = before.get(alias, figures)
                         self.stdout.write(difference(alias, past, figures, now - began))
                     for alias, text in self.errors.items():
                         self.stdout.write(f"{alias}: {text}")
                 self.stdout.flush()
-                before, began = found, now
+                before, began = known(found), now
         except KeyboardInterrupt:
             self.stdout.write("")
+
+
+def known(found: dict[str, Any]) -> dict[str, Any]:
+    """Those whose counts are known: one of a server that is away is no zero."""
+    return {alias: figures for alias, figures in found.items() if figures.told}
 
 
 def difference(alias: str, before: Any, after: Any, elapsed: float) -> str:
@@ -222,6 +238,15 @@ def difference(alias: str, before: Any, after: Any, elapsed: float) -> str:
         f"{alias}: {reads / elapsed:,.0f} reads/s, hit ratio "
         f"{f'{hits / reads:.1%}' if reads else '-'}, {gone:,} evicted or expired, {errors:,} "
         f"errors; {counted(after.held, *after.counts)}, {bytes_text(after.taken)}"
+    )
+
+
+def reads_text(figures: Any) -> str:
+    """What became of reads."""
+    off = "" if figures.counting else " (not counted: statistics are off)"
+    return (
+        f"{counted(figures.hits, 'hit', 'hits')}, "
+        f"{counted(figures.misses, 'miss', 'misses')}, hit ratio {ratio(figures)}{off}"
     )
 
 
