@@ -107,6 +107,8 @@ class ServerFigures:
     :param nodes: those servers that answered
     :param away: those that did not
     :param told: whether the server has told what was counted
+    :param untold: why it has not, where that is not because it is away
+    :param server_name: what the names of the cache's keys begin with
     """
 
     hits: int
@@ -118,6 +120,8 @@ class ServerFigures:
     nodes: Sequence[NodeFigures]
     away: Sequence[Away] = ()
     told: bool = True
+    untold: Fault | None = None
+    server_name: str = ""
     shards: ClassVar[Sequence[Any]] = ()  # not in files
     counts: ClassVar[tuple[str, str]] = ("key", "keys")  # what `held` is a number of
 
@@ -155,6 +159,7 @@ class ServerFigures:
             **asdict(self),
             "hit_ratio": self.hit_ratio,
             "memory": self.memory,
+            "untold": None if self.untold is None else str(self.untold),
             "away": {each.name: str(each.fault) for each in self.away},
         }
 
@@ -240,8 +245,11 @@ def _attempt(name: str, call: Callable[[], T]) -> T | Away:
     try:
         return call()
     except FAULTS as error:
-        fault = error if isinstance(error, Fault) else Fault("slow", name, error)
-        return Away(name, fault)
+        return Away(name, _fault(name, error))
+
+
+def _fault(name: str, error: Exception) -> Fault:
+    return error if isinstance(error, Fault) else Fault("slow", name, error)
 
 
 def _late(name: str) -> Away:
@@ -285,13 +293,15 @@ def figures(
 ) -> ServerFigures:
     """All that is known now, with what a `survey` has found; who is away is not asked again."""
     counted: dict[bytes, int] = {}
+    untold = None
     first = remote.link.table[:1]
     told = bool(nodes and first) and first[0].name not in [each.name for each in away]
     if told:
         try:
             counted = remote.counted()
-        except FAULTS:
+        except FAULTS as error:
             told = False
+            untold = _fault(first[0].name, error)
     near = remote.near
     errors = remote.triage.counts()
     return ServerFigures(
@@ -304,4 +314,6 @@ def figures(
         nodes=nodes,
         away=away,
         told=told,
+        untold=untold,
+        server_name=remote.name,
     )

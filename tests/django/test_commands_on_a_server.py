@@ -222,6 +222,36 @@ def test_stats_watched(away: None, monkeypatch: pytest.MonkeyPatch) -> None:
     assert re.fullmatch(f"away: {AWAY}", lines[1])
 
 
+def test_stats_of_two_caches_on_one_server(site: Path, server: Server) -> None:
+    where = f"valkey://127.0.0.1:{server.port}"
+    assert f"; {where}, " in called("cachestats", "remote")
+    assert "server_name" not in called("cachestats")
+    entry = {**settings.CACHES["remote"], "OPTIONS": {"server_name": "shop"}}
+    with override_settings(CACHES={**settings.CACHES, "other": entry}):
+        lines = called("cachestats", "remote", "other", "-v", "0").splitlines()
+        assert f"; {where}, server_name 'django_diskcache', " in lines[0]
+        assert f"; {where}, server_name 'shop', " in lines[1]
+        names = [
+            each["server_name"] for each in document("cachestats", "remote", "other").values()
+        ]
+        assert names == ["django_diskcache", "shop"]
+    with override_settings(CACHES={"other": entry}):
+        assert f"; {where}, server_name 'shop', " in called("cachestats", "other")
+
+
+def test_stats_of_a_node_of_a_cluster(site: Path, tmp_path: Path) -> None:
+    """Where a list of nodes was meant: it is there, and does not know the counts."""
+    required()
+    with clustered(tmp_path / "cluster", nodes=2) as cluster:
+        entries = {n.url: {"BACKEND": BACKEND, "LOCATION": n.url} for n in cluster.nodes}
+        with override_settings(CACHES=entries, SECRET_KEY="only for tests"):
+            out = failing("LOCATION takes a list of nodes then", "cachestats")
+    assert sorted(out.count(text) for text in ("0 hits", "hits and misses are not known")) == [
+        1,
+        1,
+    ]
+
+
 def test_stats_that_are_off(site: Path) -> None:
     """To look at them does not begin to count."""
     entry = {**settings.CACHES["remote"], "OPTIONS": {"statistics": False}}

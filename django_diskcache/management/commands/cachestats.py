@@ -17,6 +17,7 @@ from ...engine.guard import going_on
 from ...engine.options import Refused
 from ...engine.options import seconds as parse_seconds
 from ...engine.statistics import Figures, ShardFigures, Statistics
+from ...entries import named_apart
 from .. import exposition
 from ..shared import (
     CacheCommand,
@@ -136,9 +137,7 @@ class Command(CacheCommand):
         if figures.nodes:
             found[target.alias] = figures
         if not figures.told:
-            if not met:
-                face._safely(None, target.engine.counts)  # it says why
-            self.errors[target.alias] = named(met)
+            self.errors[target.alias] = named(met) or str(figures.untold)
 
     def show(self, found: dict[str, Any], options: dict[str, Any]) -> None:
         if options["format"] == "json":
@@ -184,10 +183,11 @@ class Command(CacheCommand):
 
     def describe_server(self, alias: str, figures: Any, verbosity: int) -> None:
         """What is known of a cache on a server, and of its servers."""
+        where = location(alias)
+        if alias in named_apart():
+            where += f", server_name {figures.server_name!r}"
         reads = reads_text(figures) if figures.told else "hits and misses are not known"
-        self.stdout.write(
-            f"{alias}: {reads}; {location(alias)}, {bytes_text(figures.memory)} in memory"
-        )
+        self.stdout.write(f"{alias}: {reads}; {where}, {bytes_text(figures.memory)} in memory")
         if verbosity == 0:
             return
         self.stdout.write(f"  errors: {errors_text(figures)}")
