@@ -136,12 +136,14 @@ class Condition:
                 "is not in cluster mode, and LOCATION is a list, as of a cluster",
                 "Give its address alone, such as valkey://host:6379/0.",
             )
+        kind = self.trouble.kind if isinstance(self.trouble, Fault) else "slow"
+        advice = "See whether it runs, and whether this machine and this user may reach it."
+        if kind == "denied":
+            advice = REMEDIES[kind]
         return Finding(
-            self.trouble.kind if isinstance(self.trouble, Fault) else "slow",
+            kind,
             f"cannot be used from here: {self.trouble}",
-            "See whether it runs, and whether this machine and this user may reach it; user "
-            "and password stand in LOCATION. The site works without it, and computes "
-            "everything anew.",
+            f"{advice} The site works without it, and computes everything anew.",
         )
 
     def _of_figures(self, figures: NodeFigures, clustered: bool) -> Iterator[Finding]:

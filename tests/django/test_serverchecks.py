@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -11,9 +12,11 @@ from typing import Any
 
 import pytest
 from django.core.checks import Error, Tags, Warning, run_checks
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 from django.test import override_settings
 
+from django_diskcache import DjangoCache
 from django_diskcache.checks import check_settings
 from django_diskcache.deployment import check_deployment
 from django_diskcache.server import condition as conditions
@@ -88,6 +91,82 @@ def test_a_wrong_address() -> None:
     (message,) = found(x={"LOCATION": "valkey://:secret@host?near_cache_size=1"})
     assert message.msg == "Your 'x' cache has LOCATION='valkey://:***@host?near_cache_size=1'."
     assert message.hint.startswith("'near_cache_size' is no argument of a connection")
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        "redis:/h:7910/0",
+        "redis:h",
+        " redis://h:7910/0",
+        "\tvalkey://h",
+        "redis//h",
+        "Valkeys:/h",
+        "unix:/run/valkey.sock",
+        "sentinel:a,b/main",
+        "redis+sentinel://h/main",
+        "redis-cluster://h",
+        "diskcache+redis://h/0",
+        "'redis://h'",
+        "file:///var/cache/site",
+    ],
+)
+def test_an_address_with_a_typo_is_no_directory(
+    location: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (message,) = found(x={"LOCATION": location})
+    assert (type(message), message.id) == (Error, "django_diskcache.E011")
+    assert message.msg == f"Your 'x' cache has LOCATION={location!r}."
+    assert "valkey://host:6379/0" in message.hint or "unix:///path" in message.hint
+    with pytest.raises(ImproperlyConfigured, match="LOCATION="):
+        DjangoCache(location, {}).get("a")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("text", [" redis://:xyzzy@h", "redis:/:xyzzy@h", "redis//u:xyzzy@h"])
+def test_a_typo_shows_no_password(text: str) -> None:
+    (message,) = found(x={"LOCATION": text})
+    assert "***@h" in message.msg
+    assert "xyzzy" not in message.msg
+
+
+@pytest.mark.parametrize(
+    "name", ["redis", "redis-cache", "redis/site", "unix/x", "valkey.d/site", "a/b://c"]
+)
+def test_a_directory_with_such_a_name(name: str, tmp_path: Path) -> None:
+    with override_settings(MEDIA_ROOT="", STATIC_ROOT=None):
+        assert found(x={"LOCATION": str(tmp_path / name)}) == []
+        assert [each.id for each in found(x={"LOCATION": name})] == ["django_diskcache.W002"]
+
+
+@pytest.mark.parametrize(
+    ("options", "hint"),
+    [
+        ({"password": "xyzzy"}, "It stands in LOCATION, as in valkeys://user:password@host"),
+        ({"DB": 1}, "It stands in LOCATION, as in valkeys://"),
+        ({"ssl": True}, "It stands in LOCATION, as in valkeys://"),
+        ({"ssl_cert_reqs": None}, "It stands in LOCATION, as in valkeys://"),
+        ({"CLIENT_CLASS": "django_redis.client.DefaultClient"}, "The cache has a client"),
+        ({"parser_class": "redis.connection.PythonParser"}, "The cache has a client of its"),
+        ({"CONNECTION_POOL_KWARGS": {"ssl": 1}}, "What it says of connections stands in"),
+        ({"SOCKET_TIMEOUT": 5}, "How long a call waits for the server is database_timeout"),
+        ({"SENTINELS": [("a", 1)]}, "It stands in LOCATION: sentinel://host:26379,"),
+        ({"IGNORE_EXCEPTIONS": True}, "A server in trouble is a miss here"),
+        ({"COMPRESSOR": "x.LzmaCompressor"}, "It takes compression"),
+    ],
+)
+def test_options_of_other_backends(options: dict[str, Any], hint: str, tmp_path: Path) -> None:
+    (name,) = options
+    (message,) = found(x={"LOCATION": "valkey://host/0", "OPTIONS": options})
+    assert message.msg == f"Your 'x' cache has the option {name.lower()!r}."
+    assert message.hint.startswith(hint)
+    assert (type(message), message.id) == (Error, "django_diskcache.E001")
+    assert "xyzzy" not in message.hint
+    (message,) = found(x={"LOCATION": str(tmp_path), "OPTIONS": options})
+    assert "It is not one of DjangoCache" in message.hint
+    with pytest.raises(ImproperlyConfigured, match=re.escape(hint)):
+        DjangoCache("valkey://host/0", {"OPTIONS": options}).get("a")
 
 
 def test_the_extra_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -252,8 +331,8 @@ def test_nobody_is_there() -> None:
         "The server of your 'x' cache cannot be used from here: valkey://127.0.0.1"
     )
     assert message.hint == (
-        "See whether it runs, and whether this machine and this user may reach it; user and "
-        "password stand in LOCATION. The site works without it, and computes everything anew."
+        "See whether it runs, and whether this machine and this user may reach it. The site "
+        "works without it, and computes everything anew."
     )
     assert (type(message), message.id) == (Warning, "django_diskcache.W110")
 
@@ -289,6 +368,7 @@ def test_a_password_that_is_wrong(start: Callable[..., Server]) -> None:
     assert message.id == "django_diskcache.W110"
     assert "denied" in message.msg
     assert "xyzzy" not in message.msg
+    assert message.hint.startswith("See to user, password and certificates in LOCATION")
 
 
 def test_a_server_that_is_too_old(
