@@ -53,7 +53,6 @@ class Remote:
     """
 
     in_files: ClassVar[bool] = False
-    transactions: ClassVar[bool] = False
     coroutines: ClassVar[bool] = True
 
     def __init__(

@@ -40,4 +40,4 @@ def test_an_engine_does_what_the_protocol_says(engine: type[AnyEngine]) -> None:
             wanted = inspect.signature(member).parameters
             assert inspect.signature(getattr(engine, name)).parameters == wanted, name
     assert isinstance(engine.in_files, bool)
-    assert isinstance(engine.transactions, bool)
+    assert isinstance(engine.coroutines, bool)
