@@ -37,7 +37,7 @@ class AnyEngine(Protocol):
         eviction by our policies, damaged databases that are put aside. Else all that is the
         server's, and `figures` has what the server says of itself
     :ivar coroutines: whether the face has methods for event loops as well, called `aget`,
-        `aset` and so on: each call waits for an answer there
+        `aset` and so on, with the same arguments: each call waits for an answer there
     """
 
     in_files: ClassVar[bool]

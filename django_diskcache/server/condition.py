@@ -293,7 +293,7 @@ def _unheard(node: Node) -> str:
     """Why this user cannot be told of changes, as the listener is; '' where he can."""
     try:
         identity = b"%d" % node.ask(b"CLIENT", b"ID")
-        node.ask(*TRACKING, identity, b"OPTOUT", b"NOLOOP")
+        node.ask(*TRACKING, identity, b"OPTOUT")
         node.ask(b"CLIENT", b"TRACKING", b"OFF")
         node.ask(b"SUBSCRIBE", CHANNEL)
     except Fault as error:

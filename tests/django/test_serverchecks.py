@@ -24,6 +24,7 @@ from django_diskcache.server.address import read_address
 from django_diskcache.server.condition import Condition, conditions_at
 from django_diskcache.server.trouble import POLICY
 from django_diskcache.serverchecks import told_in_clear
+from tests.server.clusters import clustered
 from tests.server.servers import Server, free_port, required
 
 BACKEND = "django_diskcache.DjangoCache"
@@ -559,6 +560,29 @@ def test_each_node_of_a_cluster_is_asked(shared_cluster: Any) -> None:
     assert others.id == "django_diskcache.W115"
     for node in (shared_cluster.nodes[0], shared_cluster.nodes[2]):
         assert node.url[:-2] in others.msg
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("frozen", [0, 2])
+def test_a_node_of_a_cluster_that_stands_still(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, frozen: int
+) -> None:
+    """The others are told of, and all takes no longer than it may."""
+    required()
+    monkeypatch.setattr("django_diskcache.serverchecks.PATIENCE", 5.0)
+    with clustered(tmp_path) as cluster:
+        node = cluster.nodes[frozen]
+        # The client has to learn the nodes from one that answers, and asks the first one first.
+        known = [each.url[:-2] for each in (*cluster.nodes[1:], cluster.nodes[0])]
+        node.freeze()
+        began = time.monotonic()
+        messages = deployed(known)
+        assert time.monotonic() - began < 60
+
+    (away,) = [each for each in messages if each.id == "django_diskcache.W110"]
+    assert node.url[:-2] in away.msg
+    (others,) = [each for each in messages if each.id == "django_diskcache.W115"]
+    assert all(url in others.msg for url in known if url != node.url[:-2])
 
 
 def test_one_node_of_a_cluster(shared_cluster: Any) -> None:
