@@ -22,7 +22,8 @@ from django_diskcache.deployment import check_deployment
 from django_diskcache.server import condition as conditions
 from django_diskcache.server.address import read_address
 from django_diskcache.server.condition import Condition, conditions_at
-from django_diskcache.server.trouble import POLICY
+from django_diskcache.server.remote import Triage
+from django_diskcache.server.trouble import POLICY, REMEDIES
 from django_diskcache.serverchecks import told_in_clear
 from tests.server.clusters import clustered
 from tests.server.servers import Server, free_port, required
@@ -670,8 +671,12 @@ def test_what_a_user_may_not_ask_is_left_out(start: Callable[..., Server]) -> No
     assert "nothing is wrong" in out.getvalue()
 
 
-def test_one_rule_for_the_policy(server: Server) -> None:
+def test_one_rule_for_the_policy(server: Server, caplog: pytest.LogCaptureFixture) -> None:
     """No text says of a policy what another one takes back."""
+    assert POLICY in REMEDIES["full"]
+    Triage("valkey://host", time.time).unhinted("valkey://host")
+    assert "maxmemory-policy to noeviction, with room enough" in caplog.text
+    assert "maxmemory-policy to noeviction, with room enough" in POLICY
     (seen,) = conditions_at(read_address(server.url), 30, time.time)
     assert seen.figures is not None
     for policy in ("noeviction", "allkeys-lru", "volatile-ttl", "volatile-lru"):
