@@ -38,6 +38,7 @@ FINDINGS = {
     "unheard": "W119",
 }
 UNUSABLE = "W110"
+CHOSEN = ("forgets", "keeps")  # what is right for some sites
 
 
 def check_entries(entries: Iterable[Entry]) -> Iterator[CheckMessage]:
@@ -61,11 +62,12 @@ def check_entries(entries: Iterable[Entry]) -> Iterator[CheckMessage]:
 
 def check_shared(group: Sequence[Entry]) -> Iterator[CheckMessage]:
     """What is wrong with entries that are one cache on their server."""
-    for one, other in combinations(group, 2):
-        if keys_of(one) == keys_of(other) and (names := differing(one, other)):
-            yield shared_differently(one, other, names)
-            return
-    yield shared(group)
+    mixed = [
+        shared_differently(one, other, names)
+        for one, other in combinations(group, 2)
+        if keys_of(one) == keys_of(other) and (names := differing(one, other))
+    ]
+    yield from mixed or [shared(group)]  # what helps against the first does against the other
 
 
 def check_servers(entries: Iterable[Entry]) -> Iterator[CheckMessage]:
@@ -165,9 +167,10 @@ def password_in_clear(entry: Entry, host: str) -> Warning:
 def of_server(entry: Entry, finding: Finding, names: Sequence[str]) -> Warning:
     """:param names: which of its servers, if not all of them"""
     which = f", {', '.join(names)}," if names else ""
+    silence = " Where it is as it should be, silence this." if finding.kind in CHOSEN else ""
     return Warning(
         f"The server of your {entry.alias!r} cache{which} {finding.text}.",
-        hint=finding.remedy,
+        hint=finding.remedy + silence,
         id=f"django_diskcache.{FINDINGS.get(finding.kind, UNUSABLE)}",
     )
 

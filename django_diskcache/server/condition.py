@@ -186,7 +186,7 @@ class Condition:
                 "keeps",
                 f"has maxmemory-policy {policy}: when its {limit:,} bytes are in use, nothing "
                 "more is stored",
-                f"{POLICY} Where it is as it should be, silence this.",
+                POLICY,
                 wrong=False,
             )
         if policy.startswith(FORGETFUL):

@@ -220,6 +220,14 @@ def test_two_that_read_each_others_values() -> None:
     assert "differ in disk, signing." in message.msg
 
 
+def test_all_that_differ_are_told() -> None:
+    one = {"LOCATION": "valkey://host/1"}
+    json = {**one, "OPTIONS": {"serializer": "json"}}
+    messages = found(a=one, b=json, c=one, d={**one, "KEY_PREFIX": "d"})
+    assert [each.id for each in messages] == ["django_diskcache.W010"] * 2
+    assert ["'a' and 'b'" in messages[0].msg, "'b' and 'c'" in messages[1].msg] == [True, True]
+
+
 @pytest.mark.parametrize(
     "apart",
     [
@@ -447,7 +455,7 @@ def test_a_policy_that_may_evict_anything(start: Callable[..., Server]) -> None:
         Warning(
             "The server of your 'x' cache has maxmemory-policy allkeys-lru: when it is full, "
             "it may evict what entries with a tag are found by, and locks that are held.",
-            hint=POLICY,
+            hint=f"{POLICY} Where it is as it should be, silence this.",
             id="django_diskcache.W113",
         )
     ]
