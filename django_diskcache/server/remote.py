@@ -53,7 +53,6 @@ class Remote:
     """
 
     in_files: ClassVar[bool] = False
-    transactions: ClassVar[bool] = False
     coroutines: ClassVar[bool] = True
 
     def __init__(
@@ -320,7 +319,8 @@ class Triage:
         self._says.warn(
             "unhinted",
             "%s evicts when it is full, sets of tags among it: evict() looks at every entry "
-            "there. Where that takes too long, set its maxmemory-policy to noeviction.",
+            "there. Set its maxmemory-policy to noeviction, with room enough, and watch its "
+            "memory.",
             where,
         )
 

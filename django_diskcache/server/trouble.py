@@ -45,12 +45,18 @@ _CODES = (("NOREPLICAS", "down"), ("MISCONF", "full"), ("MASTERDOWN", "down"))
 
 ERRORS = (exceptions.RedisError, exceptions.RedisClusterException, OSError)
 
+# Which maxmemory-policy: one that evicts may take hints of tags, locks and sessions first.
+POLICY = (
+    "Where tags, locks or sessions are in it, set maxmemory-policy to noeviction, with room "
+    "enough, and watch its memory; else to volatile-ttl or one of allkeys-*."
+)
+
 REMEDIES = {
     "slow": "See to the server and the network; the call counts as a miss.",
     "lost": "See whether the server runs; it is tried again by itself.",
     "loading": "It will answer when its data is read.",
     "readonly": "LOCATION must lead to the primary.",
-    "full": "Raise its maxmemory, or let it evict: set maxmemory-policy.",
+    "full": f"Raise its maxmemory. {POLICY}",
     "denied": "See to user, password and certificates in LOCATION, and what that user may do.",
     "down": "See to the nodes of the cluster.",
     "other": "See to the server; the call counts as a miss.",
