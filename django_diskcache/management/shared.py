@@ -67,14 +67,13 @@ class Target(NamedTuple):
         """What a removal by a face did on those servers that answer, as a result has it.
 
         :param call: of the face; how many entries it removed
-        :return: with an 'error' that names those that do not
-        :raises Fault: when nothing was done
+        :return: with an 'error' that names those that do not; that alone if nothing was done
         """
         face, met = going_on(self.cache._cache)
         removed = call(face)
-        if met and not removed:
-            raise next(iter(met.values()))
         error = {"error": named(met)} if met else {}
+        if met and not removed:
+            return error
         return {"removed": removed, "freed": None, **error}  # bytes a server does not say
 
     def evicted(self) -> int:

@@ -71,7 +71,7 @@ class Command(CacheCommand):
         if not target.in_files:
             by_tag: dict[str, dict[str, Any]] = {}
             done = target.on_servers(partial(on_a_server, by_tag, wanted, options))
-            return {**done, **about, "tags": by_tag}
+            return {**done, **about, "tags": by_tag} if "removed" in done else done
         if options["every"] and len(wanted) > 1:
             by_tag = {", ".join(wanted): self.of_all(target, wanted, options)}
         else:
