@@ -148,7 +148,7 @@ class BulkEntries(WholeCache):
         self, node: Node, commands: Sequence[Sequence[Any]], names: Sequence[bytes]
     ) -> list[Any]:
         """The answers to a command for each name, also of those that have moved elsewhere."""
-        replies = node.ask_many(commands)
+        replies = node.browse_many(commands)
         return [
             self._again(self._bucket(name), "ask", command, reply)
             for command, name, reply in zip(commands, names, replies, strict=True)

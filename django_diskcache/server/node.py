@@ -347,18 +347,38 @@ class Node:
         """The answers to several commands; otherwise like `look_many`."""
         return self._ask_many(commands, False)[0]
 
+    def browse(self, *command: Any) -> Any:
+        """The answer to a read of which nobody need be told; otherwise like `once`."""
+        (reply,) = self.browse_many([command])
+        if isinstance(reply, Exception):
+            raise reply
+        return reply
+
+    def browse_many(self, commands: Sequence[Sequence[Any]]) -> list[Any]:
+        """`ask_many` of reads, or of scripts, of which nobody need be told.
+
+        The server remembers each key that it has to tell of, up to a limit that all share. A
+        script that looks at the sets of a tag in all buckets would take as many places there.
+        """
+        return self._ask_many(commands, False, untold=True)[0]
+
     def _ask_many(
-        self, commands: Sequence[Sequence[Any]], track: bool
+        self, commands: Sequence[Sequence[Any]], track: bool, untold: bool = False
     ) -> tuple[list[Any], bool]:
         replies: list[Any] = []
         line = self._sound()
         try:
             if track and line.asked != self.generation:
                 self._track(line)
+            untold = untold and line.tracked
             for start in range(0, len(commands), AT_ONCE):
                 some = commands[start : start + AT_ONCE]
-                line.connection.send_packed_command(line.connection.pack_commands(some))
+                sent = some if not untold else [each for one in some for each in (UNTOLD, one)]
+                line.connection.send_packed_command(line.connection.pack_commands(sent))
                 for _ in some:
+                    if untold:
+                        with suppress(ResponseError):  # then it is told after all
+                            line.read(disconnect_on_error=False)
                     try:
                         replies.append(line.read(disconnect_on_error=False))
                     except ResponseError as error:
@@ -371,17 +391,22 @@ class Node:
         return replies, tracked
 
     def run_many(
-        self, script: Script, calls: Sequence[tuple[Sequence[bytes], Sequence[Any]]]
+        self,
+        script: Script,
+        calls: Sequence[tuple[Sequence[bytes], Sequence[Any]]],
+        untold: bool = False,
     ) -> list[Any]:
-        """What a script returns for each of several (keys, arguments)."""
+        """What a script returns for each of several (keys, arguments).
+
+        :param untold: nobody need be told of what it reads, as in `browse_many`
+        """
+        ask = self.browse_many if untold else self.ask_many
         commands = [script.known(keys, arguments) for keys, arguments in calls]
-        replies = self.ask_many(commands)
+        replies = ask(commands)
         again = [n for n, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
         if again:
             self.ask(b"SCRIPT", b"LOAD", script.text)
-            for n, reply in zip(
-                again, self.ask_many([commands[n] for n in again]), strict=True
-            ):
+            for n, reply in zip(again, ask([commands[n] for n in again]), strict=True):
                 replies[n] = reply
         return replies
 

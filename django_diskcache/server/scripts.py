@@ -35,19 +35,22 @@ local function whole(key, head)
 end
 """
 
+# What is read on a connection that tracks, the server remembers until it is changed: so the set
+# is read first. Of what is gone it would remember it for ever: SETRANGE of nothing, which
+# changes nothing, says whether an entry is there, and is no read.
 _HINT = """
 local function hint(set, key, px)
   local left = redis.call('PTTL', set)
+  local others = {}
+  if redis.call('SCARD', set) > 63 then others = redis.call('SRANDMEMBER', set, '2') end
   redis.call('SADD', set, key)
   if px == '0' then
     if left >= 0 then redis.call('PERSIST', set) end
   elseif left == -2 or (left >= 0 and left < tonumber(px)) then
     redis.call('PEXPIRE', set, px)
   end
-  if redis.call('SCARD', set) > 64 then
-    for _, other in ipairs(redis.call('SRANDMEMBER', set, '2')) do
-      if redis.call('EXISTS', other) == 0 then redis.call('SREM', set, other) end
-    end
+  for _, other in ipairs(others) do
+    if redis.pcall('SETRANGE', other, '0', '') == 0 then redis.call('SREM', set, other) end
   end
 end
 """

@@ -158,7 +158,7 @@ class WholeCache(Computing, Labels, ManyKeys):
                 else:
                     removed += reply
         # Not all of them: what was stored meanwhile has hints there.
-        node.run_many(PRUNE, [((name,), ()) for name in hints])
+        node.run_many(PRUNE, [((name,), ()) for name in hints], untold=True)
         return removed
 
     def expire(self, retry: bool = False, now: float | None = None) -> int:
