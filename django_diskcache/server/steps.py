@@ -12,7 +12,7 @@ from math import inf
 from typing import Any, TypeAlias
 
 from ..engine.disk import Pinned
-from ..engine.errors import ENOVAL, UNKNOWN, Fault, Foreign
+from ..engine.errors import ENOVAL, UNKNOWN, Fault, Foreign, Unavailable
 from ..engine.updating import Change
 from .board import MASK
 from .doorkeeper import LONG
@@ -107,8 +107,15 @@ class Operations:
             engine.listen()
         return value, due
 
-    def refuse(self, name: bytes, number: int, data: bytes, why: Foreign) -> Steps:
-        """Say that an entry is foreign, and remove it unless another has taken its place."""
+    def refuse(
+        self, name: bytes, number: int, data: bytes, why: Foreign | Unavailable
+    ) -> Steps:
+        """Say that an entry is foreign, and remove it unless another has taken its place.
+
+        :raises Unavailable: nothing is wrong with that entry, so it stays
+        """
+        if isinstance(why, Unavailable):
+            raise why
         self.engine.triage.foreign(why)
         try:
             yield number, "run", (REPLACE, (name,), data, b"", KEEP)
@@ -319,7 +326,7 @@ class Operations:
     def load(
         self, positions: Sequence[int], keys: Sequence[Any], places: Sequence[Any]
     ) -> NodeSteps:
-        """The values of several keys, keys to be asked for one by one, and foreign entries."""
+        """The values of several keys, keys to be asked for one by one, and what to `refuse`."""
         engine = self.engine
         stamps, near = engine.board.stamps, engine.near
         if len(positions) < len(keys):
@@ -354,7 +361,7 @@ class Operations:
             else:
                 try:
                     found[key], due, kept, loads = decode(data, form)
-                except Foreign as why:
+                except (Foreign, Unavailable) as why:
                     foreign.append((name, number, data, why))
                     misses += 1
                     continue
@@ -369,7 +376,7 @@ class Operations:
             near.put_many(seen)
         elif not near.bypassing():
             engine.listen()
-        return found, again, foreign
+        return found, again, _to_be_said(foreign)
 
     def _sorted(
         self, keys: Sequence[Any], places: Sequence[Any], now: float
@@ -418,6 +425,13 @@ class Operations:
 
     def _changed_all(self, numbers: Iterable[int]) -> None:
         self.engine.board.stamp_each(numbers)
+
+
+def _to_be_said(foreign: list[Any]) -> list[Any]:
+    """Of those that are only unavailable it is enough to say one."""
+    unavailable = [each for each in foreign if isinstance(each[-1], Unavailable)]
+    rest = [each for each in foreign if not isinstance(each[-1], Unavailable)]
+    return rest + unavailable[:1]
 
 
 def _refused(positions: Sequence[int], replies: Sequence[Any]) -> list[int]:
