@@ -229,7 +229,9 @@ class Link:
             slot = cluster.keyslot(f"{{{bucket:02x}}}")
             found = cluster.nodes_manager.get_node_from_slot(slot)
             pool: Any = cluster.get_redis_connection(found).connection_pool
-            table.append(self._node(f"valkey://{found.name}", pool.make_connection))
+            table.append(
+                self._node(f"{self.address.scheme}://{found.name}", pool.make_connection)
+            )
         return table
 
     def _forget_others(self) -> None:
@@ -316,7 +318,7 @@ class Link:
 
     def moved(self, bucket: int, moved: MovedError) -> None:
         """Go by what a node said of where a bucket is now."""
-        node = self._nodes.get(f"valkey://{moved.host}:{moved.port}")
+        node = self._nodes.get(f"{self.address.scheme}://{moved.host}:{moved.port}")
         if node is None:
             self.look()  # it is new
         else:
@@ -326,7 +328,7 @@ class Link:
             self.board.stamp_all()  # who had it tells of its changes no more
 
     def _asking(self, ask: AskError, method: str, arguments: Sequence[Any]) -> Any:
-        node = self.named(f"valkey://{ask.host}:{ask.port}")
+        node = self.named(f"{self.address.scheme}://{ask.host}:{ask.port}")
         reply = node.asking(*self.command(method, arguments))
         return (reply, False) if method == "look" else reply
 
@@ -379,7 +381,7 @@ _opening = threading.Lock()
 
 def open_link(address: Address, patience: float) -> Link:
     """That of this process to an address; nothing is connected yet."""
-    key = repr((address, patience))
+    key = repr((address._replace(scheme=""), patience))  # two may mean the same
     with _opening:
         found = _links.get(key)
         if found is None:
