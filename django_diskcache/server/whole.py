@@ -9,7 +9,7 @@ from zlib import crc32
 
 from ..engine.computing import Computing
 from ..engine.errors import ENOVAL, UNKNOWN, Foreign, Timeout
-from ..engine.faults import FAULTS
+from ..engine.faults import FAULTS, of_every_kind
 from ..engine.labels import Labels
 from ..engine.lifetime import check_now
 from ..engine.once import Found
@@ -328,5 +328,8 @@ class WholeCache(Computing, Labels, ManyKeys):
         """Nothing: what a server evicts and what expires there, it tells nobody."""
 
     def faults(self) -> dict[str, int]:
-        """How many faults this process has met, by their kind, see `server.trouble`."""
-        return self._engine.triage.counts()
+        """How many faults this process has met, by their kind, see `server.trouble`.
+
+        Those that only files have are 0.
+        """
+        return of_every_kind(self._engine.triage.counts())
