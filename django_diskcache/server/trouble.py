@@ -107,9 +107,7 @@ def fault(error: BaseException, where: str) -> BaseException:
 def reason(error: BaseException) -> str:
     """What an exception of the client says, for people: short, and about LOCATION."""
     text = str(error) or type(error).__name__
-    if text.startswith(
-        _NO_PRIMARY
-    ):  # what follows are connections with all that they are made of
+    if text.startswith(_NO_PRIMARY):  # what follows are connections, with all their arguments
         text, _, rest = text.partition(" : ")
         away = [f"{host}:{port}" for host, port in _PLACE.findall(rest)]
         return f"{text}; sentinels that do not answer: {', '.join(away)}" if away else text
