@@ -32,7 +32,7 @@ from .board import Board
 from .breaker import Breaker
 from .listener import TICK, Listener
 from .node import Node
-from .trouble import ERRORS, fault, kind_of
+from .trouble import ERRORS, fault, kind_of, reason
 
 BUCKETS = 256
 MOST_MOVES = 5  # of one call, before it is given up
@@ -201,7 +201,7 @@ class Link:
                 self._breaker.worked()
             except ERRORS as error:
                 self._breaker.failed()
-                self._refusal = kind_of(error) or "down", str(error)
+                self._refusal = kind_of(error) or "down", reason(error)
                 raise fault(error, self.address.text) from error
             finally:
                 self._looked = time.monotonic()
@@ -379,7 +379,7 @@ _opening = threading.Lock()
 
 def open_link(address: Address, patience: float) -> Link:
     """That of this process to an address; nothing is connected yet."""
-    key = repr((address, patience))
+    key = repr((address._replace(scheme=""), patience))  # two may mean the same
     with _opening:
         found = _links.get(key)
         if found is None:

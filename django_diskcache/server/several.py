@@ -8,10 +8,11 @@ from typing import Any
 from ..engine.batches import shortened
 from ..engine.errors import ENOVAL, Fault, Timeout
 from ..engine.faults import FAULTS
+from .grouped import NodeSteps
 from .node import Node
 from .scripts import Script
 from .single import SingleKey
-from .steps import Call, NodeSteps
+from .steps import Call
 
 
 class ManyKeys(SingleKey):
@@ -128,13 +129,16 @@ class ManyKeys(SingleKey):
     ) -> list[Any]:
         """What a script returns in each (bucket, keys, arguments), but for those with a fault.
 
+        Nobody is told when what it has read changes.
+
         :raises Fault: where it is not absorbed
         """
         results: list[Any] = []
         for node, positions in self._groups([bucket for bucket, _, _ in calls]).items():
             some = [calls[n] for n in positions]
             try:
-                replies = node.run_many(script, [(keys, rest) for _, keys, rest in some])
+                parts = [(keys, rest) for _, keys, rest in some]
+                replies = node.run_many(script, parts, untold=True)
             except FAULTS as error:
                 if not self._absorbed(error):
                     raise

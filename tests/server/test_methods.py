@@ -15,7 +15,7 @@ import pytest
 from django_diskcache.engine import compression
 from django_diskcache.engine.compression import Missing
 from django_diskcache.engine.disk import JSONDisk
-from django_diskcache.engine.errors import ENOVAL, Timeout
+from django_diskcache.engine.errors import ENOVAL, Timeout, Unavailable
 from django_diskcache.engine.impatient import impatient, on_loop
 from django_diskcache.server import ServerCache
 from tests.conftest import FakeClock
@@ -77,6 +77,30 @@ def test_a_life_that_is_longer_than_the_server_can_say(cache: ServerCache) -> No
     assert cache.touch("key", 1e300)
     assert cache.set("key", 1, expire=1e300, tag="tag")
     assert cache.get("key", expire_time=True) == (1, None)
+
+
+def test_many_keys_of_which_some_cannot_be_read_here(
+    server: Server, make_cache: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The package that they are compressed with is missing: it is said once, and they stay."""
+    cache = make_cache(server, compression="zlib", compression_min_size=100)
+    names = [f"{number}" for number in range(10)]
+    cache.set_many({**dict.fromkeys(names[:3], "text" * 50), **dict.fromkeys(names[3:], 1)})
+    here = make_cache(server)
+    strict = make_cache(server, strict=True)
+
+    def missing(codec: object) -> None:
+        raise Missing("the package x")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(compression, "loaded", missing)
+        assert here.get_many(names) == dict.fromkeys(names[3:], 1)
+        assert asyncio.run(here.aget_many(names)) == dict.fromkeys(names[3:], 1)
+        assert here.faults()["other"] == sum(here.faults().values()) == 2
+        with pytest.raises(Unavailable, match="the package x"):
+            strict.get_many(names)
+
+    assert len(here.get_many(names)) == 10
 
 
 def test_sums_of_many_threads_are_exact(server: Server, make_cache: Make) -> None:
