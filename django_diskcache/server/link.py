@@ -115,7 +115,7 @@ class Link:
         for node in self.known():
             listener = self._listeners.get(node)
             if listener is None:  # perhaps another thread is as far: one of them stays
-                new = Listener(node, self._changed, self._tick)
+                new = Listener(node, self._changed, self._tick, self._met)
                 listener = self._listeners.setdefault(node, new)
             listener.start()
 
@@ -131,6 +131,11 @@ class Link:
         self._ticked = now
         for remote in list(self.remotes):
             remote.tick()
+
+    def _met(self, error: Fault) -> None:
+        """Nothing is remembered because of it, in any of these caches."""
+        for remote in list(self.remotes):
+            remote.triage.met(error)
 
     # For event loops
 

@@ -10,6 +10,9 @@ one reaches into its parser.
 
 While there is no listener nothing is remembered. When one is lost, all is forgotten. Silence is
 told from a broken connection by asking: who does not answer within a second is lost.
+
+What is done once a second beside the calls is done in its thread, whether it is told of changes
+or not: a user may lack the right to be.
 """
 
 from __future__ import annotations
@@ -24,8 +27,9 @@ from typing import Any
 
 from redis.exceptions import TimeoutError
 
+from ..engine.errors import Fault
 from .node import NOBODY, Node, place_of
-from .trouble import ERRORS
+from .trouble import ERRORS, UNKNOWN_OUTCOME, kind_of
 
 CHANNEL = b"__redis__:invalidate"
 TICK = 1.0  # seconds between two questions whether the server is still there
@@ -38,14 +42,20 @@ class Listener:
 
     :param changed: told the names of the entries that have changed
     :param tick: called about once a second, in the thread
+    :param met: told the fault of each try to listen that calls do not meet themselves
     """
 
     def __init__(
-        self, node: Node, changed: Callable[[list[bytes]], object], tick: Callable[[], object]
+        self,
+        node: Node,
+        changed: Callable[[list[bytes]], object],
+        tick: Callable[[], object],
+        met: Callable[[Fault], object],
     ) -> None:
         self._node = node
         self._changed = changed
         self._tick = tick
+        self._met = met
         self._thread: threading.Thread | None = None
         self._stop = threading.Event()
         self._lock = threading.Lock()
@@ -126,8 +136,8 @@ def _listen(reference: weakref.ref[Listener], stop: threading.Event) -> None:
                 pause = 0.05
                 del listener
                 _hear(reference, connection, stop)
-        except ERRORS:
-            pass  # calls meet the same, and tell of it
+        except ERRORS as error:
+            _tell(reference, error)
         except Exception:
             if not stop.is_set():  # else the connection was taken away from under it
                 raise
@@ -139,9 +149,18 @@ def _listen(reference: weakref.ref[Listener], stop: threading.Event) -> None:
             if listener is not None and listener._connection is connection is not None:
                 listener._connection = None
                 listener.lost()
+        if listener is not None and not stop.is_set():
+            listener._tick()
         del listener
         stop.wait(pause)
         pause = min(pause * 2, TICK)
+
+
+def _tell(reference: weakref.ref[Listener], error: Exception) -> None:
+    """Tell of a fault, but for a server that is away: that is what calls meet as well."""
+    listener, kind = reference(), kind_of(error)
+    if listener is not None and kind is not None and kind not in UNKNOWN_OUTCOME:
+        listener._met(Fault(kind, listener._node.name, f"nothing is remembered: {error}"))
 
 
 def _connect(node: Node, connection: Any) -> None:
