@@ -28,7 +28,7 @@ from redis.sentinel import Sentinel
 
 from ..engine.errors import Fault
 from .address import Address
-from .board import Board
+from .board import Board, present
 from .breaker import Breaker
 from .listener import TICK, Listener
 from .node import Node
@@ -129,12 +129,12 @@ class Link:
         if now - self._ticked < TICK * 0.9:  # it is no clock
             return
         self._ticked = now
-        for remote in list(self.remotes):
+        for remote in present(self.remotes):
             remote.tick()
 
     def _met(self, error: Fault) -> None:
         """Nothing is remembered because of it, in any of these caches."""
-        for remote in list(self.remotes):
+        for remote in present(self.remotes):
             remote.triage.met(error)
 
     # For event loops

@@ -200,7 +200,9 @@ def test_a_user_who_may_not_be_told_of_changes(
     with server.client() as client, ServerCache(location, 5.0, statistics=1) as cache:
         # Redis makes users that may do all with all keys, and have no channels.
         client.execute_command("ACL", "SETUSER", USER, "on", f">{PASSWORD}", "~*", "+@all")
-        with cache.claim("key"):
+        claim = cache.claim("key")
+        assert claim is not None
+        with claim:
             (name,) = [each for each in client.scan_iter() if b"~" in each]
             client.pexpire(name, 2500)
             until(lambda: client.pttl(name) > 3000, "a renewal")
