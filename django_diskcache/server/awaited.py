@@ -330,9 +330,13 @@ class AwaitedLink:
             await self._closing.__anext__()
 
     async def _close_at_its_end(self) -> AsyncGenerator[None, None]:
+        loop = asyncio.get_running_loop()
         try:
             yield
         finally:
+            # This generator knows the loop, which would stay as long as it is found there.
+            if self.link.loops.get(loop) is self:
+                del self.link.loops[loop]
             await self.close()
 
     async def close(self) -> None:

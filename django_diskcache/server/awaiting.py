@@ -43,6 +43,10 @@ class AwaitingCache(SearchedCache):
         loop = asyncio.get_running_loop()
         found: AwaitedLink | None = loops.get(loop)
         if found is None:
+            for reference in loops.keyrefs():  # of some that did not say that they end
+                other = reference()
+                if other is not None and other.is_closed():
+                    loops.pop(other, None)
             found = loops[loop] = AwaitedLink(self._engine.link)
         found.calls += 1
         if found.calls < NATIVE_FROM:

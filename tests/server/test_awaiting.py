@@ -6,6 +6,7 @@ import asyncio
 import gc
 import threading
 import time
+import weakref
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from pathlib import Path
@@ -280,6 +281,41 @@ def test_a_restart_that_nobody_noticed_costs_nothing(
 
     run(main())
     assert sum(cache.faults().values()) == 0
+
+
+def test_no_loop_stays_when_it_has_ended(server: Server, make_cache: Make) -> None:
+    cache = make_cache(server, near_cache_size=0)
+    loops: list[weakref.ref[Any]] = []
+
+    async def main() -> None:
+        loops.append(weakref.ref(asyncio.get_running_loop()))
+        await warm(cache)
+        await cache.aclose()  # the loop has others from now on
+        await warm(cache)
+
+    for _ in range(20):
+        run(main())
+    assert [loop for loop in loops if loop() is not None] == []
+    assert len(cache.engine.link.loops) == 0
+
+
+# What such a loop leaves open is closed with it, and Python says so.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_no_loop_stays_that_does_not_tell_of_its_end(server: Server, make_cache: Make) -> None:
+    cache = make_cache(server, near_cache_size=0)
+    for _ in range(5):
+        loop = asyncio.new_event_loop()
+        loop.run_until_complete(warm(cache))
+        loop.close()  # its asynchronous generators were not shut down
+    ended = weakref.ref(loop)
+    del loop
+
+    run(warm(cache))
+    gc.collect()
+    assert ended() is None
+    with server.client() as client:
+        until(lambda: len(client.client_list()) <= 4, "the end of their connections")
 
 
 def test_close(server: Server, make_cache: Make) -> None:
