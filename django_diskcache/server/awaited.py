@@ -66,6 +66,11 @@ class AwaitedNode:
 
     # Connections
 
+    @property
+    def used(self) -> bool:
+        """Whether there are connections."""
+        return len(self._lines) > 0
+
     async def _borrow(self) -> Line:
         if self._idle:
             return self._idle.pop()
@@ -321,13 +326,29 @@ class AwaitedLink:
         self.link = link
         self.calls = 0
         self._nodes: dict[Node, AwaitedNode] = {}
+        self._table: Any = None  # by which those were looked through
         self._closing: AsyncGenerator[None, None] | None = None
 
     async def begin(self) -> None:
-        """Be closed with the loop."""
+        """Be closed with the loop, and now leave nodes that have left the cluster."""
         if self._closing is None:
             self._closing = self._close_at_its_end()
             await self._closing.__anext__()
+        if self._table is not self.link.table:
+            await self._leave_others()
+
+    async def _leave_others(self) -> None:
+        table = self.link.table
+        nodes = set(table)
+        done = True
+        for node in [each for each in self._nodes if each not in nodes]:
+            awaited = self._nodes.pop(node)
+            await awaited.close()
+            if awaited.used:  # by other tasks, until a later call
+                self._nodes.setdefault(node, awaited)
+                done = False
+        if done:
+            self._table = table
 
     async def _close_at_its_end(self) -> AsyncGenerator[None, None]:
         loop = asyncio.get_running_loop()

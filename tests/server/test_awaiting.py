@@ -18,6 +18,7 @@ from django_diskcache.engine.errors import Fault
 from django_diskcache.engine.guard import raising
 from django_diskcache.server import ServerCache
 from django_diskcache.server.awaited import NATIVE_FROM
+from django_diskcache.server.link import BUCKETS
 from django_diskcache.server.node import MOST_LINES
 from tests.conftest import FakeClock
 
@@ -370,6 +371,31 @@ def test_a_slot_of_a_cluster_that_moves(cluster: Cluster) -> None:
             assert await cache.aincr(key) == 4
             assert await cache.aget_many([key]) == {key: 4}
             assert await cache.adelete_many([key]) == 1
+
+        run(main())
+        assert sum(cache.faults().values()) == 0
+
+
+def test_nodes_that_have_left_a_cluster_are_left_alone(cluster: Cluster) -> None:
+    with ServerCache(cluster.urls, timeout=2, secret="secret", near_cache_size=0) as cache:
+        link = cache.engine.link
+        first = link.at(cache.engine.place("key")[1] & 255)
+
+        async def main() -> None:
+            await warm(cache)
+            await cache.aget_many([f"{number}" for number in range(100)])
+            known = cache.engine.link.loops[asyncio.get_running_loop()]
+            others = [known.of(node) for node in link.nodes() if node is not first]
+            assert all(other.used for other in others)
+            busy = await others[0]._borrow()
+
+            link.table = [first] * BUCKETS
+            assert await cache.aset("key", 1)
+            assert [other.used for other in others] == [True, False]
+            others[0]._idle.append(busy)
+            assert await cache.aget("key") == 1
+            assert not any(other.used for other in others)
+            assert list(known._nodes) == [first]
 
         run(main())
         assert sum(cache.faults().values()) == 0
