@@ -10,25 +10,23 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 import weakref
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
 from redis.exceptions import (
-    AskError,
     BusyLoadingError,
     ConnectionError,
-    MovedError,
     NoScriptError,
     ResponseError,
     TimeoutError,
-    TryAgainError,
 )
 
 from ..engine.errors import Fault
-from .link import LOOK_EVERY as LOOK_AGAIN
-from .link import MOST_MOVES, PAUSE, Link
+from .following import driven_on_loop, following
+from .link import Link
 from .node import (
     AT_ONCE,
     LOOK_EVERY,
@@ -380,42 +378,12 @@ class AwaitedLink:
         link = self.link
         if link.address.kind != "cluster":
             return await getattr(self.of(link.table[0]), method)(*arguments)
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + link.patience
-        for _ in range(MOST_MOVES):
-            if not link.table:
-                await asyncio.to_thread(link.look)
-            node = self.of(link.table[bucket])
-            try:
-                return await getattr(node, method)(*arguments)
-            except MovedError as error:
-                last: Exception = error
-                await asyncio.to_thread(link.moved, bucket, error)
-            except AskError as error:
-                last = error
-                try:
-                    return await self._asking(error, method, arguments)
-                except TryAgainError:
-                    await self._pause(deadline, error)
-            except TryAgainError as error:
-                last = error
-                await self._pause(deadline, error)
-            except Fault as lost:
-                if lost.kind not in ("lost", "down", "readonly") or method in ("once", "run"):
-                    raise
-                if not link.may_look(LOOK_AGAIN):
-                    raise
-                last = lost
-                await asyncio.to_thread(link.look)
-        raise Fault("down", link.address.text, last) from last
+        steps = following(link, bucket, method, arguments)
+        return await driven_on_loop(steps, self._done)
 
-    async def _pause(self, deadline: float, error: Exception) -> None:
-        if asyncio.get_running_loop().time() > deadline:
-            raise Fault("down", self.link.address.text, error) from error
-        await asyncio.sleep(PAUSE)
-
-    async def _asking(self, ask: AskError, method: str, arguments: Sequence[Any]) -> Any:
-        node = await asyncio.to_thread(self.link.named, f"valkey://{ask.host}:{ask.port}")
-        command = self.link.command(method, arguments)
-        reply = await self.of(node).asking(*command)
-        return (reply, False) if method == "look" else reply
+    async def _done(self, whose: Any, method: str, arguments: Sequence[Any]) -> Any:
+        if whose is time:
+            return await asyncio.sleep(*arguments)
+        if whose is self.link:
+            return await asyncio.to_thread(getattr(whose, method), *arguments)
+        return await getattr(self.of(whose), method)(*arguments)
