@@ -138,6 +138,10 @@ class AwaitedNode:
 
     # Calls
 
+    async def do(self, method: str, arguments: Sequence[Any]) -> Any:
+        """What one of the following methods returns."""
+        return await getattr(self, method)(*arguments)
+
     async def _exchange(self, line: Line, track: bool, *command: Any) -> Any:
         if track and line.asked != self.node.generation:
             await self._track(line)
@@ -375,10 +379,14 @@ class AwaitedLink:
 
         :raises Fault: when there is no answer
         """
+        return await self.answer(bucket, method, arguments)
+
+    async def answer(self, number: int, method: str, arguments: Sequence[Any]) -> Any:
+        """`ask` by the hash of a key."""
         link = self.link
         if link.address.kind != "cluster":
             return await getattr(self.of(link.table[0]), method)(*arguments)
-        steps = following(link, bucket, method, arguments)
+        steps = following(link, number & 255, method, arguments)
         return await driven_on_loop(steps, self._done)
 
     async def _done(self, whose: Any, method: str, arguments: Sequence[Any]) -> Any:
