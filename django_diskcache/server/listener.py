@@ -33,6 +33,7 @@ from .trouble import ERRORS, UNKNOWN_OUTCOME, kind_of
 
 CHANNEL = b"__redis__:invalidate"
 TICK = 1.0  # seconds between two questions whether the server is still there
+REFUSED = 10.0  # seconds before who may not listen tries again
 
 _generations = count(1)
 
@@ -120,7 +121,7 @@ class Listener:
 
 def _listen(reference: weakref.ref[Listener], stop: threading.Event) -> None:
     """Listen until told not to, or until whoever is told of changes is gone."""
-    pause = 0.05
+    pause, again = 0.05, 0.0
     process = os.getpid()
     while not stop.is_set() and os.getpid() == process:
         listener = reference()
@@ -129,7 +130,7 @@ def _listen(reference: weakref.ref[Listener], stop: threading.Event) -> None:
         node = listener._node
         connection = None
         try:
-            if not node.breaker.refuses():
+            if time.monotonic() >= again and not node.breaker.refuses():
                 connection = node.make()
                 _connect(node, connection)
                 _subscribe(listener, connection)
@@ -137,7 +138,8 @@ def _listen(reference: weakref.ref[Listener], stop: threading.Event) -> None:
                 del listener
                 _hear(reference, connection, stop)
         except ERRORS as error:
-            _tell(reference, error)
+            if _tell(reference, error) in ("denied", "other"):  # somebody must see to it
+                again = time.monotonic() + REFUSED
         except Exception:
             if not stop.is_set():  # else the connection was taken away from under it
                 raise
@@ -156,11 +158,15 @@ def _listen(reference: weakref.ref[Listener], stop: threading.Event) -> None:
         pause = min(pause * 2, TICK)
 
 
-def _tell(reference: weakref.ref[Listener], error: Exception) -> None:
-    """Tell of a fault, but for a server that is away: that is what calls meet as well."""
+def _tell(reference: weakref.ref[Listener], error: Exception) -> str | None:
+    """Tell of a fault, but for a server that is away: that is what calls meet as well.
+
+    Its kind is returned.
+    """
     listener, kind = reference(), kind_of(error)
     if listener is not None and kind is not None and kind not in UNKNOWN_OUTCOME:
         listener._met(Fault(kind, listener._node.name, f"nothing is remembered: {error}"))
+    return kind
 
 
 def _connect(node: Node, connection: Any) -> None:

@@ -192,10 +192,11 @@ def test_a_user_who_may_not_ask_for_figures(own_server: Start) -> None:
 
 
 def test_a_user_who_may_not_be_told_of_changes(
-    own_server: Start, caplog: pytest.LogCaptureFixture
+    own_server: Start, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing is remembered, which is said; what is done once a second is done."""
     server = own_server()
+    monkeypatch.setattr("django_diskcache.server.listener.REFUSED", 0.01)
     location = f"valkey://{IN_ADDRESS}@{HOST}:{server.port}/0"
     with server.client() as client, ServerCache(location, 5.0, statistics=1) as cache:
         # Redis makes users that may do all with all keys, and have no channels.
@@ -210,6 +211,8 @@ def test_a_user_who_may_not_be_told_of_changes(
         until(lambda: client.hexists("django_diskcache{00}*counts", "misses"), "a report")
         until(lambda: cache.faults()["denied"] > 1, "another try")
         assert not cache.engine.listening
+        client.execute_command("ACL", "SETUSER", USER, "allchannels")
+        until(lambda: cache.engine.listening, "a listener")
     (line,) = [record.message for record in caplog.records]
     assert "nothing is remembered" in line
     assert "what that user may do" in line
