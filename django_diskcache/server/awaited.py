@@ -374,15 +374,11 @@ class AwaitedLink:
             found = self._nodes[node] = AwaitedNode(node, self.link.awaited(node))
         return found
 
-    async def ask(self, bucket: int, method: str, *arguments: Any) -> Any:
-        """What a method of the node of a bucket returns, wherever a cluster moves that.
+    async def answer(self, number: int, method: str, arguments: Sequence[Any]) -> Any:
+        """What a method of the node that has the hash of a key returns, wherever that moves.
 
         :raises Fault: when there is no answer
         """
-        return await self.answer(bucket, method, arguments)
-
-    async def answer(self, number: int, method: str, arguments: Sequence[Any]) -> Any:
-        """`ask` by the hash of a key."""
         link = self.link
         if link.address.kind != "cluster":
             return await getattr(self.of(link.table[0]), method)(*arguments)

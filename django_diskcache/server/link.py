@@ -77,7 +77,7 @@ class Link:
         if name not in self._nodes:
             clustered = self.address.kind == "cluster"
             node = Node(make, name, self.patience, self.board.stamp_all, clustered)
-            self._nodes[name] = node
+            self._nodes.setdefault(name, node)  # another thread may be as far
         return self._nodes[name]
 
     def _of_one(self) -> Callable[[], Any]:
@@ -214,7 +214,7 @@ class Link:
         self.board.stamp_all()
 
     def _learned(self, deadline: float) -> list[Node]:
-        places = shuffled([*map(_place, self._nodes), *self.address.places])
+        places = shuffled([*map(_place, list(self._nodes)), *self.address.places])
         away = {_place(node.name) for node in self.known() if node.breaker.open}
         places.sort(key=lambda place: place in away)
         found = owners(self._connection, places, BUCKETS, deadline)

@@ -61,7 +61,7 @@ def by_loop(link: Link, method: str) -> Any:
         rerun = run
 
     awaited.of = AwaitedOther
-    return asyncio.run(awaited.ask(0, method))
+    return asyncio.run(awaited.answer(0, method, ()))
 
 
 @pytest.fixture(params=[by_thread, by_loop])
