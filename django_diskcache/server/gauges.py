@@ -181,13 +181,8 @@ def of_node(node: Node) -> NodeFigures:
     info, keys, *nodes = node.ask_many(questions)
     if isinstance(info, Exception):
         raise info
-    lines = info.decode(errors="replace").splitlines()
-    told = dict(line.split(":", 1) for line in lines if ":" in line)
-
-    def number(name: str) -> int:
-        text = told.get(name, "").encode()
-        return int(text) if is_count(text) else 0
-
+    told = _told(info)
+    number = partial(_number, told)
     program = "valkey" if "valkey_version" in told else "redis"
     return NodeFigures(
         name=node.name,
@@ -274,7 +269,7 @@ def hints_may_be_gone(node: Node) -> bool:
     if now < _keeping.get(node, 0.0):
         return False
     try:
-        told = _told(node)
+        told = _told(node.ask(b"INFO"))
     except Fault as error:
         if error.kind not in ("denied", "other"):
             raise
@@ -282,13 +277,20 @@ def hints_may_be_gone(node: Node) -> bool:
     if told.get("maxmemory_policy", "") == "noeviction":
         _keeping[node] = now + POLICY_HOLDS
         return False
-    limit, used = int(told.get("maxmemory", 0)), int(told.get("used_memory", 0))
-    return int(told.get("evicted_keys", 0)) > 0 or used > limit * NEARLY_FULL > 0
+    limit, used = _number(told, "maxmemory"), _number(told, "used_memory")
+    return _number(told, "evicted_keys") > 0 or used > limit * NEARLY_FULL > 0
 
 
-def _told(node: Node) -> dict[str, str]:
-    lines = node.ask(b"INFO").decode(errors="replace").splitlines()
+def _told(info: bytes) -> dict[str, str]:
+    """What `INFO` answers, by name."""
+    lines = info.decode(errors="replace").splitlines()
     return dict(line.split(":", 1) for line in lines if ":" in line)
+
+
+def _number(told: Mapping[str, str], name: str) -> int:
+    """A number of these; 0 for what is not told, and for what is none."""
+    text = told.get(name, "").encode()
+    return int(text) if is_count(text) else 0
 
 
 def figures(

@@ -29,10 +29,11 @@ from ..engine.nearcache import NearCache
 from ..engine.options import DEFAULT_SETTINGS
 from ..engine.signing import LENGTH, MODE_KEY, Secrets
 from .address import Address
-from .board import Tally
+from .board import Tally, present
 from .doorkeeper import Doorkeeper
 from .envelope import Codec
 from .link import BUCKETS, begin_links, open_link
+from .names import escaped
 from .scripts import COUNT
 from .traffic import ERRORS, HITS, MISSES, SumsOverTime, is_count
 from .trouble import KINDS, REMEDIES
@@ -83,6 +84,9 @@ class Remote:
         self.doorkeeper = Doorkeeper()
         self.triage = Triage(address.text, clock)
         self.heads = [b"%s{%02x}" % (name.encode(), bucket) for bucket in range(BUCKETS)]
+        # Patterns of the server: of all names, and of what those of text keys begin with.
+        self.any_name = escaped(name.encode()) + b"{??}*"
+        self.any_text = escaped(name.encode()) + b"{??}" + TEXT
         self.text_heads = [head + TEXT for head in self.heads]
         self._body = len(self.text_heads[0])
         self._counts = self.heads[0] + COUNTS
@@ -192,11 +196,16 @@ class Remote:
         return bool(nodes) and all(node.generation for node in nodes)
 
     def tick(self) -> None:
-        """What is done once a second beside the calls."""
+        """What is done once a second beside the calls; a mistake in it ends nothing else."""
+        for chore in (Remote._tell, *self.chores):
+            try:
+                chore(self)
+            except Exception as error:
+                self.triage.mistaken(error)
+
+    def _tell(self) -> None:
         self.near.flush()
         self.report()
-        for chore in self.chores:
-            chore(self)
 
     # Counts
 
@@ -324,6 +333,11 @@ class Triage:
             where,
         )
 
+    def mistaken(self, error: Exception) -> None:
+        """Say that something that is done once a second has failed."""
+        text = "%s: what is done once a second has failed: %r"
+        self._says.error(("mistaken", type(error)), text, self._where, error)
+
     def counts(self) -> dict[str, int]:
         """How many of each kind this process has met since the last reset."""
         return dict(self._counts)
@@ -369,7 +383,7 @@ def _after_fork() -> None:
 
 
 def _at_exit() -> None:
-    for remote in list(_remotes):
+    for remote in present(_remotes):
         remote.near.flush()
         remote.report()
 

@@ -139,7 +139,7 @@ def test_the_entry_is_a_cache(tmp_path: Path) -> None:
     [
         "valkey://cache.internal:6379/0",
         "redis://",
-        "rediss://user:p%40ss@host:6380/2?ssl_ca_certs=/etc/a%20b.pem&socket_keepalive=yes",
+        "rediss://user:p%40ss@host:6380/2?client_name=a%20b&socket_keepalive=yes",
         "valkeys://host?client_name=a+b",
         "unix:///run/valkey.sock?db=2",
         "sentinel://:secret@a:26379,b/main/1?health_check_interval=10",

@@ -353,7 +353,7 @@ def test_nobody_is_there() -> None:
         "unix:///no/such/socket",
         "sentinel://127.0.0.1:1/main",
         ["valkey://127.0.0.1:1"],
-        "valkeys://127.0.0.1:1?ssl_ca_certs=/no/such/file",
+        "valkeys://127.0.0.1:1",
     ],
 )
 def test_nobody_is_there_in_other_ways(location: Any) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from django_diskcache.server import ServerCache
+from django_diskcache.engine.patterns import beginning
+from django_diskcache.server import ServerCache, browsing
 from django_diskcache.server.envelope import tag_name
 from tests.conftest import FakeClock
 
@@ -237,3 +238,62 @@ def test_expiry_of_a_tagged_entry(server: Server, make_cache: Make, clock: FakeC
     assert "gone" not in cache
     with server.client() as client:
         assert 59_000 < client.pttl(cache.engine.place("key")[0]) <= 60_000
+
+
+def test_evictions_and_lists_take_no_place_in_the_table_of_what_is_told(
+    server: Server, make_cache: Make
+) -> None:
+    """It is the server's, has a limit, and all near caches need it for their keys."""
+    from .conftest import listening
+
+    cache = listening(make_cache(server))
+    for number in range(20):
+        cache.set(f"k{number}", number, tag=("all", f"t{number}"))
+        cache.get(f"{number}")  # so that its connection is one that tracks
+    with server.client() as client:
+
+        def table() -> int:
+            return int(client.info("stats")["tracking_total_keys"])
+
+        def grown(action: Callable[[], Any]) -> int:
+            before = table()
+            assert action()
+            return table() - before
+
+        assert grown(lambda: cache.get("missing", 1)) == 1
+        everything = beginning("")
+        assert grown(lambda: list(cache.keys_by_tag("all"))) == 0
+        assert grown(lambda: list(cache.keys_by_tag("none")) == []) == 0
+        assert grown(lambda: browsing.by_pattern(cache.engine, everything, None, 9)) == 0
+        assert grown(lambda: browsing.by_tag(cache.engine, "t3", everything, None, 9)) == 0
+        assert grown(lambda: browsing.tagged(cache.engine, "t4")) == 0
+        assert grown(lambda: list(cache.pages())) == 0
+        assert grown(lambda: list(cache.keys("k*"))) == 0
+        assert grown(lambda: cache.evict("none") == 0) == 0
+        assert grown(lambda: cache.evict([f"no{n}" for n in range(20)]) == 0) == 0
+        assert grown(lambda: cache.evict(("all", "t1"), match="all")) <= 0
+        assert grown(lambda: cache.evict("t2")) <= 0
+        assert grown(lambda: cache.evict([f"t{n}" for n in range(3, 13)])) <= 0
+        assert grown(cache.clear) <= 0
+        assert grown(lambda: cache.get("another", 1)) == 1
+    assert sum(cache.faults().values()) == 0
+
+
+def test_what_is_stored_with_a_tag_leaves_little_in_that_table(
+    server: Server, make_cache: Make
+) -> None:
+    """Names of what is gone would stay there for ever."""
+    from .conftest import listening
+
+    cache = listening(make_cache(server))
+    cache.get("one", 1)
+    with server.client() as client:
+        before = client.info("stats")["tracking_total_keys"]
+        for number in range(50_000):
+            if cache.engine.place(f"{number}")[1] % 256 == 5:
+                cache.set(f"{number}", number, tag="tag", expire=100)
+                cache.delete(f"{number}")
+        assert hints(cache, server, "tag") < 100
+        for number in range(50):
+            cache.set(f"kept {number}", number, tag=f"tag {number}", expire=100)
+        assert client.info("stats")["tracking_total_keys"] - before == 0

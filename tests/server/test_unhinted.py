@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -114,3 +115,14 @@ def test_in_a_cluster(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None
         assert len(cache.keys_by_tag("tag")) == 500
         assert cache.evict("tag") == 500
         assert len(cache) == 100
+
+
+def test_what_a_server_tells_that_is_no_number() -> None:
+    """A proxy, say, that has an INFO of its own."""
+
+    class Odd:
+        def ask(self, *command: bytes) -> bytes:
+            return b"maxmemory_policy:allkeys-lru\r\nmaxmemory:1gb\r\nevicted_keys:-\r\nx"
+
+    node: Any = Odd()
+    assert gauges.hints_may_be_gone(node) is False
