@@ -126,7 +126,7 @@ class AwaitedNode:
             if place_of(line.connection) != where:
                 return
             try:
-                await line.send(*TRACKING, identity, b"OPTOUT", b"NOLOOP")
+                await line.send(*TRACKING, identity, b"OPTOUT")
                 await line.read()
                 line.tracked = True
             except ResponseError:

@@ -185,7 +185,7 @@ class Node:
             if place_of(line.connection) != where:
                 return  # there was a failover, and the listener has not yet noticed
             try:
-                line.send(*TRACKING, identity, b"OPTOUT", b"NOLOOP")
+                line.send(*TRACKING, identity, b"OPTOUT")
                 line.read()
                 line.tracked = True
             except ResponseError:  # that listener is gone, or tracking is not allowed
