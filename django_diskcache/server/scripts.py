@@ -211,7 +211,8 @@ return 0
 # KEYS: the entry. ARGV: when it ends, as in its header; milliseconds, 0 for ever, less for now;
 # what sets of hints of its bucket begin with. Perhaps two ends more, as in headers: what ends
 # after the first of them, and not after the other, is left as it is. Returns whether it was
-# there and was changed.
+# there and was changed. A full server refuses what may take memory only where it is the first
+# that a script writes; so what takes none comes first.
 TOUCH: Final = Script(
     """
 local call, key, px = redis.call, KEYS[1], ARGV[2]
@@ -224,12 +225,12 @@ if ARGV[4] then
   end
 end
 if px == '-1' then return call('UNLINK', key) end
-call('SETRANGE', key, '3', ARGV[1])
 if px == '0' then
   call('PERSIST', key)
 else
   call('PEXPIRE', key, px)
 end
+call('SETRANGE', key, '3', ARGV[1])
 if string.sub(head, 9) == '\\0\\0' then return 1 end
 """
     + _TAGS
@@ -271,15 +272,26 @@ return digits
 
 # KEYS: the entry, sets of hints of what it becomes. ARGV: what it must be, '' for missing; what
 # it becomes, '' for gone; milliseconds, 0 for ever, less for as long as it would be. Returns
-# whether it was.
+# whether it was. What grows no longer is stored on a full server too, as in `TOUCH`: a lock is
+# given back there. The end that it has is set once more for that.
 REPLACE: Final = Script(
     _HINT
     + """
 if (redis.call('GET', KEYS[1]) or '') ~= ARGV[1] then return 0 end
-local px = tonumber(ARGV[3])
 if ARGV[2] == '' then
   redis.call('UNLINK', KEYS[1])
-elseif px > 0 then
+  return 1
+end
+local px = tonumber(ARGV[3])
+if #ARGV[2] <= #ARGV[1] then
+  local left = redis.call('PTTL', KEYS[1])
+  if left < 0 then
+    redis.call('PERSIST', KEYS[1])
+  else
+    redis.call('PEXPIRE', KEYS[1], math.max(left, 1))
+  end
+end
+if px > 0 then
   redis.call('SET', KEYS[1], ARGV[2], 'PX', px)
 elseif px == 0 then
   redis.call('SET', KEYS[1], ARGV[2])
