@@ -390,8 +390,7 @@ class AwaitedLink:
         await asyncio.sleep(PAUSE)
 
     async def _asking(self, ask: AskError, method: str, arguments: Sequence[Any]) -> Any:
-        name = f"{self.link.address.scheme}://{ask.host}:{ask.port}"
-        node = await asyncio.to_thread(self.link.named, name)
+        node = await asyncio.to_thread(self.link.named, f"valkey://{ask.host}:{ask.port}")
         command = self.link.command(method, arguments)
         reply = await self.of(node).asking(*command)
         return (reply, False) if method == "look" else reply

@@ -32,7 +32,7 @@ from .board import Board
 from .breaker import Breaker
 from .listener import TICK, Listener
 from .node import Node
-from .trouble import ERRORS, fault, kind_of
+from .trouble import ERRORS, fault, kind_of, reason
 
 BUCKETS = 256
 MOST_MOVES = 5  # of one call, before it is given up
@@ -201,7 +201,7 @@ class Link:
                 self._breaker.worked()
             except ERRORS as error:
                 self._breaker.failed()
-                self._refusal = kind_of(error) or "down", str(error)
+                self._refusal = kind_of(error) or "down", reason(error)
                 raise fault(error, self.address.text) from error
             finally:
                 self._looked = time.monotonic()
@@ -229,9 +229,7 @@ class Link:
             slot = cluster.keyslot(f"{{{bucket:02x}}}")
             found = cluster.nodes_manager.get_node_from_slot(slot)
             pool: Any = cluster.get_redis_connection(found).connection_pool
-            table.append(
-                self._node(f"{self.address.scheme}://{found.name}", pool.make_connection)
-            )
+            table.append(self._node(f"valkey://{found.name}", pool.make_connection))
         return table
 
     def _forget_others(self) -> None:
@@ -318,7 +316,7 @@ class Link:
 
     def moved(self, bucket: int, moved: MovedError) -> None:
         """Go by what a node said of where a bucket is now."""
-        node = self._nodes.get(f"{self.address.scheme}://{moved.host}:{moved.port}")
+        node = self._nodes.get(f"valkey://{moved.host}:{moved.port}")
         if node is None:
             self.look()  # it is new
         else:
@@ -328,7 +326,7 @@ class Link:
             self.board.stamp_all()  # who had it tells of its changes no more
 
     def _asking(self, ask: AskError, method: str, arguments: Sequence[Any]) -> Any:
-        node = self.named(f"{self.address.scheme}://{ask.host}:{ask.port}")
+        node = self.named(f"valkey://{ask.host}:{ask.port}")
         reply = node.asking(*self.command(method, arguments))
         return (reply, False) if method == "look" else reply
 

@@ -27,6 +27,7 @@ from typing import Any
 from redis.exceptions import (
     AskError,
     BusyLoadingError,
+    ClusterCrossSlotError,
     ConnectionError,
     NoScriptError,
     ResponseError,
@@ -37,13 +38,14 @@ from redis.exceptions import (
 from ..engine.errors import Fault
 from .breaker import Breaker
 from .scripts import Script
-from .trouble import ERRORS, fault, kind_of
+from .trouble import ERRORS, fault, kind_of, reason
 
 MOST_LINES = 64  # connections of a process to a server
 LOOK_EVERY = 0.0005  # seconds between two looks for one that is free
 AT_ONCE = 1000  # commands that are sent before their answers are read
 
 CLUSTERED = "it is a node of a cluster: LOCATION takes a list of nodes then"
+OF_CLUSTERS = (AskError, TryAgainError, ClusterCrossSlotError)
 TRACKING = (b"CLIENT", b"TRACKING", b"ON", b"REDIRECT")
 UNTOLD = (b"CLIENT", b"CACHING", b"NO")  # of the next command, where that can be left out
 NOBODY = 0  # the generation where no listener is told
@@ -153,7 +155,7 @@ class Node:
 
     def refused(self, error: BaseException) -> None:
         """A connection could not be made."""
-        self._refusal = kind_of(error) or "other", str(error)
+        self._refusal = kind_of(error) or "other", reason(error)
         self.breaker.failed()
 
     def _drop(self, *lines: Line) -> None:
@@ -415,9 +417,9 @@ class Node:
         # These are for the caller to go on: elsewhere, later, with the whole script.
         if isinstance(error, NoScriptError):
             return error
-        if isinstance(error, (AskError, TryAgainError)):
-            if self.clustered:
-                return error
+        if self.clustered and isinstance(error, (AskError, TryAgainError)):
+            return error
+        if not self.clustered and isinstance(error, OF_CLUSTERS):
             return Fault("other", self.name, CLUSTERED)
         return fault(error, self.name)
 

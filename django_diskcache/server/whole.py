@@ -296,13 +296,16 @@ class WholeCache(Computing, Labels, ManyKeys):
     def figures(self, reset: bool = False) -> gauges.ServerFigures:
         """What the cache has done, and what its servers hold; it costs no scan.
 
+        Who does not answer is `away`.
+
         :param reset: let hits, misses and faults begin again at zero
+        :raises Fault: when nobody answers, if faults are raised
         """
         if self._wait(False) == 0:
             raise Timeout
         nodes, away = gauges.survey(self._engine)
         for each in away:
-            if not self._absorbed(each.fault):
+            if not self._absorbed(each.fault) and not nodes:
                 raise each.fault
         found = gauges.figures(self._engine, nodes, away)
         if reset:
