@@ -35,6 +35,7 @@ from .node import (
     MOST_LINES,
     NOBODY,
     TRACKING,
+    UNTOLD,
     Line,
     Node,
     apart,
@@ -240,18 +241,30 @@ class AwaitedNode:
         return (await self._call(False, False, *command))[0]
 
     async def run(self, script: Script, keys: Sequence[bytes], *arguments: Any) -> Any:
-        return await self._run(self.once, script, keys, arguments)
+        return await self._run(False, script, keys, arguments)
 
     async def rerun(self, script: Script, keys: Sequence[bytes], *arguments: Any) -> Any:
-        return await self._run(self.ask, script, keys, arguments)
+        return await self._run(True, script, keys, arguments)
 
     async def _run(
-        self, ask: Any, script: Script, keys: Sequence[bytes], arguments: Sequence[Any]
+        self, twice: bool, script: Script, keys: Sequence[bytes], arguments: Sequence[Any]
     ) -> Any:
+        untold = self._untold
         try:
-            return await ask(*script.known(keys, arguments))
+            command = script.known(keys, arguments)
+            return (await self._call(False, twice, *command, exchange=untold))[0]
         except NoScriptError:
-            return await ask(*script.whole(keys, arguments))
+            command = script.whole(keys, arguments)
+            return (await self._call(False, twice, *command, exchange=untold))[0]
+
+    async def _untold(self, line: Line, track: bool, *command: Any) -> Any:
+        if not line.tracked:
+            return await self._exchange(line, track, *command)
+        connection = line.connection
+        await connection.send_packed_command(connection.pack_commands((UNTOLD, command)))
+        with suppress(ResponseError):  # then it is told after all
+            await line.read()
+        return await line.read()
 
     async def asking(self, *command: Any) -> Any:
         async def both(line: Line) -> Any:
@@ -273,15 +286,23 @@ class AwaitedNode:
     async def ask_many(self, commands: Sequence[Sequence[Any]]) -> list[Any]:
         return (await self._call_many(commands, False))[0]
 
+    async def browse_many(self, commands: Sequence[Sequence[Any]]) -> list[Any]:
+        return (await self._call_many(commands, False, untold=True))[0]
+
     async def _call_many(
-        self, commands: Sequence[Sequence[Any]], track: bool
+        self, commands: Sequence[Sequence[Any]], track: bool, untold: bool = False
     ) -> tuple[list[Any], bool]:
         replies: list[Any] = []
 
         async def exchange(some: Sequence[Sequence[Any]]) -> None:
             connection = line.connection
-            await connection.send_packed_command(connection.pack_commands(some))
+            quiet = untold and line.tracked
+            sent = some if not quiet else [each for one in some for each in (UNTOLD, one)]
+            await connection.send_packed_command(connection.pack_commands(sent))
             for _ in some:
+                if quiet:
+                    with suppress(ResponseError):
+                        await line.read(disconnect_on_error=False)
                 try:
                     replies.append(await line.read(disconnect_on_error=False))
                 except ResponseError as error:
@@ -304,11 +325,11 @@ class AwaitedNode:
         self, script: Script, calls: Sequence[tuple[Sequence[bytes], Sequence[Any]]]
     ) -> list[Any]:
         commands = [script.known(keys, arguments) for keys, arguments in calls]
-        replies = await self.ask_many(commands)
+        replies = await self.browse_many(commands)
         again = [n for n, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
         if again:
             await self.ask(b"SCRIPT", b"LOAD", script.text)
-            new = await self.ask_many([commands[n] for n in again])
+            new = await self.browse_many([commands[n] for n in again])
             for n, reply in zip(again, new, strict=True):
                 replies[n] = reply
         return replies

@@ -209,8 +209,8 @@ def test_one_round_trip_whatever_the_length(
     queue, index = cache.deque("d", maxlen=5000), cache.index("i")
     queue.extend(range(5000))
     index.update((f"{number}", number) for number in range(5000))
-    asked: list[str] = []
-    for method in ("ask", "once"):
+    asked: list[Any] = []
+    for method in ("ask", "once", "_run"):
         original = getattr(Node, method)
 
         def counted(self: Node, *command: Any, original: Any = original) -> Any:

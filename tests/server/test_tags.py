@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 
 from django_diskcache.engine.patterns import beginning
 from django_diskcache.server import ServerCache, browsing
+from django_diskcache.server.awaited import NATIVE_FROM
 from django_diskcache.server.envelope import tag_name
 from tests.conftest import FakeClock
 
@@ -277,6 +279,38 @@ def test_evictions_and_lists_take_no_place_in_the_table_of_what_is_told(
         assert grown(cache.clear) <= 0
         assert grown(lambda: cache.get("another", 1)) == 1
     assert sum(cache.faults().values()) == 0
+
+
+def test_what_is_stored_with_many_tags_takes_no_place_in_that_table(
+    server: Server, make_cache: Make
+) -> None:
+    """Each read in a script would note all of its keys: that took seconds for 5,000 tags."""
+    from .conftest import listening
+
+    cache = listening(make_cache(server))
+    cache.get("so that the connection tracks")
+    tags = [f"tag {n}" for n in range(300)]
+
+    async def awaited() -> None:
+        for _ in range(NATIVE_FROM + 1):  # the last on a connection of the loop
+            await cache.aget("so that it tracks as well")
+            cache.engine.near.clear()
+        await cache.aset("e", 1, tag=tags)
+        await cache.aset_many({"f": 1, "g": 2}, tag=tags)
+
+    with server.client() as client:
+
+        def table() -> int:
+            return int(client.info("stats")["tracking_total_keys"])
+
+        before = table()
+        assert cache.set("a", 1, tag=tags)
+        assert cache.add("b", 1, tag=tags)
+        assert cache.set_many({"c": 1, "d": 2}, tag=tags) == []
+        assert cache.touch("a", 60)
+        assert table() <= before
+        asyncio.run(awaited())
+        assert table() <= before + 1
 
 
 def test_what_is_stored_with_a_tag_leaves_little_in_that_table(
