@@ -29,9 +29,10 @@ from ..engine.tagging import Match
 from ..engine.updating import Change
 from .awaited import NATIVE_FROM, AwaitedLink
 from .claiming import LoopClaim
+from .grouped import NodeSteps
 from .node import Node
 from .searching import SearchedCache
-from .steps import NodeSteps, Steps
+from .steps import Steps
 
 
 class AwaitingCache(SearchedCache):

@@ -23,10 +23,10 @@ from ..engine.integrity import MODES
 from ..engine.patterns import Pattern
 from . import envelope
 from .link import BUCKETS
+from .names import PAGE, escaped
 from .node import Node
-from .remote import TEXT, Remote
+from .remote import Remote
 from .scripts import LOOK
-from .whole import PAGE, escaped
 
 MOST = 20_000  # names that one page looks at
 SECONDS = 1.0  # that it may take
@@ -183,8 +183,7 @@ def by_pattern(remote: Remote, pattern: Pattern, after: Place | None, most: int)
 
     :raises Fault: when it is not known which servers there are
     """
-    head = escaped(remote.name.encode()) + b"{??}" + TEXT
-    glob = head + escaped(pattern.head.encode(errors="replace")) + b"*"
+    glob = remote.any_text + escaped(pattern.head.encode(errors="replace")) + b"*"
     nodes = {crc32(node.name.encode()): node for node in remote.link.nodes()}
     steps = {number: _scanning(nodes[number], glob) for number in sorted(nodes)}
     return _page(remote, steps, after, most, pattern)

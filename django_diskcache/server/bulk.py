@@ -15,12 +15,12 @@ from urllib.parse import unquote
 from ..engine.errors import Foreign, TooLarge, Unavailable, Unreadable
 from ..engine.faults import FAULTS
 from ..engine.outgoing import EXPIRED, PAGE, PAGE_BYTES, Page, Whole
-from .envelope import tags_of
+from .envelope import tag_of
+from .names import escaped, scanned
 from .node import Node
 from .remote import ENTRIES
 from .scripts import SET
-from .whole import PAGE as SCANNED
-from .whole import WholeCache, _scanned, escaped
+from .whole import WholeCache
 
 Self = TypeVar("Self", bound="BulkEntries")
 
@@ -74,7 +74,7 @@ class BulkEntries(WholeCache):
         head = f"{self._engine.name}/".encode()
         found: set[tuple[str, str]] = set()
         for node in self._nodes():
-            for names in _scanned(node, escaped(head) + b"*{??}*", SCANNED):
+            for names in scanned(node, escaped(head) + b"*{??}*"):
                 for name in names:
                     path, _, rest = name[len(head) :].partition(b"{")
                     kind, _, inner = path.decode().partition("/")
@@ -91,11 +91,10 @@ class BulkEntries(WholeCache):
         :raises Fault: when a server does not answer
         """
         nodes = self._nodes()
-        pattern = escaped(self._engine.name.encode()) + b"{??}*"
         for number, node in enumerate(nodes):
             total = max(1, node.ask(b"DBSIZE"))  # others' keys and hints as well
             looked = 0
-            for found in _scanned(node, pattern, SCANNED):
+            for found in scanned(node, self._engine.any_name):
                 names = [name for name in dict.fromkeys(found) if self._is_entry(name)]
                 for some in self._bounded(node, names):
                     page = self._page(node, some)
@@ -130,7 +129,7 @@ class BulkEntries(WholeCache):
                 key = engine.key_of(name)
                 _, _, form = engine.place(key)
                 value, due, _, _ = engine.codec.decode(data, form)
-                tags = tags_of(data)
+                tag = tag_of(data)
             except (Foreign, Unavailable) as why:
                 page.leave(why)
                 continue
@@ -140,7 +139,6 @@ class BulkEntries(WholeCache):
             if due <= now:
                 page.left[EXPIRED] += 1
                 continue
-            tag = tuple(tags) if len(tags) > 1 else (tags or (None,))[0]
             page.add(Whole(key, value, None if due == inf else due, tag, len(data)))
         return page
 

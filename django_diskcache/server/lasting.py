@@ -13,9 +13,10 @@ from ..engine.errors import ENOVAL, Fault, Foreign
 from ..engine.expiry import RENEWED_AFTER
 from .board import MASK
 from .envelope import END, HEAD_SIZE, end_of
+from .grouped import GroupedOperations
 from .remote import MOST_SECONDS, milliseconds
 from .scripts import TOUCH
-from .steps import FOR_EVER, Operations, Steps
+from .steps import FOR_EVER, Steps
 
 AT_ONCE = b"-1"  # of TOUCH, instead of milliseconds
 HEADER = b"%d" % (HEAD_SIZE - 1)  # where it ends
@@ -23,7 +24,7 @@ LAST: Final = 2.0**1023  # seconds: no end that is one comes after this
 NEVER: Final = (END.pack(LAST), END.pack(inf))  # to TOUCH: what has no end
 
 
-class TimedOperations(Operations):
+class TimedOperations(GroupedOperations):
     """Those of one engine."""
 
     def due(self, key: Any) -> Steps:

@@ -33,6 +33,7 @@ from .board import Tally
 from .doorkeeper import Doorkeeper
 from .envelope import Codec
 from .link import BUCKETS, begin_links, open_link
+from .names import escaped
 from .scripts import COUNT
 from .traffic import ERRORS, HITS, MISSES, SumsOverTime, is_count
 from .trouble import KINDS, REMEDIES
@@ -84,6 +85,9 @@ class Remote:
         self.doorkeeper = Doorkeeper()
         self.triage = Triage(address.text, clock)
         self.heads = [b"%s{%02x}" % (name.encode(), bucket) for bucket in range(BUCKETS)]
+        # Patterns of the server: of all names, and of what those of text keys begin with.
+        self.any_name = escaped(name.encode()) + b"{??}*"
+        self.any_text = escaped(name.encode()) + b"{??}" + TEXT
         self.text_heads = [head + TEXT for head in self.heads]
         self._body = len(self.text_heads[0])
         self._counts = self.heads[0] + COUNTS

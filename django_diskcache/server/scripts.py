@@ -35,9 +35,9 @@ local function whole(key, head)
 end
 """
 
-# What is read on a connection that tracks, the server remembers until it is changed: so the set
-# is read first. Of what is gone it would remember it for ever: SETRANGE of nothing, which
-# changes nothing, says whether an entry is there, and is no read.
+# What is read on a connection that tracks, the server remembers until it is changed: so a set is
+# read first, and the entry is stored last. What is gone it would remember for ever: SETRANGE of
+# nothing, which changes nothing, says whether an entry is there, and is no read.
 _HINT = """
 local function hint(set, key, px)
   local left = redis.call('PTTL', set)
@@ -50,7 +50,9 @@ local function hint(set, key, px)
     redis.call('PEXPIRE', set, px)
   end
   for _, other in ipairs(others) do
-    if redis.pcall('SETRANGE', other, '0', '') == 0 then redis.call('SREM', set, other) end
+    if other ~= key and redis.pcall('SETRANGE', other, '0', '') == 0 then
+      redis.call('SREM', set, other)
+    end
   end
 end
 """
@@ -79,12 +81,12 @@ SET: Final = Script(
     + """
 local px = ARGV[2]
 if ARGV[3] == 'NX' and redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
+for i = 2, #KEYS do hint(KEYS[i], KEYS[1], px) end
 if px == '0' then
   redis.call('SET', KEYS[1], ARGV[1])
 else
   redis.call('SET', KEYS[1], ARGV[1], 'PX', px)
 end
-for i = 2, #KEYS do hint(KEYS[i], KEYS[1], px) end
 return 1
 """
 )
@@ -291,6 +293,7 @@ if #ARGV[2] <= #ARGV[1] then
     redis.call('PEXPIRE', KEYS[1], math.max(left, 1))
   end
 end
+for i = 2, #KEYS do hint(KEYS[i], KEYS[1], ARGV[3]) end
 if px > 0 then
   redis.call('SET', KEYS[1], ARGV[2], 'PX', px)
 elseif px == 0 then
@@ -298,7 +301,6 @@ elseif px == 0 then
 else
   redis.call('SET', KEYS[1], ARGV[2], 'KEEPTTL')
 end
-for i = 2, #KEYS do hint(KEYS[i], KEYS[1], ARGV[3]) end
 return 1
 """
 )

@@ -8,10 +8,11 @@ from typing import Any
 from ..engine.batches import shortened
 from ..engine.errors import ENOVAL, Fault, Timeout
 from ..engine.faults import FAULTS
+from .grouped import NodeSteps
 from .node import Node
 from .scripts import Script
 from .single import SingleKey
-from .steps import Call, NodeSteps
+from .steps import Call
 
 
 class ManyKeys(SingleKey):

@@ -9,7 +9,7 @@ from zlib import crc32
 
 from ..engine.computing import Computing
 from ..engine.errors import ENOVAL, UNKNOWN, Foreign, Timeout
-from ..engine.faults import FAULTS
+from ..engine.faults import FAULTS, of_every_kind
 from ..engine.labels import Labels
 from ..engine.lifetime import check_now
 from ..engine.once import Found
@@ -17,6 +17,7 @@ from ..engine.shard import RemovalHandler
 from . import claiming, gauges
 from .envelope import tag_names
 from .link import BUCKETS
+from .names import PAGE, escaped, scanned
 from .node import Node
 from .remote import BYTES, ENTRIES, HINTS, NUMBER, PICKLED, TEXT, number_of
 from .scripts import EVICT, LISTED, PRUNE, TAGGED
@@ -25,14 +26,7 @@ from .several import ManyKeys
 AT_ONCE = 8  # buckets of one script, during which the server does nothing else
 TAGS_AT_ONCE = 100  # tags of one script
 MOST_ALONE = 8  # tags to which an eviction has a script each, which is quicker
-PAGE = 1000  # names that the server looks at in one step of a scan
 ORDER = (NUMBER, TEXT, BYTES, PICKLED)
-_SPECIAL = frozenset(b"*?[]\\^-")
-
-
-def escaped(name: bytes) -> bytes:
-    """A pattern of the server that only this name is like."""
-    return b"".join(b"\\%c" % byte if byte in _SPECIAL else b"%c" % byte for byte in name)
 
 
 class WholeCache(Computing, Labels, ManyKeys):
@@ -104,7 +98,7 @@ class WholeCache(Computing, Labels, ManyKeys):
         return found
 
     def _run_listed(self, node: Node, arguments: Sequence[bytes], found: list[Any]) -> None:
-        for page in _scanned(node, escaped(self._engine.name.encode()) + b"{??}*", PAGE):
+        for page in scanned(node, self._engine.any_name):
             # In a cluster a script is for one bucket.
             parts: dict[int, list[bytes]] = {}
             for name in filter(self._is_entry, page):
@@ -118,9 +112,8 @@ class WholeCache(Computing, Labels, ManyKeys):
 
         It costs a look at every name on the server, and blocks nobody meanwhile.
         """
-        pattern = escaped(self._engine.name.encode()) + b"{??}*"
         try:
-            return self._removed_by(pattern)
+            return self._removed_by(self._engine.any_name)
         finally:
             self._engine.board.stamp_all()
 
@@ -141,7 +134,7 @@ class WholeCache(Computing, Labels, ManyKeys):
     ) -> int:
         removed = 0
         hints: set[bytes] = set()
-        for names in _scanned(node, pattern, page):
+        for names in scanned(node, pattern, page):
             entries = [name for name in names if self._is_entry(name)]
             if chosen is not None:
                 entries = [name for name in entries if chosen(name)]
@@ -216,7 +209,7 @@ class WholeCache(Computing, Labels, ManyKeys):
         for node in self._nodes():
             seen: set[bytes] = set()
             try:
-                for names in _scanned(node, pattern, page):
+                for names in scanned(node, pattern, page):
                     for name in names:
                         if name not in seen and self._is_entry(name):
                             seen.add(name)
@@ -227,11 +220,11 @@ class WholeCache(Computing, Labels, ManyKeys):
 
     def __len__(self) -> int:
         """Number of entries; it costs a look at every name on the server."""
-        return sum(1 for _ in self._names(escaped(self._engine.name.encode()) + b"{??}*"))
+        return sum(1 for _ in self._names(self._engine.any_name))
 
     def __iter__(self) -> Iterator[Any]:
         """Keys, in no order; what is stored or removed meanwhile may be among them."""
-        return self._keys_of(self._names(escaped(self._engine.name.encode()) + b"{??}*"))
+        return self._keys_of(self._names(self._engine.any_name))
 
     def _keys_of(self, names: Iterable[bytes]) -> Iterator[Any]:
         for name in names:
@@ -242,7 +235,7 @@ class WholeCache(Computing, Labels, ManyKeys):
 
     def iterkeys(self, reverse: bool = False) -> Iterator[Any]:
         """Keys in order: numbers, texts, bytes, others; it takes memory for all their names."""
-        names = self._names(escaped(self._engine.name.encode()) + b"{??}*")
+        names = self._names(self._engine.any_name)
         return self._keys_of(sorted(names, key=self._rank, reverse=reverse))
 
     def _rank(self, name: bytes) -> tuple[int, Any]:
@@ -252,8 +245,7 @@ class WholeCache(Computing, Labels, ManyKeys):
 
     def live_text_keys(self, head: str) -> Iterator[str]:
         """Text keys that begin with `head`, in no order."""
-        name = escaped(self._engine.name.encode())
-        for each in self._names(name + b"{??}" + TEXT + escaped(head.encode()) + b"*"):
+        for each in self._names(self._engine.any_text + escaped(head.encode()) + b"*"):
             yield self._engine.key_of(each)
 
     # Computing once
@@ -336,16 +328,8 @@ class WholeCache(Computing, Labels, ManyKeys):
         """Nothing: what a server evicts and what expires there, it tells nobody."""
 
     def faults(self) -> dict[str, int]:
-        """How many faults this process has met, by their kind, see `server.trouble`."""
-        return self._engine.triage.counts()
+        """How many faults this process has met, by their kind, see `server.trouble`.
 
-
-def _scanned(node: Node, pattern: bytes, page: int) -> Iterator[list[bytes]]:
-    """All names on a server like a pattern, page by page; some may come twice."""
-    cursor: Any = b"0"
-    while True:
-        cursor, names = node.ask(b"SCAN", cursor, b"MATCH", pattern, b"COUNT", b"%d" % page)
-        if names:
-            yield names
-        if int(cursor) == 0:
-            return
+        Those that only files have are 0.
+        """
+        return of_every_kind(self._engine.triage.counts())

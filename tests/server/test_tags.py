@@ -328,4 +328,6 @@ def test_what_is_stored_with_a_tag_leaves_little_in_that_table(
                 cache.set(f"{number}", number, tag="tag", expire=100)
                 cache.delete(f"{number}")
         assert hints(cache, server, "tag") < 100
+        for number in range(50):
+            cache.set(f"kept {number}", number, tag=f"tag {number}", expire=100)
         assert client.info("stats")["tracking_total_keys"] - before == 0
