@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from typing import Any
 from zlib import crc32
 
@@ -91,7 +91,7 @@ class WholeCache(Computing, Labels, ManyKeys):
         arguments = (action, b"%d" % (len(names) if every else 1), *names)
         found: list[Any] = []
         for node in self._nodes():
-            gone: bool = self._safely(False, gauges.hints_may_be_gone, node)
+            gone: bool = self._safely(False, gauges.hints_may_be_gone, self._engine, node)
             if gone and names:
                 self._engine.triage.unhinted(node.name)
                 self._safely(None, self._run_listed, node, arguments, found)
@@ -112,10 +112,22 @@ class WholeCache(Computing, Labels, ManyKeys):
 
         It costs a look at every name on the server, and blocks nobody meanwhile.
         """
+        engine = self._engine
+        nodes = self._nodes()
+        evicted = None
+        with suppress(*FAULTS):  # who is away is told below
+            evicted = gauges.evicted(nodes)
         try:
-            return self._removed_by(self._engine.any_name)
+            removed = [
+                self._safely(None, self._remove_from, node, engine.any_name, PAGE, None)
+                for node in nodes
+            ]
+            if evicted is not None and None not in removed:
+                # What is stored from now on has hints, until more is evicted.
+                self._safely(None, engine.note, evicted, True)
+            return sum(filter(None, removed))
         finally:
-            self._engine.board.stamp_all()
+            engine.board.stamp_all()
 
     def _removed_by(
         self,
