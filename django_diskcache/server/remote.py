@@ -348,8 +348,8 @@ class Triage:
         self._says.warn(
             "unhinted",
             "%s has evicted keys, or is about to, and sets of tags may be among them: evict() "
-            "looks at every entry there. Where that takes too long, set its maxmemory-policy to "
-            "noeviction, and then clear the cache.",
+            "looks at every entry there. Where that takes too long, set its maxmemory-policy "
+            "to noeviction, and then clear the cache.",
             where,
         )
 

@@ -35,9 +35,9 @@ local function whole(key, head)
 end
 """
 
-# What is read on a connection that tracks, the server remembers until it is changed: so a set is
-# read first, and the entry is stored last. What is gone it would remember for ever: SETRANGE of
-# nothing, which changes nothing, says whether an entry is there, and is no read.
+# What is read on a connection that tracks, the server remembers until it is changed: so a set
+# is read first, and the entry is stored last. What is gone it would remember for ever: SETRANGE
+# of nothing, which changes nothing, says whether an entry is there, and is no read.
 _HINT = """
 local function hint(set, key, px)
   local left = redis.call('PTTL', set)
@@ -75,17 +75,30 @@ class Script:
 
 
 # KEYS: the entry, its sets of hints. ARGV: the entry, milliseconds or 0 for ever, 'NX' or ''.
-# Two others of a large set are looked at each time, so that what is gone does not pile up.
+# Two others of a large set are looked at each time, so that what is gone does not pile up; nor
+# do hints of tags that the entry had before.
 SET: Final = Script(
-    _HINT
+    _TAGS
+    + _HINT
     + """
-local px = ARGV[2]
-if ARGV[3] == 'NX' and redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
-for i = 2, #KEYS do hint(KEYS[i], KEYS[1], px) end
+local key, px = KEYS[1], ARGV[2]
+if ARGV[3] == 'NX' and redis.call('EXISTS', key) == 1 then return 0 end
+local last = 13 + struct.unpack('<H', ARGV[1], 12)
+local old = redis.pcall('GETRANGE', key, '0', last - 1)
+if type(old) == 'string' and #old > 13 and string.sub(old, 12) ~= string.sub(ARGV[1], 12, last)
+then
+  local now, names = {}, tags_of(string.sub(ARGV[1], 1, last))
+  for _, name in ipairs(names) do now[name] = true end
+  local head = string.sub(KEYS[2], 1, #KEYS[2] - #names[1])
+  for _, name in ipairs(tags_of(whole(key, old))) do
+    if not now[name] then redis.call('SREM', head .. name, key) end
+  end
+end
+for i = 2, #KEYS do hint(KEYS[i], key, px) end
 if px == '0' then
-  redis.call('SET', KEYS[1], ARGV[1])
+  redis.call('SET', key, ARGV[1])
 else
-  redis.call('SET', KEYS[1], ARGV[1], 'PX', px)
+  redis.call('SET', key, ARGV[1], 'PX', px)
 end
 return 1
 """
@@ -200,13 +213,26 @@ return call('UNLINK', unpack(wanted))
 """
 )
 
-# KEYS: a set of hints. Drops those whose entries are gone.
+# KEYS: a set of hints. ARGV: the name of its tag, or ''. Drops those whose entries are gone, or
+# do not have the tag. Returns how many.
 PRUNE: Final = Script(
-    """
-for _, key in ipairs(redis.call('SMEMBERS', KEYS[1])) do
-  if redis.call('EXISTS', key) == 0 then redis.call('SREM', KEYS[1], key) end
+    _TAGS
+    + """
+local call, name, gone = redis.call, ARGV[1], 0
+local function keeps(key)
+  if call('EXISTS', key) == 0 then return false end
+  if name == '' then return true end
+  local head = redis.pcall('GETRANGE', key, '0', '255')
+  if type(head) ~= 'string' then return false end
+  for _, other in ipairs(tags_of(whole(key, head))) do
+    if other == name then return true end
+  end
+  return false
 end
-return 0
+for _, key in ipairs(call('SMEMBERS', KEYS[1])) do
+  if not keeps(key) then gone = gone + call('SREM', KEYS[1], key) end
+end
+return gone
 """
 )
 

@@ -163,16 +163,28 @@ class WholeCache(Computing, Labels, ManyKeys):
                 else:
                     removed += reply
         # Not all of them: what was stored meanwhile has hints there.
-        node.run_many(PRUNE, [((name,), ()) for name in hints], untold=True)
+        node.run_many(PRUNE, [((name,), (b"",)) for name in hints], untold=True)
         return removed
 
     def expire(self, retry: bool = False, now: float | None = None) -> int:
-        """Nothing: the server removes what has expired by itself; 0.
+        """Sweep: drop hints of tags whose entries are gone. The server removes those by itself.
 
+        Hints end with the last of their entries; those of entries that would never have ended
+        and were removed by their keys stay until then. It costs a look at every name on the
+        server, and blocks nobody meanwhile.
+
+        :return: 0: no entry is removed
         :raises TypeError: for a `now` that is no number
         """
         check_now(now)
+        for node in self._nodes():
+            self._safely(None, self._sweep, node)
         return 0
+
+    def _sweep(self, node: Node) -> None:
+        body = self._engine._body
+        for names in scanned(node, self._engine.any_name[:-1] + HINTS + b"*"):
+            node.run_many(PRUNE, [((name,), (name[body:],)) for name in names], untold=True)
 
     def cull(self, retry: bool = False) -> int:
         """Nothing: the server evicts by its own limit and policy; 0."""

@@ -131,7 +131,7 @@ def test_what_a_server_tells_that_is_no_number(cache: ServerCache) -> None:
 
 
 def without_hints(own_server: Start, make_cache: Make) -> tuple[Server, ServerCache]:
-    """A server that has evicted the hint of an entry, and a cache there that has not seen it."""
+    """A server that has evicted the hint of an entry, and a cache that has not seen it."""
     server = own_server("--maxmemory-policy", "allkeys-random")
     cache = make_cache(server, timeout=5.0, near_cache_size=0)
     cache.set("key", 1, tag="tag")
