@@ -254,7 +254,7 @@ def is_there(alias: str) -> bool:
     try:
         read(settings.CACHES[alias]["LOCATION"], params, site_secrets())
     except ImproperlyConfigured as error:
-        raise CommandError(str(error)) from error
+        raise CommandError(f"{alias}: {error}") from error
     return False
 
 
@@ -275,7 +275,7 @@ def opened(alias: str) -> DjangoCache:
         assert isinstance(cache, DjangoCache)
         cache._cache  # noqa: B018  (it may not have been opened when it was made)
     except ImproperlyConfigured as error:
-        raise CommandError(str(error)) from error
+        raise CommandError(f"{alias}: {error}") from error
     return cache
 
 

@@ -10,25 +10,23 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 import weakref
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
 from redis.exceptions import (
-    AskError,
     BusyLoadingError,
     ConnectionError,
-    MovedError,
     NoScriptError,
     ResponseError,
     TimeoutError,
-    TryAgainError,
 )
 
 from ..engine.errors import Fault
-from .link import LOOK_EVERY as LOOK_AGAIN
-from .link import MOST_MOVES, PAUSE, Link
+from .following import driven_on_loop, following
+from .link import Link
 from .node import (
     AT_ONCE,
     LOOK_EVERY,
@@ -66,6 +64,11 @@ class AwaitedNode:
         self._lines: weakref.WeakSet[Line] = weakref.WeakSet()
 
     # Connections
+
+    @property
+    def used(self) -> bool:
+        """Whether there are connections."""
+        return len(self._lines) > 0
 
     async def _borrow(self) -> Line:
         if self._idle:
@@ -135,6 +138,10 @@ class AwaitedNode:
         line.asked = generation
 
     # Calls
+
+    async def do(self, method: str, arguments: Sequence[Any]) -> Any:
+        """What one of the following methods returns."""
+        return await getattr(self, method)(*arguments)
 
     async def _exchange(self, line: Line, track: bool, *command: Any) -> Any:
         if track and line.asked != self.node.generation:
@@ -342,18 +349,38 @@ class AwaitedLink:
         self.link = link
         self.calls = 0
         self._nodes: dict[Node, AwaitedNode] = {}
+        self._table: Any = None  # by which those were looked through
         self._closing: AsyncGenerator[None, None] | None = None
 
     async def begin(self) -> None:
-        """Be closed with the loop."""
+        """Be closed with the loop, and now leave nodes that have left the cluster."""
         if self._closing is None:
             self._closing = self._close_at_its_end()
             await self._closing.__anext__()
+        if self._table is not self.link.table:
+            await self._leave_others()
+
+    async def _leave_others(self) -> None:
+        table = self.link.table
+        nodes = set(table)
+        done = True
+        for node in [each for each in self._nodes if each not in nodes]:
+            awaited = self._nodes.pop(node)
+            await awaited.close()
+            if awaited.used:  # by other tasks, until a later call
+                self._nodes.setdefault(node, awaited)
+                done = False
+        if done:
+            self._table = table
 
     async def _close_at_its_end(self) -> AsyncGenerator[None, None]:
+        loop = asyncio.get_running_loop()
         try:
             yield
         finally:
+            # This generator knows the loop, which would stay as long as it is found there.
+            if self.link.loops.get(loop) is self:
+                del self.link.loops[loop]
             await self.close()
 
     async def close(self) -> None:
@@ -368,50 +395,20 @@ class AwaitedLink:
             found = self._nodes[node] = AwaitedNode(node, self.link.awaited(node))
         return found
 
-    async def ask(self, bucket: int, method: str, *arguments: Any) -> Any:
-        """What a method of the node of a bucket returns, wherever a cluster moves that.
+    async def answer(self, number: int, method: str, arguments: Sequence[Any]) -> Any:
+        """What a method of the node that has the hash of a key returns, wherever that moves.
 
         :raises Fault: when there is no answer
         """
         link = self.link
         if link.address.kind != "cluster":
             return await getattr(self.of(link.table[0]), method)(*arguments)
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + link.patience
-        for _ in range(MOST_MOVES):
-            if not link.table:
-                await asyncio.to_thread(link.look)
-            node = self.of(link.table[bucket])
-            try:
-                return await getattr(node, method)(*arguments)
-            except MovedError as error:
-                last: Exception = error
-                await asyncio.to_thread(link.moved, bucket, error)
-            except AskError as error:
-                last = error
-                try:
-                    return await self._asking(error, method, arguments)
-                except TryAgainError:
-                    await self._pause(deadline, error)
-            except TryAgainError as error:
-                last = error
-                await self._pause(deadline, error)
-            except Fault as lost:
-                if lost.kind not in ("lost", "down", "readonly") or method in ("once", "run"):
-                    raise
-                if not link.may_look(LOOK_AGAIN):
-                    raise
-                last = lost
-                await asyncio.to_thread(link.look)
-        raise Fault("down", link.address.text, last) from last
+        steps = following(link, number & 255, method, arguments)
+        return await driven_on_loop(steps, self._done)
 
-    async def _pause(self, deadline: float, error: Exception) -> None:
-        if asyncio.get_running_loop().time() > deadline:
-            raise Fault("down", self.link.address.text, error) from error
-        await asyncio.sleep(PAUSE)
-
-    async def _asking(self, ask: AskError, method: str, arguments: Sequence[Any]) -> Any:
-        node = await asyncio.to_thread(self.link.named, f"valkey://{ask.host}:{ask.port}")
-        command = self.link.command(method, arguments)
-        reply = await self.of(node).asking(*command)
-        return (reply, False) if method == "look" else reply
+    async def _done(self, whose: Any, method: str, arguments: Sequence[Any]) -> Any:
+        if whose is time:
+            return await asyncio.sleep(*arguments)
+        if whose is self.link:
+            return await asyncio.to_thread(getattr(whose, method), *arguments)
+        return await getattr(self.of(whose), method)(*arguments)

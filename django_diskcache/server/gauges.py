@@ -55,6 +55,7 @@ class NodeFigures:
     :param replicas: how many servers copy it
     :param round_trip: seconds from a question to its answer
     :param slots: of a cluster, which of its 16384 it has: (first, last) of each range
+    :param clustered: whether it is in cluster mode
     """
 
     name: str
@@ -73,6 +74,7 @@ class NodeFigures:
     replicas: int = 0
     round_trip: float = 0.0
     slots: Sequence[tuple[int, int]] = ()
+    clustered: bool = False
 
     @property
     def hit_ratio(self) -> float | None:
@@ -169,6 +171,7 @@ def of_node(node: Node) -> NodeFigures:
         replicas=number("connected_slaves"),
         round_trip=round_trip,
         slots=_slots(nodes[0]) if nodes and isinstance(nodes[0], bytes) else (),
+        clustered=number("cluster_enabled") == 1,
     )
 
 

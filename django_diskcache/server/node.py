@@ -198,6 +198,10 @@ class Node:
 
     # Calls
 
+    def do(self, method: str, arguments: Sequence[Any]) -> Any:
+        """What one of the following methods returns."""
+        return getattr(self, method)(*arguments)
+
     def ask(self, *command: Any) -> Any:
         """The answer to a command that may as well be done twice.
 

@@ -29,7 +29,7 @@ from ..engine.nearcache import NearCache
 from ..engine.options import DEFAULT_SETTINGS
 from ..engine.signing import LENGTH, MODE_KEY, Secrets
 from .address import Address
-from .board import Tally
+from .board import Tally, present
 from .doorkeeper import Doorkeeper
 from .envelope import Codec
 from .link import BUCKETS, begin_links, open_link
@@ -55,7 +55,6 @@ class Remote:
     """
 
     in_files: ClassVar[bool] = False
-    transactions: ClassVar[bool] = False
     coroutines: ClassVar[bool] = True
 
     def __init__(
@@ -198,11 +197,16 @@ class Remote:
         return bool(nodes) and all(node.generation for node in nodes)
 
     def tick(self) -> None:
-        """What is done once a second beside the calls."""
+        """What is done once a second beside the calls; a mistake in it ends nothing else."""
+        for chore in (Remote._tell, *self.chores):
+            try:
+                chore(self)
+            except Exception as error:
+                self.triage.mistaken(error)
+
+    def _tell(self) -> None:
         self.near.flush()
         self.report()
-        for chore in self.chores:
-            chore(self)
 
     # Counts
 
@@ -348,10 +352,15 @@ class Triage:
         self._says.warn(
             "unhinted",
             "%s has evicted keys, or is about to, and sets of tags may be among them: evict() "
-            "looks at every entry there. Where that takes too long, set its maxmemory-policy "
-            "to noeviction, and then clear the cache.",
+            "looks at every entry there. Set its maxmemory-policy to noeviction, with room "
+            "enough, watch its memory, and then clear the cache.",
             where,
         )
+
+    def mistaken(self, error: Exception) -> None:
+        """Say that something that is done once a second has failed."""
+        text = "%s: what is done once a second has failed: %r"
+        self._says.error(("mistaken", type(error)), text, self._where, error)
 
     def counts(self) -> dict[str, int]:
         """How many of each kind this process has met since the last reset."""
@@ -398,7 +407,7 @@ def _after_fork() -> None:
 
 
 def _at_exit() -> None:
-    for remote in list(_remotes):
+    for remote in present(_remotes):
         remote.near.flush()
         remote.report()
 

@@ -85,20 +85,23 @@ local key, px = KEYS[1], ARGV[2]
 if ARGV[3] == 'NX' and redis.call('EXISTS', key) == 1 then return 0 end
 local last = 13 + struct.unpack('<H', ARGV[1], 12)
 local old = redis.pcall('GETRANGE', key, '0', last - 1)
-if type(old) == 'string' and #old > 13 and string.sub(old, 12) ~= string.sub(ARGV[1], 12, last)
-then
-  local now, names = {}, tags_of(string.sub(ARGV[1], 1, last))
-  for _, name in ipairs(names) do now[name] = true end
-  local head = string.sub(KEYS[2], 1, #KEYS[2] - #names[1])
-  for _, name in ipairs(tags_of(whole(key, old))) do
-    if not now[name] then redis.call('SREM', head .. name, key) end
-  end
+if type(old) ~= 'string' or string.sub(old, 12) == string.sub(ARGV[1], 12, last) then
+  old = ''
 end
+old = whole(key, old)
 for i = 2, #KEYS do hint(KEYS[i], key, px) end
 if px == '0' then
   redis.call('SET', key, ARGV[1])
 else
   redis.call('SET', key, ARGV[1], 'PX', px)
+end
+if #old > 13 then
+  local now, names = {}, tags_of(string.sub(ARGV[1], 1, last))
+  local head = string.sub(KEYS[2], 1, #KEYS[2] - #names[1])
+  for _, name in ipairs(names) do now[name] = true end
+  for _, name in ipairs(tags_of(old)) do
+    if not now[name] then redis.call('SREM', head .. name, key) end
+  end
 end
 return 1
 """

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ..engine.batches import shortened
-from ..engine.errors import ENOVAL, Fault, Timeout
+from ..engine.errors import ENOVAL, Timeout
 from ..engine.faults import FAULTS
+from .following import driven
 from .grouped import NodeSteps
 from .node import Node
 from .scripts import Script
@@ -33,20 +34,7 @@ class ManyKeys(SingleKey):
 
     def _on(self, node: Node, otherwise: Any, steps: NodeSteps) -> Any:
         """What an operation on one node returns, or `otherwise` where a fault is absorbed."""
-        return self._safely(otherwise, self._drive_on, node, steps)
-
-    def _drive_on(self, node: Node, steps: NodeSteps) -> Any:
-        try:
-            method, arguments = next(steps)
-            while True:
-                try:
-                    reply = getattr(node, method)(*arguments)
-                except Fault as error:
-                    method, arguments = steps.throw(error)
-                else:
-                    method, arguments = steps.send(reply)
-        except StopIteration as done:
-            return done.value
+        return self._safely(otherwise, driven, steps, node.do)
 
     def get_many(self, keys: Iterable[Any], retry: bool = False) -> dict[Any, Any]:
         """The values of those `keys` that are there."""

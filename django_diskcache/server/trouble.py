@@ -50,12 +50,18 @@ _NO_CLUSTER = ("Cluster mode is not enabled", "cluster support disabled")
 
 ERRORS = (exceptions.RedisError, exceptions.RedisClusterException, OSError)
 
+# Which maxmemory-policy: one that evicts may take hints of tags, locks and sessions first.
+POLICY = (
+    "Where tags, locks or sessions are in it, set maxmemory-policy to noeviction, with room "
+    "enough, and watch its memory; else to volatile-ttl or one of allkeys-*."
+)
+
 REMEDIES = {
     "slow": "See to the server and the network; the call counts as a miss.",
     "lost": "See whether the server runs; it is tried again by itself.",
     "loading": "It will answer when its data is read.",
     "readonly": "LOCATION must lead to the primary.",
-    "full": "Raise its maxmemory, or let it evict: set maxmemory-policy.",
+    "full": f"Raise its maxmemory. {POLICY}",
     "denied": "See to user, password and certificates in LOCATION, and what that user may do.",
     "down": "See to the nodes of the cluster.",
     "other": "See to the server; the call counts as a miss.",
@@ -107,9 +113,7 @@ def fault(error: BaseException, where: str) -> BaseException:
 def reason(error: BaseException) -> str:
     """What an exception of the client says, for people: short, and about LOCATION."""
     text = str(error) or type(error).__name__
-    if text.startswith(
-        _NO_PRIMARY
-    ):  # what follows are connections with all that they are made of
+    if text.startswith(_NO_PRIMARY):  # what follows are connections, with all their arguments
         text, _, rest = text.partition(" : ")
         away = [f"{host}:{port}" for host, port in _PLACE.findall(rest)]
         return f"{text}; sentinels that do not answer: {', '.join(away)}" if away else text

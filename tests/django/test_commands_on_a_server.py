@@ -296,7 +296,7 @@ def test_check(site: Path, server: Server) -> None:
     lines = called("cachecheck", "remote", "--fix").splitlines()
     where = re.escape(f"remote: looked at valkey://127.0.0.1:{server.port}, ")
     assert re.fullmatch(
-        rf"{where}(redis|valkey) [\d.]+, noeviction, answers in [\d.]+ ms", lines[1]
+        rf"{where}(redis|valkey) [\d.]+, noeviction, answers in \d+\.\d\d ms", lines[1]
     )
     assert lines[2] == "remote: nothing is wrong with its server, which takes writes"
     assert called("cachecheck", "remote", "-v", "0") == ""
@@ -305,6 +305,29 @@ def test_check(site: Path, server: Server) -> None:
     assert "it has no maxmemory" in found["notes"][0]
     assert len(cache()) == 0
     assert cache().stats() == (0, 0)
+
+
+def test_a_command_names_the_alias_of_what_cannot_be_opened(
+    site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrong = {"BACKEND": BACKEND, "LOCATION": "redis:/h:7910/0"}
+    with (
+        override_settings(CACHES={**settings.CACHES, "wrong": wrong}),
+        pytest.raises(CommandError, match=r"^wrong: LOCATION='redis:/h:7910/0': expected "),
+    ):
+        call_command("cachestats", "wrong")
+    missing = {"BACKEND": BACKEND, "LOCATION": "valkey://nowhere.invalid"}
+    monkeypatch.setitem(__import__("sys").modules, "django_diskcache.server.address", None)
+    with (
+        override_settings(CACHES={**settings.CACHES, "missing": missing}),
+        pytest.raises(CommandError, match=r"^missing: LOCATION is .*diskcache.valkey.'$"),
+    ):
+        call_command("cachecheck", "missing")
+
+
+def test_check_says_how_long_an_answer_takes(site: Path) -> None:
+    (line,) = document("cachecheck", "remote")["remote"]["servers"]
+    assert float(line.partition("answers in ")[2].partition(" ms")[0]) > 0
 
 
 def checked(
@@ -339,7 +362,7 @@ def test_check_of_a_policy_that_evicts_tags(site: Path, tmp_path: Path) -> None:
     problems, notes = checked(policy, tmp_path)
     assert problems == []
     assert len(notes) == 1
-    assert "allkeys-lru may evict what tags are found by" in notes[0]
+    assert "allkeys-lru: when it is full, it may evict what entries" in notes[0]
 
 
 def test_check_of_one_that_may_not_write(site: Path, server: Server) -> None:
@@ -364,8 +387,8 @@ def test_check_of_clocks_and_versions(site: Path, monkeypatch: pytest.MonkeyPatc
     out = io.StringIO()
     with pytest.raises(CommandError, match="Something is wrong: 2 in remote"):
         call_command("cachecheck", "remote", stdout=out)
-    assert "does from 99.2 on" in out.getvalue()
-    assert "seconds off that of this machine" in out.getvalue()
+    assert "Install 99.2 or a newer one" in out.getvalue()
+    assert "seconds ahead of that of this machine" in out.getvalue()
 
 
 # Import

@@ -14,6 +14,7 @@ from django.core.cache import CacheKeyWarning
 
 from django_diskcache import DjangoCache, native, signals
 from django_diskcache.engine.errors import Fault
+from tests.engines import remote_of
 from tests.server.servers import Server, required, until
 
 from .conftest import patience
@@ -280,7 +281,7 @@ def test_a_claim_is_asked_for_and_given_back_in_a_thread(
     cache: DjangoCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked_by: list[int] = []
-    link = cache._cache.engine.link
+    link = remote_of(cache).link
     moving = link.moving
 
     def seen(*arguments: Any) -> Any:
@@ -371,7 +372,7 @@ def test_signals_of_a_server_and_of_its_faults(own_server: Server) -> None:
 
 def test_shutdown_and_use_again(cache: DjangoCache) -> None:
     cache.set("key", 1)
-    link = cache._cache.engine.link
+    link = remote_of(cache).link
     cache.shutdown()
     assert not any(node._idle for node in link.known())
     assert cache.get("key") == 1

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import threading
 import time
+import weakref
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from pathlib import Path
@@ -17,6 +18,7 @@ from django_diskcache.engine.errors import Fault
 from django_diskcache.engine.guard import raising
 from django_diskcache.server import ServerCache
 from django_diskcache.server.awaited import NATIVE_FROM
+from django_diskcache.server.link import BUCKETS
 from django_diskcache.server.node import MOST_LINES
 from tests.conftest import FakeClock
 
@@ -282,6 +284,41 @@ def test_a_restart_that_nobody_noticed_costs_nothing(
     assert sum(cache.faults().values()) == 0
 
 
+def test_no_loop_stays_when_it_has_ended(server: Server, make_cache: Make) -> None:
+    cache = make_cache(server, near_cache_size=0)
+    loops: list[weakref.ref[Any]] = []
+
+    async def main() -> None:
+        loops.append(weakref.ref(asyncio.get_running_loop()))
+        await warm(cache)
+        await cache.aclose()  # the loop has others from now on
+        await warm(cache)
+
+    for _ in range(20):
+        run(main())
+    assert [loop for loop in loops if loop() is not None] == []
+    assert len(cache.engine.link.loops) == 0
+
+
+# What such a loop leaves open is closed with it, and Python says so.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_no_loop_stays_that_does_not_tell_of_its_end(server: Server, make_cache: Make) -> None:
+    cache = make_cache(server, near_cache_size=0)
+    for _ in range(5):
+        loop = asyncio.new_event_loop()
+        loop.run_until_complete(warm(cache))
+        loop.close()  # its asynchronous generators were not shut down
+    ended = weakref.ref(loop)
+    del loop
+
+    run(warm(cache))
+    gc.collect()
+    assert ended() is None
+    with server.client() as client:
+        until(lambda: len(client.client_list()) <= 4, "the end of their connections")
+
+
 def test_close(server: Server, make_cache: Make) -> None:
     cache = make_cache(server)
 
@@ -334,6 +371,31 @@ def test_a_slot_of_a_cluster_that_moves(cluster: Cluster) -> None:
             assert await cache.aincr(key) == 4
             assert await cache.aget_many([key]) == {key: 4}
             assert await cache.adelete_many([key]) == 1
+
+        run(main())
+        assert sum(cache.faults().values()) == 0
+
+
+def test_nodes_that_have_left_a_cluster_are_left_alone(cluster: Cluster) -> None:
+    with ServerCache(cluster.urls, timeout=2, secret="secret", near_cache_size=0) as cache:
+        link = cache.engine.link
+        first = link.at(cache.engine.place("key")[1] & 255)
+
+        async def main() -> None:
+            await warm(cache)
+            await cache.aget_many([f"{number}" for number in range(100)])
+            known = cache.engine.link.loops[asyncio.get_running_loop()]
+            others = [known.of(node) for node in link.nodes() if node is not first]
+            assert all(other.used for other in others)
+            busy = await others[0]._borrow()
+
+            link.table = [first] * BUCKETS
+            assert await cache.aset("key", 1)
+            assert [other.used for other in others] == [True, False]
+            others[0]._idle.append(busy)
+            assert await cache.aget("key") == 1
+            assert not any(other.used for other in others)
+            assert list(known._nodes) == [first]
 
         run(main())
         assert sum(cache.faults().values()) == 0

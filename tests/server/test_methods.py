@@ -6,9 +6,10 @@ import asyncio
 import gc
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
+from weakref import WeakSet
 
 import pytest
 
@@ -18,6 +19,7 @@ from django_diskcache.engine.disk import JSONDisk
 from django_diskcache.engine.errors import ENOVAL, Timeout, Unavailable
 from django_diskcache.engine.impatient import impatient, on_loop
 from django_diskcache.server import ServerCache
+from django_diskcache.server.board import present
 from tests.conftest import FakeClock
 
 from .conftest import listening
@@ -179,6 +181,65 @@ def test_a_claim_is_renewed_while_it_is_held(server: Server, make_cache: Make) -
         gc.collect()
         client.pexpire(name, 1100)
         until(lambda: not client.exists(name), "the end of what nobody holds")
+
+
+def test_a_forked_child_has_no_claim_of_its_parent(server: Server, make_cache: Make) -> None:
+    """It may live for longer, and would keep everybody else away."""
+    cache = listening(make_cache(server))
+    claim = cache.claim("key")
+    assert claim is not None
+
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            own = cache.claim("own")
+            assert own is not None
+            assert not claim.renew()
+            assert own.renew()
+            claim.release()
+            own.release()
+            status = 0
+        finally:
+            os._exit(status)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+    assert cache.claim("key") is None
+    assert cache.claim("own") is not None
+    claim.release()
+    assert cache.claim("key") is not None
+
+
+def test_a_mistake_once_a_second_ends_nothing_else(
+    server: Server, make_cache: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    cache = listening(make_cache(server))
+    done: list[object] = []
+
+    def mistaken(engine: object) -> None:
+        done.append(engine)
+        raise ZeroDivisionError
+
+    cache.engine.chores += [mistaken, done.append]
+    until(lambda: len(done) > 3, "another round")
+    assert set(done) == {cache.engine}
+    assert cache.engine.listening
+    (line,) = [record.message for record in caplog.records]
+    assert line.endswith("what is done once a second has failed: ZeroDivisionError()")
+
+
+def test_who_is_present_while_others_come() -> None:
+    failing = [RuntimeError("Set changed size during iteration")]
+
+    class Crowd(WeakSet[FakeClock]):
+        def __iter__(self) -> Iterator[FakeClock]:
+            yield from super().__iter__()
+            if failing:
+                raise failing.pop()
+
+    members = [FakeClock(number) for number in range(3)]
+    assert set(present(Crowd(members))) == set(members)
+    assert not failing
 
 
 def test_a_claim_of_a_server_in_trouble_keeps_nobody_away(server: Server) -> None:

@@ -24,6 +24,7 @@ from tests.django.dashboard.conftest import BASE, page, told
 from tests.django.dashboard.test_actions import CONFIRMED
 from tests.django.dashboard.test_pages import HOSTILE, Bomb, elements
 from tests.django.dashboard.test_translation import po_texts
+from tests.engines import remote_of
 from tests.server.clusters import SLOTS, clustered
 from tests.server.servers import Server, required, serving
 
@@ -431,14 +432,14 @@ def test_hostile_contents_are_escaped(
     for bad in ("empty", "short", "garbage", "list"):
         assert f":1:{bad}</a>" not in html
     for key in ("empty", "short", "garbage", "list"):
-        name = remote._cache.engine.place(f":1:{key}")[0]
+        name = remote_of(remote).place(f":1:{key}")[0]
         with_client(remote, name)
         assert "There is no entry" in page(manager, KEY, key=key)
 
 
 def with_client(remote: DjangoCache, name: bytes) -> None:
     """Put what is no entry of ours where one would be."""
-    remote._cache.engine.link.moving(0, "ask", b"SET", name, b"\x01")
+    remote_of(remote).link.moving(0, "ask", b"SET", name, b"\x01")
 
 
 def test_texts_of_the_server_are_escaped(
