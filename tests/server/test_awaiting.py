@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import threading
 import time
 import weakref
@@ -198,6 +199,33 @@ def test_many_tasks_share_few_connections(server: Server, make_cache: Make) -> N
             assert len(client.client_list()) <= MOST_LINES + 5
 
     run(main())
+
+
+def test_a_fork_in_a_running_loop_leaves_it_its_connections(
+    server: Server, make_cache: Make
+) -> None:
+    cache = make_cache(server, timeout=5, near_cache_size=0)
+
+    def child() -> None:
+        status = 1
+        try:
+            cache.get("key")
+            gc.collect()
+            status = 0
+        finally:
+            os._exit(status)
+
+    async def main() -> None:
+        await warm(cache)
+        assert await cache.aset("key", 1)
+        pid = os.fork()
+        if pid == 0:
+            child()
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+        assert await asyncio.wait_for(cache.aincr("key"), 4) == 2
+
+    run(main())
+    assert not any(cache.faults().values())
 
 
 def test_a_cancelled_call_leaves_no_answer_behind(server: Server, make_cache: Make) -> None:
