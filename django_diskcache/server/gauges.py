@@ -30,7 +30,10 @@ PATIENCE = 1.0  # seconds that all servers together have to answer, however long
 NEARLY_FULL = 0.9  # of its limit: a server that may have begun to evict
 POLICY_HOLDS = 10.0  # seconds: nobody changes it often
 
-_keeping: weakref.WeakKeyDictionary[Node, float] = weakref.WeakKeyDictionary()
+LOST = b"lost"  # noted where hints may be gone
+
+# Until when a server, by its name, is known to evict nothing.
+_keeping: weakref.WeakKeyDictionary[Remote, dict[str, float]] = weakref.WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -254,11 +257,13 @@ def _late(name: str) -> Away:
     return Away(name, Fault("slow", name, f"no answer within {PATIENCE:g} s"))
 
 
-def hints_may_be_gone(node: Node) -> bool:
+def hints_may_be_gone(remote: Remote, node: Node) -> bool:
     """Whether a server may have evicted hints, whose entries it still has (see `scripts`).
 
     All policies that evict take what they meet, hints among it. What was evicted before a
-    failover the new primary has not counted; but then its memory is full, too.
+    failover the new primary has not counted; but then its memory is full, too. Its count begins
+    anew with a restart and when it is told to, and another policy brings nothing back: so what
+    was seen once is noted there, until all is cleared.
 
     A server that evicts nothing is asked again after some seconds, not by each eviction, nor is
     one that may not be asked: then the hints must do.
@@ -266,19 +271,44 @@ def hints_may_be_gone(node: Node) -> bool:
     :raises Fault: when it does not answer
     """
     now = time.monotonic()
-    if now < _keeping.get(node, 0.0):
+    keeping = _keeping.setdefault(remote, {})
+    if now < keeping.get(node.name, 0.0):
         return False
+    told = _info(node)
+    evicted = _number(told, "evicted_keys")
+    noted = remote.noted()
+    if evicted not in (0, noted.get(told.get("run_id", "").encode(), 0)):
+        if LOST not in noted:
+            with suppress(Fault):  # it is full, say: then it is seen again
+                remote.note({LOST: 1})
+        return True
+    if LOST in noted:
+        return True
+    if told.get("maxmemory_policy", "noeviction") == "noeviction":
+        keeping[node.name] = now + POLICY_HOLDS
+        return False
+    limit, used = _number(told, "maxmemory"), _number(told, "used_memory")
+    return used > limit * NEARLY_FULL > 0
+
+
+def evicted(nodes: Sequence[Node]) -> dict[bytes, int]:
+    """How many keys servers have evicted, of those that have, each under what names its run.
+
+    :raises Fault: when one does not answer
+    """
+    told = [_info(node) for node in nodes]
+    found = {each.get("run_id", "").encode(): _number(each, "evicted_keys") for each in told}
+    return {run: number for run, number in found.items() if number}
+
+
+def _info(node: Node) -> dict[str, str]:
+    """What a server tells of itself; nothing if it may not be asked."""
     try:
-        told = _told(node.ask(b"INFO"))
+        return _told(node.ask(b"INFO"))
     except Fault as error:
         if error.kind not in ("denied", "other"):
             raise
-        told = {"maxmemory_policy": "noeviction"}
-    if told.get("maxmemory_policy", "") == "noeviction":
-        _keeping[node] = now + POLICY_HOLDS
-        return False
-    limit, used = _number(told, "maxmemory"), _number(told, "used_memory")
-    return _number(told, "evicted_keys") > 0 or used > limit * NEARLY_FULL > 0
+        return {}
 
 
 def _told(info: bytes) -> dict[str, str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from math import inf
 from typing import Any, Final
 
-from ..engine.errors import ENOVAL, Foreign
+from ..engine.errors import ENOVAL, Fault, Foreign
 from ..engine.expiry import RENEWED_AFTER
 from .board import MASK
 from .envelope import END, HEAD_SIZE, end_of
@@ -70,9 +70,16 @@ class TimedOperations(GroupedOperations):
             commands = (TOUCH.known((name,), rest), (b"GET", name))
             (renewed, data), tracked = yield number, "look_many", (commands,)
             if isinstance(renewed, Exception) or isinstance(data, Exception):
-                # The script is not known there, or the key has moved.
-                renewed = yield number, "rerun", (TOUCH, (name,), *rest)
-                data, tracked = yield number, "look", (b"GET", name)
+                # It is full, say; or the script is not known there, or the key has moved.
+                try:
+                    if isinstance(renewed, Fault):
+                        raise renewed
+                    renewed = yield number, "rerun", (TOUCH, (name,), *rest)
+                except Fault as error:  # the value is to be had all the same
+                    engine.triage.met(error)
+                    renewed = None
+                if renewed is not None or isinstance(data, Exception):
+                    data, tracked = yield number, "look", (b"GET", name)
             changed = bool(renewed)
         finally:
             if changed:  # what is remembered of it here ends too soon

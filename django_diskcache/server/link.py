@@ -53,6 +53,7 @@ class Link:
         # Caches, each with a `tick`; and of event loops what they have of it (`awaited`).
         self.remotes: weakref.WeakSet[Any] = weakref.WeakSet()
         self.loops: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
+        self._of_parent: list[Any] = []
         self._listeners: dict[Node, Listener] = {}
         self._arguments = {
             "socket_timeout": patience,
@@ -170,6 +171,9 @@ class Link:
 
     def begin(self) -> None:
         """In a child after a fork: connections and listeners are the parent's."""
+        # What closed the parent's here would tell the system call that both wait in (`epoll`)
+        # to look at these connections no more, and the parent would hear no answer.
+        self._of_parent += self.loops.items()
         self.loops = weakref.WeakKeyDictionary()
         self._lock = threading.Lock()
         self._breaker = Breaker()

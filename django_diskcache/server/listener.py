@@ -4,6 +4,10 @@ Each connection that reads for the near cache asks the server to tell this conne
 (`node`), and only of keys that were read on it. The server tells of a key once; the next read
 of it asks anew. A message that names no keys means all of them.
 
+It tells of what we change ourselves as well. That could be left out (`NOLOOP`), but then so is
+all that it drops while it handles a command of ours: keys that it evicts for what we store, and
+those of which it remembers no more that it has to tell.
+
 The message comes as the one of a channel, ``__redis__:invalidate``, which is what it is in
 RESP2: the client library hands that out like any reply, while it drops the form of RESP3 unless
 one reaches into its parser.

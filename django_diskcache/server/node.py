@@ -189,7 +189,7 @@ class Node:
             if place_of(line.connection) != where:
                 return  # there was a failover, and the listener has not yet noticed
             try:
-                line.send(*TRACKING, identity, b"OPTOUT", b"NOLOOP")
+                line.send(*TRACKING, identity, b"OPTOUT")
                 line.read()
                 line.tracked = True
             except ResponseError:  # that listener is gone, or tracking is not allowed
@@ -324,18 +324,40 @@ class Node:
             self._drop(line)
 
     def run(self, script: Script, keys: Sequence[bytes], *arguments: Any) -> Any:
-        """What a script returns; it is not run twice."""
+        """What a script returns; it is not run twice.
+
+        Nobody is told of what it reads: on a connection that tracks, each read in a script lets
+        the server note all keys of that script.
+        """
         try:
-            return self.once(*script.known(keys, arguments))
+            return self._run(self._sound(), script.known(keys, arguments), False)
         except NoScriptError:  # the server is new, or was restarted
-            return self.once(*script.whole(keys, arguments))
+            return self._run(self._sound(), script.whole(keys, arguments), False)
 
     def rerun(self, script: Script, keys: Sequence[bytes], *arguments: Any) -> Any:
-        """What a script returns that may as well be run twice."""
+        """What a script returns that may as well be run twice; otherwise like `run`."""
         try:
-            return self.ask(*script.known(keys, arguments))
+            return self._run(self._borrow(), script.known(keys, arguments), True)
         except NoScriptError:
-            return self.ask(*script.whole(keys, arguments))
+            return self._run(self._borrow(), script.whole(keys, arguments), True)
+
+    def _run(self, line: Line, command: Sequence[Any], twice: bool) -> Any:
+        try:
+            if line.tracked:
+                both = line.connection.pack_commands((UNTOLD, command))
+                line.connection.send_packed_command(both)
+                with suppress(ResponseError):  # then it is told after all
+                    line.read()
+            else:
+                line.send(*command)
+            reply = line.read()
+        except BaseException as error:
+            if twice:
+                return self._again(line, error, False, command)[0]
+            self._failed(line, error)
+            raise
+        self._idle.append(line)
+        return reply
 
     def asking(self, *command: Any) -> Any:
         """`once` for a key that a cluster is just moving to this node."""
@@ -407,11 +429,11 @@ class Node:
         self,
         script: Script,
         calls: Sequence[tuple[Sequence[bytes], Sequence[Any]]],
-        untold: bool = False,
+        untold: bool = True,
     ) -> list[Any]:
         """What a script returns for each of several (keys, arguments).
 
-        :param untold: nobody need be told of what it reads, as in `browse_many`
+        :param untold: nobody need be told of what it reads, as in `run`
         """
         ask = self.browse_many if untold else self.ask_many
         commands = [script.known(keys, arguments) for keys, arguments in calls]

@@ -41,6 +41,7 @@ from .trouble import KINDS, REMEDIES
 TEXT, NUMBER, BYTES, PICKLED, HINTS = b":", b"#", b"!", b"?", b"+"
 ENTRIES = (TEXT, NUMBER, BYTES, PICKLED)
 MOST_SECONDS = 10**10  # some 300 years: what lives longer does not end
+NOTES = b"*hints"  # whether some may be gone (`gauges`), in the first bucket
 COUNTS = b"*counts"  # of hits, misses and faults, in the first bucket
 TELL_EVERY = 1.0  # seconds between two reports at the end of a request
 
@@ -259,6 +260,29 @@ class Remote:
         self.link.moving(0, "ask", b"UNLINK", self._counts)
         self.triage.reset()
 
+    # What is known of its hints, by all processes
+
+    def noted(self) -> dict[bytes, int]:
+        """What was noted.
+
+        :raises Fault: when the server does not tell
+        """
+        found = self.link.moving(0, "browse", b"HGETALL", self.heads[0] + NOTES)
+        pairs = zip(found[::2], found[1::2], strict=True)
+        return {name: int(number) for name, number in pairs if is_count(number)}
+
+    def note(self, notes: Mapping[bytes, int], alone: bool = False) -> None:
+        """Note more; or these `alone`.
+
+        :raises Fault: when the server cannot
+        """
+        name = self.heads[0] + NOTES
+        if alone:
+            self.link.moving(0, "ask", b"UNLINK", name)
+        parts = [part for each, number in notes.items() for part in (each, b"%d" % number)]
+        if parts:
+            self.link.moving(0, "ask", b"HSET", name, *parts)
+
     # Life
 
     @property
@@ -327,9 +351,9 @@ class Triage:
         """Say that an eviction by tag had to look at all entries."""
         self._says.warn(
             "unhinted",
-            "%s evicts when it is full, sets of tags among it: evict() looks at every entry "
-            "there. Set its maxmemory-policy to noeviction, with room enough, and watch its "
-            "memory.",
+            "%s has evicted keys, or is about to, and sets of tags may be among them: evict() "
+            "looks at every entry there. Set its maxmemory-policy to noeviction, with room "
+            "enough, watch its memory, and then clear the cache.",
             where,
         )
 

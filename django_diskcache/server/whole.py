@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from typing import Any
 from zlib import crc32
 
@@ -91,7 +91,7 @@ class WholeCache(Computing, Labels, ManyKeys):
         arguments = (action, b"%d" % (len(names) if every else 1), *names)
         found: list[Any] = []
         for node in self._nodes():
-            gone: bool = self._safely(False, gauges.hints_may_be_gone, node)
+            gone: bool = self._safely(False, gauges.hints_may_be_gone, self._engine, node)
             if gone and names:
                 self._engine.triage.unhinted(node.name)
                 self._safely(None, self._run_listed, node, arguments, found)
@@ -112,10 +112,22 @@ class WholeCache(Computing, Labels, ManyKeys):
 
         It costs a look at every name on the server, and blocks nobody meanwhile.
         """
+        engine = self._engine
+        nodes = self._nodes()
+        evicted = None
+        with suppress(*FAULTS):  # who is away is told below
+            evicted = gauges.evicted(nodes)
         try:
-            return self._removed_by(self._engine.any_name)
+            removed = [
+                self._safely(None, self._remove_from, node, engine.any_name, PAGE, None)
+                for node in nodes
+            ]
+            if evicted is not None and None not in removed:
+                # What is stored from now on has hints, until more is evicted.
+                self._safely(None, engine.note, evicted, True)
+            return sum(filter(None, removed))
         finally:
-            self._engine.board.stamp_all()
+            engine.board.stamp_all()
 
     def _removed_by(
         self,
@@ -151,16 +163,28 @@ class WholeCache(Computing, Labels, ManyKeys):
                 else:
                     removed += reply
         # Not all of them: what was stored meanwhile has hints there.
-        node.run_many(PRUNE, [((name,), ()) for name in hints], untold=True)
+        node.run_many(PRUNE, [((name,), (b"",)) for name in hints], untold=True)
         return removed
 
     def expire(self, retry: bool = False, now: float | None = None) -> int:
-        """Nothing: the server removes what has expired by itself; 0.
+        """Sweep: drop hints of tags whose entries are gone. The server removes those by itself.
 
+        Hints end with the last of their entries; those of entries that would never have ended
+        and were removed by their keys stay until then. It costs a look at every name on the
+        server, and blocks nobody meanwhile.
+
+        :return: 0: no entry is removed
         :raises TypeError: for a `now` that is no number
         """
         check_now(now)
+        for node in self._nodes():
+            self._safely(None, self._sweep, node)
         return 0
+
+    def _sweep(self, node: Node) -> None:
+        body = self._engine._body
+        for names in scanned(node, self._engine.any_name[:-1] + HINTS + b"*"):
+            node.run_many(PRUNE, [((name,), (name[body:],)) for name in names], untold=True)
 
     def cull(self, retry: bool = False) -> int:
         """Nothing: the server evicts by its own limit and policy; 0."""

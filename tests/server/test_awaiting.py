@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import threading
 import time
 import weakref
@@ -198,6 +199,100 @@ def test_many_tasks_share_few_connections(server: Server, make_cache: Make) -> N
             assert len(client.client_list()) <= MOST_LINES + 5
 
     run(main())
+
+
+def node_here(cache: ServerCache) -> Any:
+    """The server, for the running loop."""
+    link = cache.engine.link
+    return link.loops[asyncio.get_running_loop()].of(link.table[0])
+
+
+def test_all_of_many_calls_at_once_have_their_turn(server: Server, make_cache: Make) -> None:
+    """The deadline of each begins when it has its connection."""
+    cache = make_cache(server, timeout=1, near_cache_size=0)
+
+    async def main() -> None:
+        await warm(cache)
+        node = cache.engine.link.loops[asyncio.get_running_loop()].of(
+            cache.engine.link.table[0]
+        )
+        exchange = node._exchange
+        calls = 10 * MOST_LINES
+
+        async def slowly(*arguments: Any) -> Any:
+            reply = await exchange(*arguments)
+            await asyncio.sleep(0.15)  # all in turn take longer than the deadline
+            return reply
+
+        node._exchange = slowly
+        stored = await asyncio.gather(*(cache.aset(f"{n}", n) for n in range(calls)))
+        node._exchange = exchange
+        assert stored == [True] * calls
+        found = await asyncio.gather(*(cache.aget(f"{n}") for n in range(calls)))
+        assert found == list(range(calls))
+
+    run(main())
+    assert not any(cache.faults().values())
+
+
+def test_who_waits_for_a_connection_does_not_wait_for_ever(
+    own_server: Start, make_cache: Make
+) -> None:
+    server = own_server()
+    cache = make_cache(server, timeout=0.25, near_cache_size=0)
+
+    async def main() -> None:
+        await warm(cache)
+        await asyncio.gather(*(cache.aset(f"{n}", n) for n in range(MOST_LINES)))
+        server.freeze()
+        began = time.monotonic()
+        stored = await asyncio.gather(*(cache.aset(f"{n}", n) for n in range(1000)))
+        assert stored == [False] * 1000
+        assert time.monotonic() - began < 10
+        server.thaw()
+        tasks = [asyncio.ensure_future(cache.aset(f"{n}", n)) for n in range(1000)]
+        await asyncio.sleep(0)
+        for task in tasks[::2]:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+        deadline = time.monotonic() + 10
+        while not await cache.aset("key", "after"):
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.01)
+        node = cache.engine.link.loops[asyncio.get_running_loop()].of(
+            cache.engine.link.table[0]
+        )
+        assert len(node._lines) == len(node._idle)
+
+    run(main())
+
+
+def test_a_fork_in_a_running_loop_leaves_it_its_connections(
+    server: Server, make_cache: Make
+) -> None:
+    cache = make_cache(server, timeout=5, near_cache_size=0)
+
+    def child() -> None:
+        status = 1
+        try:
+            cache.get("key")
+            gc.collect()
+            status = 0
+        finally:
+            os._exit(status)
+
+    async def main() -> None:
+        await warm(cache)
+        assert await cache.aset("key", 1)
+        pid = os.fork()
+        if pid == 0:
+            child()
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+        assert await asyncio.wait_for(cache.aincr("key"), 4) == 2
+
+    run(main())
+    assert not any(cache.faults().values())
 
 
 def test_a_cancelled_call_leaves_no_answer_behind(server: Server, make_cache: Make) -> None:
