@@ -383,7 +383,9 @@ class DjangoCache(AsyncMethods, Times, Keys, Tags, Commits, Memoizing, Limiting)
     def faults(self) -> dict[str, int]:
         """How many faults all processes have met, by their kind, since statistics were reset.
 
-        The kinds are ``locked``, ``full``, ``corrupt``, ``denied``, ``lost`` and ``other``.
+        The kinds are ``locked``, ``full``, ``corrupt``, ``denied``, ``lost`` and ``other``; on
+        a server also ``slow``, ``loading``, ``readonly`` and ``down``, and it is this process
+        that has met them. All of them are there; what cannot be is 0.
         """
         return self._cache.faults()
 

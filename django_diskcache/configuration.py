@@ -22,6 +22,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.encoding import force_bytes
 from django.utils.module_loading import import_string
 
+from .elsewhere import remedy
 from .engine import Disk
 from .engine.compression import compressor_of
 from .engine.options import (
@@ -178,7 +179,8 @@ ON_A_SERVER = {
 }
 SERVER_TIMEOUT = 0.25  # seconds, by default: a call goes over a network
 OF_LOCATION = ("location", "address", "extra")  # kinds of mistakes: there is no place to name
-_ADDRESS = re.compile(r"[a-z]+://", re.IGNORECASE)
+# With a typo as well: it is no address then, and must not become a directory.
+_ADDRESS = re.compile(r"[^/]*://|\s*(?:valkeys?|rediss?|unix|sentinel)(?::|//)", re.IGNORECASE)
 
 # What differs from the engine's own defaults: counting costs nothing, and a site wants to know.
 DEFAULTS = {"statistics": 1}
@@ -288,7 +290,7 @@ def examine(
         if option is None and name.startswith("disk_"):
             settings[name] = value  # an argument of a Disk subclass, which checks it
         elif option is None:
-            mistakes.append(_unknown(name))
+            mistakes.append(_unknown(name, on_server))
         else:
             try:
                 parsed = option.read(value)
@@ -344,14 +346,14 @@ def _of_location(location: Any) -> tuple[str, Address | None, list[Mistake]]:
                 "pip install 'django-diskcache[valkey]'"
             )
             fault = f"is on a server, for which a package is missing: {error}"
-            remedy = "Install the extra: pip install 'django-diskcache[valkey]'."
-            return "", None, [Mistake("extra", text, fault, remedy)]
+            advice = "Install the extra: pip install 'django-diskcache[valkey]'."
+            return "", None, [Mistake("extra", text, fault, advice)]
         try:
             return "", read_address(location), []
         except ValueError as error:
             fault, _, expected = str(error).partition(": ")
-            remedy = f"{expected[:1].upper()}{expected[1:]}."
-            return "", None, [Mistake("address", str(error), f"has {fault}", remedy)]
+            advice = f"{expected[:1].upper()}{expected[1:]}."
+            return "", None, [Mistake("address", str(error), f"has {fault}", advice)]
     if isinstance(location, (str, os.PathLike)) and os.fspath(location):
         return str(os.fspath(location)), None, []
     expected = "the path of a directory, or the address of a server"
@@ -363,13 +365,16 @@ def _of_location(location: Any) -> tuple[str, Address | None, list[Mistake]]:
     return "", None, [Mistake("location", text, fault, f"It takes {expected}.")]
 
 
-def _unknown(name: str) -> Mistake:
+def _unknown(name: str, on_server: bool) -> Mistake:
+    if on_server and (elsewhere := remedy(name)):
+        text = f"{name!r} is not an option of DjangoCache. {elsewhere}"
+        return Mistake("unknown", text, f"has the option {name!r}", elsewhere)
     known = [*FACE_OPTIONS, *OPTIONS]
     hint = did_you_mean(name, known)
     fault = f"{name!r} is not an option of DjangoCache"
-    remedy = "It is not one of DjangoCache"
-    remedy += f". D{hint[3:]}" if hint else f", which are {', '.join(known)}."
-    return Mistake("unknown", fault + hint, f"has the option {name!r}", remedy)
+    advice = "It is not one of DjangoCache"
+    advice += f". D{hint[3:]}" if hint else f", which are {', '.join(known)}."
+    return Mistake("unknown", fault + hint, f"has the option {name!r}", advice)
 
 
 def _wrong(option: Option, value: Any, text: str) -> Mistake:
@@ -377,8 +382,8 @@ def _wrong(option: Option, value: Any, text: str) -> Mistake:
     fault = f"has {option.name}={value!r}"
     # What the parser said of this value: it may know which was meant.
     taken = text.partition(": expected ")[2]
-    remedy = f"It takes {taken}" + ("" if taken.endswith("?") else ".")
-    return Mistake(kind, text, fault, remedy)
+    advice = f"It takes {taken}" + ("" if taken.endswith("?") else ".")
+    return Mistake(kind, text, fault, advice)
 
 
 def _of_disk(

@@ -6,7 +6,7 @@ a site must start while its cache is away.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import combinations
 from typing import TYPE_CHECKING
 
@@ -16,15 +16,29 @@ from .engine.clock import wall_clock
 from .entries import SESSIONS, Entry, has_sessions
 
 if TYPE_CHECKING:
-    from .server.survey import Survey
+    from .server.address import Address
+    from .server.condition import Condition, Finding
 
-PATIENCE = 1.0  # seconds for a connection, and for each of three answers
-MOST_APART = 1.0  # seconds between two clocks
-FORGETFUL = "allkeys-"  # policies that may evict what must stay
+PATIENCE = 1.0  # seconds for a connection, and for each answer
 KEEPS_ALL = "noeviction"
+CLUSTER = "cluster"  # the kind of address that is a list of nodes
 # What two entries must have in common that read each other's values; the rest may differ.
 COMMON = ("serializer", "disk", "signing")
 KEYS = {"KEY_PREFIX": "", "VERSION": 1, "KEY_FUNCTION": None}  # what keys are made of
+# The ids of what a server says, by its kinds; of other kinds are faults, and what is no risk.
+FINDINGS = {
+    "version": "W111",
+    "forgets": "W113",
+    "keeps": "W114",
+    "full": "W114",
+    "limit": "W115",
+    "clock": "W116",
+    "readonly": "W117",
+    "cluster": "W118",
+    "unheard": "W119",
+}
+UNUSABLE = "W110"
+CHOSEN = ("forgets", "keeps")  # what is right for some sites
 
 
 def check_entries(entries: Iterable[Entry]) -> Iterator[CheckMessage]:
@@ -33,48 +47,62 @@ def check_entries(entries: Iterable[Entry]) -> Iterator[CheckMessage]:
     for entry in ours:
         if entry.configuration.ignored:
             yield options_ignored(entry)
-    for one, other in combinations(ours, 2):
-        if names_of(one) == names_of(other) and (names := differing(one, other)):
-            yield shared_differently(one, other, names)
+    together: list[list[Entry]] = []
+    for entry in ours:
+        for known in together:
+            if are_one(known[0], entry):
+                known.append(entry)
+                break
+        else:
+            together.append([entry])
+    for group in together:
+        if len(group) > 1:
+            yield from check_shared(group)
+
+
+def check_shared(group: Sequence[Entry]) -> Iterator[CheckMessage]:
+    """What is wrong with entries that are one cache on their server."""
+    mixed = [
+        shared_differently(one, other, names)
+        for one, other in combinations(group, 2)
+        if keys_of(one) == keys_of(other) and (names := differing(one, other))
+    ]
+    yield from mixed or [shared(group)]  # what helps against the first does against the other
 
 
 def check_servers(entries: Iterable[Entry]) -> Iterator[CheckMessage]:
     """What is risky about the servers of entries, each asked once."""
-    asked: dict[str, Survey] = {}
+    asked: dict[str, list[Condition]] = {}
     for entry in entries:
         address = entry.configuration.address
         if address is None:
             continue
-        from .server.survey import survey, told_in_clear  # an extra
+        from .server.condition import conditions_at  # an extra
 
         if host := told_in_clear(address):
             yield password_in_clear(entry, host)
         key = repr(address)
         if key not in asked:
-            asked[key] = survey(address, PATIENCE, wall_clock)
-        yield from of_survey(entry, asked[key])
+            asked[key] = conditions_at(address, PATIENCE, wall_clock)
+        yield from of_conditions(entry, address, asked[key])
 
 
-def of_survey(entry: Entry, found: Survey) -> Iterator[CheckMessage]:
-    """What is risky about a server that said this."""
-    figures = found.figures
-    if figures is None:
-        yield not_reached(entry, found.trouble)
-        return
-    if found.too_old:
-        yield too_old(entry, figures.program, found.too_old)
-    if not figures.primary:
-        yield is_replica(entry)
-    if has_sessions(entry) and figures.memory_limit and figures.policy != KEEPS_ALL:
-        yield sessions_evicted(entry, figures.policy)
-    if figures.policy.startswith(FORGETFUL):
-        yield evicts_anything(entry, figures.policy)
-    if not figures.memory_limit:
-        yield no_limit(entry)
-    elif figures.policy == KEEPS_ALL:
-        yield refuses_when_full(entry, figures.memory_limit)
-    if abs(found.ahead) > MOST_APART:
-        yield clocks_apart(entry, found.ahead)
+def of_conditions(
+    entry: Entry, address: Address, found: Sequence[Condition]
+) -> Iterator[CheckMessage]:
+    """What is risky about servers that said this; what several say is told once."""
+    policies = {each.figures.policy for each in found if each.figures is not None}
+    limited = any(each.figures and each.figures.memory_limit for each in found)
+    if has_sessions(entry) and limited and (evicting := sorted(policies - {KEEPS_ALL})):
+        yield sessions_evicted(entry, ", ".join(evicting))
+    remembers = bool(entry.settings["near_cache_size"])
+    said: dict[Finding, list[str]] = {}
+    for each in found:
+        for finding in each.findings(address.kind == CLUSTER, remembers):
+            said.setdefault(finding, []).append(each.name)
+    for finding, names in said.items():
+        if finding.wrong or finding.kind in FINDINGS:
+            yield of_server(entry, finding, names if len(found) > len(names) else [])
 
 
 # Messages
@@ -97,8 +125,21 @@ def shared_differently(one: Entry, other: Entry, names: Iterable[str]) -> Warnin
     return Warning(
         f"Your caches {one.alias!r} and {other.alias!r} have the same entries on one server, "
         f"and differ in {', '.join(names)}.",
-        hint="Give both the same options, or each a server_name or KEY_PREFIX of its own.",
+        hint="Give each a server_name of its own, or both the same options.",
         id="django_diskcache.W010",
+    )
+
+
+def shared(group: Sequence[Entry]) -> Warning:
+    names = [repr(entry.alias) for entry in group]
+    return Warning(
+        f"Your caches {', '.join(names[:-1])} and {names[-1]} are one cache on their server: "
+        "clear() of one empties all of them, and so do cacheclear and the dashboard.",
+        hint=(
+            "Give each a server_name of its own in OPTIONS; KEY_PREFIX keeps their keys apart "
+            "and nothing else. If they are to be one, silence this."
+        ),
+        id="django_diskcache.W011",
     )
 
 
@@ -114,26 +155,6 @@ def sessions_evicted(entry: Entry, policy: str) -> Warning:
     )
 
 
-def not_reached(entry: Entry, trouble: str) -> Warning:
-    return Warning(
-        f"The server of your {entry.alias!r} cache cannot be used from here: {trouble}.",
-        hint=(
-            "See whether it runs, and whether this machine and this user may reach it. The "
-            "site works without it, and computes everything anew."
-        ),
-        id="django_diskcache.W110",
-    )
-
-
-def too_old(entry: Entry, program: str, oldest: str) -> Warning:
-    return Warning(
-        f"The server of your {entry.alias!r} cache is {program}, which lacks commands that are "
-        "needed.",
-        hint=f"Install {oldest} or a newer one.",
-        id="django_diskcache.W111",
-    )
-
-
 def password_in_clear(entry: Entry, host: str) -> Warning:
     return Warning(
         f"The password of your {entry.alias!r} cache goes to {host} in clear, and so does all "
@@ -143,69 +164,60 @@ def password_in_clear(entry: Entry, host: str) -> Warning:
     )
 
 
-def evicts_anything(entry: Entry, policy: str) -> Warning:
+def of_server(entry: Entry, finding: Finding, names: Sequence[str]) -> Warning:
+    """:param names: which of its servers, if not all of them"""
+    which = f", {', '.join(names)}," if names else ""
+    silence = " Where it is as it should be, silence this." if finding.kind in CHOSEN else ""
     return Warning(
-        f"The server of your {entry.alias!r} cache has maxmemory-policy {policy}: when it is "
-        "full, it may evict locks that are held, and what entries with a tag are found by.",
-        hint=(
-            "Set maxmemory-policy to volatile-ttl, which leaves alone what lives for ever, or "
-            "to noeviction with room enough."
-        ),
-        id="django_diskcache.W113",
-    )
-
-
-def refuses_when_full(entry: Entry, limit: int) -> Warning:
-    return Warning(
-        f"The server of your {entry.alias!r} cache has maxmemory-policy noeviction: when its "
-        f"{limit:,} bytes are in use, nothing more is stored.",
-        hint="Set maxmemory-policy to volatile-ttl, or watch its memory.",
-        id="django_diskcache.W114",
-    )
-
-
-def no_limit(entry: Entry) -> Warning:
-    return Warning(
-        f"The server of your {entry.alias!r} cache has no maxmemory: it takes what it can "
-        "get, until the system ends it.",
-        hint=(
-            "Set maxmemory to less than the machine has, and maxmemory-policy to volatile-ttl."
-        ),
-        id="django_diskcache.W115",
-    )
-
-
-def clocks_apart(entry: Entry, ahead: float) -> Warning:
-    way = "ahead of" if ahead > 0 else "behind"
-    return Warning(
-        f"The clock of the server of your {entry.alias!r} cache is {abs(ahead):,.1f} seconds "
-        f"{way} that of this machine: what this process remembers may end so much too late or "
-        "too early.",
-        hint="Let both go by NTP.",
-        id="django_diskcache.W116",
-    )
-
-
-def is_replica(entry: Entry) -> Warning:
-    return Warning(
-        f"The server of your {entry.alias!r} cache is a replica: nothing can be stored there.",
-        hint="Let LOCATION lead to the primary, or to sentinels that know it: sentinel://.",
-        id="django_diskcache.W117",
+        f"The server of your {entry.alias!r} cache{which} {finding.text}.",
+        hint=finding.remedy + silence,
+        id=f"django_diskcache.{FINDINGS.get(finding.kind, UNUSABLE)}",
     )
 
 
 # What they go by
 
 
-def names_of(entry: Entry) -> tuple[object, ...]:
-    """What the names of an entry's keys on its server are made of, and which server that is."""
-    address = entry.configuration.address
-    assert address is not None
-    where = address.kind, frozenset(address.places), address.service
+def are_one(one: Entry, other: Entry) -> bool:
+    """Whether two entries have the same names on the same server, but for those of keys."""
+    here, there = one.configuration, other.configuration
+    assert here.address is not None
+    assert there.address is not None
+    if here.server_name != there.server_name or place_of(here.address) != place_of(
+        there.address
+    ):
+        return False
+    # Of a cluster, and of sentinels, some are named, and others elsewhere.
+    places = [{_host(*place) for place in at.places} for at in (here.address, there.address)]
+    return bool(places[0] & places[1]) or places[0] == places[1]
+
+
+def place_of(address: Address) -> tuple[object, ...]:
+    """Which cache of a server it is, but for the hosts."""
     arguments = address.arguments
-    database = arguments.get("path"), arguments.get("db") or 0
-    made = [entry.params.get(name, default) for name, default in KEYS.items()]
-    return *where, *database, entry.configuration.server_name, *map(repr, made)
+    return address.kind, address.service, arguments.get("path"), arguments.get("db") or 0
+
+
+def _host(host: str, port: int) -> tuple[str, int]:
+    return ("localhost" if is_loopback(host) else host.lower()), port
+
+
+def keys_of(entry: Entry) -> list[str]:
+    """What an entry's keys are made of."""
+    return [repr(entry.params.get(name, default)) for name, default in KEYS.items()]
+
+
+def told_in_clear(address: Address) -> str:
+    """The host to which a password goes as clear text over a network, or ''."""
+    arguments = address.arguments
+    if not arguments.get("password") or "connection_class" in arguments:
+        return ""  # TLS, or a socket of this machine
+    return next((host for host, _ in address.places if not is_loopback(host)), "")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether it is this machine, by how it is called."""
+    return host in ("localhost", "::1") or host.startswith("127.")
 
 
 def differing(one: Entry, other: Entry) -> list[str]:

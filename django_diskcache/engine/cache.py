@@ -163,5 +163,5 @@ def refuse_remote(cache: Any, kind: str) -> None:
     :param kind: of collection that was to be made of it
     """
     engine = getattr(cache, "engine", None)
-    if isinstance(cache, Guarded) and not getattr(engine, "transactions", True):
+    if isinstance(cache, Guarded) and not getattr(engine, "in_files", True):
         raise TypeError(f"{cache!r} is on a server: use {kind}(name) of it")

@@ -56,7 +56,6 @@ class Engine:
     """
 
     in_files: ClassVar[bool] = True
-    transactions: ClassVar[bool] = True
     coroutines: ClassVar[bool] = False
 
     def __init__(

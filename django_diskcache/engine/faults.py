@@ -18,13 +18,14 @@ import errno
 import os
 import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 
 from .errors import Fault, Timeout
 from .sqlite import sqlite3
 
 KINDS = ("locked", "full", "corrupt", "denied", "lost", "other")
+EVERY_KIND = (*KINDS, "slow", "loading", "readonly", "down")  # those of servers as well
 FAULTS = (Timeout, Fault)
 # What a call of SQLite raises. Its messages may quote damaged bytes of a schema, which Python
 # cannot decode; what is in rows does not come by there (see `trust.text`).
@@ -53,6 +54,14 @@ _ERRNO = {
     **dict.fromkeys((errno.ENOENT, errno.ENOTDIR, errno.ESTALE), "lost"),
 }
 PROBE = 2**16  # bytes
+
+
+def of_every_kind(counts: Mapping[str, int]) -> dict[str, int]:
+    """The same counts, and 0 for what is no fault of this engine.
+
+    So nobody need ask which engine it is.
+    """
+    return {kind: counts.get(kind, 0) for kind in EVERY_KIND}
 
 
 def kind_of(error: BaseException, path: str) -> str | None:

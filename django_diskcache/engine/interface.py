@@ -36,18 +36,17 @@ class AnyEngine(Protocol):
     :ivar in_files: whether entries are in files here: shards, a size limit that `du` shows,
         eviction by our policies, damaged databases that are put aside. Else all that is the
         server's, and `figures` has what the server says of itself
-    :ivar transactions: whether `transact` may be used
     :ivar coroutines: whether the face has methods for event loops as well, called `aget`,
-        `aset` and so on: each call waits for an answer there
+        `aset` and so on, with the same arguments: each call waits for an answer there
     """
 
     in_files: ClassVar[bool]
-    transactions: ClassVar[bool]
     coroutines: ClassVar[bool]
     clock: Clock
     near: NearCache
     settings: dict[str, Any]
     secrets: Secrets
+    disk_type: type[Disk]
 
     @property
     def directory(self) -> str:
@@ -59,10 +58,7 @@ class AnyEngine(Protocol):
 
     @property
     def in_use(self) -> bool:
-        """Whether this process has connections open."""
-
-    def transacting(self) -> bool:
-        """Whether this thread is in a transaction."""
+        """Whether this process may have connections open, and something to `tidy`."""
 
     def look(self) -> None:
         """Notice that what was opened is no longer there."""
@@ -87,12 +83,8 @@ class AnyFace(Protocol):
         """What becomes a miss; a fault of another kind is raised."""
 
     @property
-    def disk(self) -> Disk:
-        """How keys and values are serialised."""
-
-    @property
-    def engine(self) -> Any:
-        """The `AnyEngine` behind it."""
+    def engine(self) -> AnyEngine:
+        """What is behind it."""
 
     @property
     def directory(self) -> str:
@@ -125,8 +117,6 @@ class AnyFace(Protocol):
 
     def has(self, key: Any, retry: bool = False) -> bool: ...
 
-    def read(self, key: Any, retry: bool = False) -> Any: ...
-
     def set(
         self,
         key: Any,
@@ -150,8 +140,6 @@ class AnyFace(Protocol):
     def touch(self, key: Any, expire: float | None = None, retry: bool = False) -> bool: ...
 
     def incr(self, key: Any, delta: Any = 1, default: Any = 0, retry: bool = False) -> Any: ...
-
-    def decr(self, key: Any, delta: Any = 1, default: Any = 0, retry: bool = False) -> Any: ...
 
     def pop(
         self,
@@ -186,10 +174,6 @@ class AnyFace(Protocol):
     def expire_in(self, key: Any, timeout: float | timedelta, retry: bool = False) -> bool: ...
 
     def expire_at(self, key: Any, when: datetime | float, retry: bool = False) -> bool: ...
-
-    def pexpire(self, key: Any, timeout: float | timedelta, retry: bool = False) -> bool: ...
-
-    def pexpire_at(self, key: Any, when: datetime | float, retry: bool = False) -> bool: ...
 
     def persist(self, key: Any, retry: bool = False) -> bool: ...
 
@@ -239,30 +223,6 @@ class AnyFace(Protocol):
     # Computing once, and at most so often
 
     def claim(self, key: Any) -> Any: ...
-
-    def get_or_set(
-        self,
-        key: Any,
-        default: Any,
-        expire: float | None = None,
-        tag: Any = None,
-        *,
-        stale: float = 0,
-        early: float = 0,
-        wait: float | None = WAIT,
-    ) -> Any: ...
-
-    async def aget_or_set(
-        self,
-        key: Any,
-        default: Any,
-        expire: float | None = None,
-        tag: Any = None,
-        *,
-        stale: float = 0,
-        early: float = 0,
-        wait: float | None = WAIT,
-    ) -> Any: ...
 
     def memoize(
         self,
@@ -315,10 +275,6 @@ class AnyFace(Protocol):
         sleep: float = SLEEP,
         blocking: bool = True,
     ) -> AsyncCacheLock: ...
-
-    def throttle(
-        self, count: int, seconds: float, name: str | None = None
-    ) -> Callable[[F], F]: ...
 
     def allow(self, name: Any, count: int, seconds: float) -> Allowance: ...
 

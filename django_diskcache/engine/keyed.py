@@ -17,6 +17,7 @@ from .connection import Wait
 from .disk import Disk, Place
 from .engine import Engine, open_engine
 from .errors import ENOVAL, UNKNOWN, Timeout, TooLarge, Unavailable
+from .faults import of_every_kind
 from .guard import RAISE, ErrorHandler
 from .lifetime import LifetimeMethods, check_now
 from .signing import NO_SECRETS, Secrets
@@ -477,9 +478,10 @@ class KeyedCache(LifetimeMethods):
     def faults(self) -> dict[str, int]:
         """How many faults all processes have met, by their kind, since statistics were reset.
 
-        The kinds are ``locked``, ``full``, ``corrupt``, ``denied``, ``lost`` and ``other``.
+        The kinds are ``locked``, ``full``, ``corrupt``, ``denied``, ``lost`` and ``other``, and
+        those that only servers have, which are 0.
         """
-        return self._engine.triage.counts()
+        return of_every_kind(self._engine.triage.counts())
 
     def figures(self, reset: bool = False) -> statistics.Statistics:
         """What the cache has done and holds, per shard and in all; it costs no scan.

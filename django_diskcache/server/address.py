@@ -12,6 +12,7 @@ What stands behind ``?`` are arguments of the client's connections, such as ``ss
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
@@ -33,9 +34,17 @@ PORT = 6379
 # What the engine decides, and what a caller of ours cannot give in a text.
 DECIDED = {
     *("protocol", "decode_responses", "encoding", "encoding_errors", "encoder_class"),
-    *("retry", "parser_class", "connection_class", "credential_provider"),
+    *("retry", "parser_class", "connection_class", "credential_provider", "command_packer"),
 }
+# What the client's connections of event loops do not take.
+OF_THREADS = {
+    *("ssl_validate_ocsp", "ssl_validate_ocsp_stapled"),
+    *("ssl_ocsp_context", "ssl_ocsp_expected_cert"),
+}
+IN_WORDS = {"connection_class": "TLS", "username": "user"}
+FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
 EXPECTED = "valkey://host:6379/0, valkeys://, redis://, rediss://, unix:///path, sentinel://"
+IN_A_PASSWORD = "in a password, @ is %40, / is %2F, # is %23, ? is %3F and % is %25"
 EXPECTED_OF_A_NODE = "expected the address of a node of a cluster, such as valkey://host:6379"
 
 _parse: Any = connection.parse_url  # the client has types for some of its functions
@@ -48,12 +57,14 @@ class Address(NamedTuple):
     :param places: (host, port) of the nodes, or of the sentinels; none of a socket
     :param service: name of the primary, where there are sentinels
     :param arguments: of the client's connections, `connection_class` among them
+    :param scheme: as it was written, which tells whether it is TLS
     """
 
     kind: str
     places: tuple[tuple[str, int], ...]
     service: str
     arguments: dict[str, Any]
+    scheme: str
 
     @property
     def text(self) -> str:
@@ -63,7 +74,7 @@ class Address(NamedTuple):
         hosts = ",".join(f"{host}:{port}" for host, port in self.places)
         if self.kind == SENTINEL:
             return f"sentinel://{hosts}/{self.service}"
-        return f"valkey://{hosts}"
+        return f"{self.scheme}://{hosts}"
 
 
 def read_address(location: Any) -> Address:
@@ -86,28 +97,42 @@ def read_address(location: Any) -> Address:
 
 def _single(location: str) -> Address:
     scheme, _, rest = location.partition("://")
-    known = SCHEMES.get(scheme.lower())
+    scheme = scheme.lower()
+    known = SCHEMES.get(scheme)
     if known is None:
         raise ValueError(f"LOCATION={without_password(location)!r}: expected {EXPECTED}")
     shown = without_password(location)
     database = urlsplit(location).path.strip("/") if known != "unix" else ""
     if database and not database.isdigit():
-        raise ValueError(f"LOCATION={shown!r}: expected the number of a database behind the /")
+        raise ValueError(
+            f"LOCATION={shown!r}: expected the number of a database behind the /; "
+            f"{IN_A_PASSWORD}"
+        )
+    if known == "unix" and (first := urlsplit(location).netloc.rpartition("@")[2]):
+        path = f"/{first}{urlsplit(location).path}"
+        raise ValueError(f"LOCATION={shown!r}: expected three slashes, as in unix://{path}")
     try:
         arguments: dict[str, Any] = dict(_parse(f"{known}://{rest}"))
     except ValueError as error:
         reason = str(error)
         if not reason.startswith("Invalid value for"):  # it has the text that is no port in it
-            reason = (
-                "expected a host and a number as its port; in a password, @ is %40, / is %2F, "
-                "# is %23 and ? is %3F"
+            reason = f"expected a host and a number as its port; {IN_A_PASSWORD}"
+        raise ValueError(f"LOCATION={shown!r}: {reason.rstrip('.')}") from None
+    for name in arguments:
+        if name in OF_THREADS:
+            raise ValueError(
+                f"LOCATION={shown!r}: {name!r} is not taken by connections of event loops; "
+                "leave it out"
             )
-        raise ValueError(f"LOCATION={shown!r}: {reason}") from None
     if wrong := _not_taken(arguments):
         raise ValueError(
             f"LOCATION={shown!r}: {wrong!r} is no argument of a connection that may stand "
             "here: options of the cache stand in OPTIONS"
         )
+    for name in FILES:
+        file = arguments.get(name)
+        if file and not os.access(file, os.R_OK):
+            raise ValueError(f"LOCATION={shown!r}: {name}={file!r} is no file that can be read")
     places: tuple[tuple[str, int], ...] = ()
     if known == "unix":
         if not arguments.get("path"):
@@ -117,7 +142,7 @@ def _single(location: str) -> Address:
     else:
         host = arguments.setdefault("host", "localhost")
         places = ((host, arguments.setdefault("port", PORT)),)
-    return Address("single", places, "", arguments)
+    return Address("single", places, "", arguments, scheme)
 
 
 def _not_taken(arguments: dict[str, Any]) -> str:
@@ -141,13 +166,27 @@ def _cluster(locations: Sequence[Any]) -> Address:
     if not locations:
         raise ValueError("LOCATION=[]: expected the addresses of nodes of a cluster")
     nodes = [_node(number, location) for number, location in enumerate(locations)]
-    arguments = {
-        name: value
-        for name, value in nodes[0].arguments.items()
-        if name not in ("host", "port", "db")
-    }
+    arguments, *others = map(_shared, nodes)
+    for number, other in enumerate(others, 1):
+        differ = sorted(
+            IN_WORDS.get(name, name)
+            for name in {*arguments, *other}
+            if arguments.get(name) != other.get(name)
+        )
+        if differ:
+            shown = without_password(locations[number])
+            raise ValueError(
+                f"LOCATION[{number}]={shown!r}: expected the same as in LOCATION[0] but for "
+                f"host and port, and these differ: {', '.join(differ)}"
+            )
     places = tuple(place for node in nodes for place in node.places)
-    return Address("cluster", places, "", arguments)
+    return Address("cluster", places, "", arguments, nodes[0].scheme)
+
+
+def _shared(node: Address) -> dict[str, Any]:
+    """The arguments of a node that those of others must be as well."""
+    own = ("host", "port", "db")
+    return {name: value for name, value in node.arguments.items() if name not in own}
 
 
 def _node(number: int, location: Any) -> Address:
@@ -196,4 +235,4 @@ def _sentinel(location: str) -> Address:
                 f"LOCATION={without_password(location)!r}: {host!r} is no host:port"
             )
         places.append((name, int(port or SENTINEL_PORT)))
-    return Address(SENTINEL, tuple(places), unquote(path[0]), arguments)
+    return Address(SENTINEL, tuple(places), unquote(path[0]), arguments, SENTINEL)

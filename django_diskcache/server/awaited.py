@@ -10,31 +10,30 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 import weakref
+from collections import deque
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
 from redis.exceptions import (
-    AskError,
     BusyLoadingError,
     ConnectionError,
-    MovedError,
     NoScriptError,
     ResponseError,
     TimeoutError,
-    TryAgainError,
 )
 
 from ..engine.errors import Fault
-from .link import LOOK_EVERY as LOOK_AGAIN
-from .link import MOST_MOVES, PAUSE, Link
+from .following import driven_on_loop, following
+from .link import Link
 from .node import (
     AT_ONCE,
-    LOOK_EVERY,
     MOST_LINES,
     NOBODY,
     TRACKING,
+    UNTOLD,
     Line,
     Node,
     apart,
@@ -63,26 +62,74 @@ class AwaitedNode:
         self.make = make
         self._idle: list[Line] = []
         self._lines: weakref.WeakSet[Line] = weakref.WeakSet()
+        self._waiting: deque[asyncio.Future[Line | None]] = deque()
+        self._answered = 0.0  # when a connection was given back last, as the loop counts
 
     # Connections
 
+    @property
+    def used(self) -> bool:
+        """Whether there are connections."""
+        return len(self._lines) > 0
+
     async def _borrow(self) -> Line:
-        if self._idle:
-            return self._idle.pop()
-        node = self.node
+        while not self._idle:
+            if len(self._lines) < MOST_LINES:
+                return await self._connect()
+            line = await self._next()
+            if line is not None:
+                return line
+        return self._idle.pop()
+
+    async def _next(self) -> Line | None:
+        """The next connection that is given back, in turn; None when one may be made.
+
+        The deadline of a call begins when it has its connection. Many calls at once wait for
+        as long as those before them get their answers.
+
+        :raises Fault: when nobody has got any for as long as a call may wait
+        """
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + node.patience
-        while len(self._lines) >= MOST_LINES:
-            if loop.time() > deadline:
-                raise Fault("slow", node.name, f"all {MOST_LINES} connections are in use")
-            await asyncio.sleep(LOOK_EVERY)
-            if self._idle:
-                return self._idle.pop()
-        return await self._connect()
+        begun = loop.time()
+        given: asyncio.Future[Line | None] = loop.create_future()
+        self._waiting.append(given)
+        try:
+            while not given.done():
+                left = max(begun, self._answered) + self.node.patience - loop.time()
+                if left <= 0:
+                    why = f"all {MOST_LINES} connections are in use"
+                    raise Fault("slow", self.node.name, why)
+                await asyncio.wait([given], timeout=left)
+        except BaseException:
+            if given.done():  # cancelled in the same moment
+                self._pass_on(given.result())
+            raise
+        finally:
+            given.cancel()
+        return given.result()
+
+    def _give(self, line: Line) -> None:
+        """Give a connection back after an answer."""
+        self._answered = asyncio.get_running_loop().time()
+        self._pass_on(line)
+
+    def _pass_on(self, line: Line | None) -> None:
+        """Let the first who waits have a connection, or make one."""
+        while self._waiting:
+            given = self._waiting.popleft()
+            if not given.done():
+                given.set_result(line)
+                return
+        if line is not None:
+            self._idle.append(line)
 
     async def _connect(self) -> Line:
         node = self.node
-        node.refuse()
+        try:
+            node.refuse()
+        except Fault:
+            self._pass_on(None)
+            raise
         line = Line(self.make(), node.forget)
         self._lines.add(line)
         try:
@@ -109,6 +156,7 @@ class AwaitedNode:
     async def _drop(self, *lines: Line) -> None:
         for line in lines:
             self._lines.discard(line)
+            self._pass_on(None)
             line.lost()
             await line.connection.disconnect(nowait=True)
 
@@ -126,7 +174,7 @@ class AwaitedNode:
             if place_of(line.connection) != where:
                 return
             try:
-                await line.send(*TRACKING, identity, b"OPTOUT", b"NOLOOP")
+                await line.send(*TRACKING, identity, b"OPTOUT")
                 await line.read()
                 line.tracked = True
             except ResponseError:
@@ -134,6 +182,10 @@ class AwaitedNode:
         line.asked = generation
 
     # Calls
+
+    async def do(self, method: str, arguments: Sequence[Any]) -> Any:
+        """What one of the following methods returns."""
+        return await getattr(self, method)(*arguments)
 
     async def _exchange(self, line: Line, track: bool, *command: Any) -> Any:
         if track and line.asked != self.node.generation:
@@ -169,13 +221,13 @@ class AwaitedNode:
                 await self._failed(line, another)
                 raise
         tracked = line.tracked
-        self._idle.append(line)
+        self._give(line)
         return reply, tracked
 
     async def _failed(self, line: Line, error: BaseException) -> None:
         """Give a connection back or up, and raise what an exception in a call means."""
         if isinstance(error, ResponseError):  # an answer; the connection is all right
-            self._idle.append(line)
+            self._give(line)
             named = self.node.named(error)
             raise named from (None if named is error else error)
         await self._drop(line)
@@ -240,18 +292,30 @@ class AwaitedNode:
         return (await self._call(False, False, *command))[0]
 
     async def run(self, script: Script, keys: Sequence[bytes], *arguments: Any) -> Any:
-        return await self._run(self.once, script, keys, arguments)
+        return await self._run(False, script, keys, arguments)
 
     async def rerun(self, script: Script, keys: Sequence[bytes], *arguments: Any) -> Any:
-        return await self._run(self.ask, script, keys, arguments)
+        return await self._run(True, script, keys, arguments)
 
     async def _run(
-        self, ask: Any, script: Script, keys: Sequence[bytes], arguments: Sequence[Any]
+        self, twice: bool, script: Script, keys: Sequence[bytes], arguments: Sequence[Any]
     ) -> Any:
+        untold = self._untold
         try:
-            return await ask(*script.known(keys, arguments))
+            command = script.known(keys, arguments)
+            return (await self._call(False, twice, *command, exchange=untold))[0]
         except NoScriptError:
-            return await ask(*script.whole(keys, arguments))
+            command = script.whole(keys, arguments)
+            return (await self._call(False, twice, *command, exchange=untold))[0]
+
+    async def _untold(self, line: Line, track: bool, *command: Any) -> Any:
+        if not line.tracked:
+            return await self._exchange(line, track, *command)
+        connection = line.connection
+        await connection.send_packed_command(connection.pack_commands((UNTOLD, command)))
+        with suppress(ResponseError):  # then it is told after all
+            await line.read()
+        return await line.read()
 
     async def asking(self, *command: Any) -> Any:
         async def both(line: Line) -> Any:
@@ -264,7 +328,7 @@ class AwaitedNode:
         except BaseException as error:
             await self._failed(line, error)
             raise
-        self._idle.append(line)
+        self._give(line)
         return reply
 
     async def look_many(self, commands: Sequence[Sequence[Any]]) -> tuple[list[Any], bool]:
@@ -273,15 +337,23 @@ class AwaitedNode:
     async def ask_many(self, commands: Sequence[Sequence[Any]]) -> list[Any]:
         return (await self._call_many(commands, False))[0]
 
+    async def browse_many(self, commands: Sequence[Sequence[Any]]) -> list[Any]:
+        return (await self._call_many(commands, False, untold=True))[0]
+
     async def _call_many(
-        self, commands: Sequence[Sequence[Any]], track: bool
+        self, commands: Sequence[Sequence[Any]], track: bool, untold: bool = False
     ) -> tuple[list[Any], bool]:
         replies: list[Any] = []
 
         async def exchange(some: Sequence[Sequence[Any]]) -> None:
             connection = line.connection
-            await connection.send_packed_command(connection.pack_commands(some))
+            quiet = untold and line.tracked
+            sent = some if not quiet else [each for one in some for each in (UNTOLD, one)]
+            await connection.send_packed_command(connection.pack_commands(sent))
             for _ in some:
+                if quiet:
+                    with suppress(ResponseError):
+                        await line.read(disconnect_on_error=False)
                 try:
                     replies.append(await line.read(disconnect_on_error=False))
                 except ResponseError as error:
@@ -297,18 +369,18 @@ class AwaitedNode:
             await self._failed(line, error)
             raise
         tracked = line.tracked
-        self._idle.append(line)
+        self._give(line)
         return replies, tracked
 
     async def run_many(
         self, script: Script, calls: Sequence[tuple[Sequence[bytes], Sequence[Any]]]
     ) -> list[Any]:
         commands = [script.known(keys, arguments) for keys, arguments in calls]
-        replies = await self.ask_many(commands)
+        replies = await self.browse_many(commands)
         again = [n for n, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
         if again:
             await self.ask(b"SCRIPT", b"LOAD", script.text)
-            new = await self.ask_many([commands[n] for n in again])
+            new = await self.browse_many([commands[n] for n in again])
             for n, reply in zip(again, new, strict=True):
                 replies[n] = reply
         return replies
@@ -321,18 +393,38 @@ class AwaitedLink:
         self.link = link
         self.calls = 0
         self._nodes: dict[Node, AwaitedNode] = {}
+        self._table: Any = None  # by which those were looked through
         self._closing: AsyncGenerator[None, None] | None = None
 
     async def begin(self) -> None:
-        """Be closed with the loop."""
+        """Be closed with the loop, and now leave nodes that have left the cluster."""
         if self._closing is None:
             self._closing = self._close_at_its_end()
             await self._closing.__anext__()
+        if self._table is not self.link.table:
+            await self._leave_others()
+
+    async def _leave_others(self) -> None:
+        table = self.link.table
+        nodes = set(table)
+        done = True
+        for node in [each for each in self._nodes if each not in nodes]:
+            awaited = self._nodes.pop(node)
+            await awaited.close()
+            if awaited.used:  # by other tasks, until a later call
+                self._nodes.setdefault(node, awaited)
+                done = False
+        if done:
+            self._table = table
 
     async def _close_at_its_end(self) -> AsyncGenerator[None, None]:
+        loop = asyncio.get_running_loop()
         try:
             yield
         finally:
+            # This generator knows the loop, which would stay as long as it is found there.
+            if self.link.loops.get(loop) is self:
+                del self.link.loops[loop]
             await self.close()
 
     async def close(self) -> None:
@@ -347,50 +439,20 @@ class AwaitedLink:
             found = self._nodes[node] = AwaitedNode(node, self.link.awaited(node))
         return found
 
-    async def ask(self, bucket: int, method: str, *arguments: Any) -> Any:
-        """What a method of the node of a bucket returns, wherever a cluster moves that.
+    async def answer(self, number: int, method: str, arguments: Sequence[Any]) -> Any:
+        """What a method of the node that has the hash of a key returns, wherever that moves.
 
         :raises Fault: when there is no answer
         """
         link = self.link
         if link.address.kind != "cluster":
             return await getattr(self.of(link.table[0]), method)(*arguments)
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + link.patience
-        for _ in range(MOST_MOVES):
-            if not link.table:
-                await asyncio.to_thread(link.look)
-            node = self.of(link.table[bucket])
-            try:
-                return await getattr(node, method)(*arguments)
-            except MovedError as error:
-                last: Exception = error
-                await asyncio.to_thread(link.moved, bucket, error)
-            except AskError as error:
-                last = error
-                try:
-                    return await self._asking(error, method, arguments)
-                except TryAgainError:
-                    await self._pause(deadline, error)
-            except TryAgainError as error:
-                last = error
-                await self._pause(deadline, error)
-            except Fault as lost:
-                if lost.kind not in ("lost", "down", "readonly") or method in ("once", "run"):
-                    raise
-                if not link.may_look(LOOK_AGAIN):
-                    raise
-                last = lost
-                await asyncio.to_thread(link.look)
-        raise Fault("down", link.address.text, last) from last
+        steps = following(link, number & 255, method, arguments)
+        return await driven_on_loop(steps, self._done)
 
-    async def _pause(self, deadline: float, error: Exception) -> None:
-        if asyncio.get_running_loop().time() > deadline:
-            raise Fault("down", self.link.address.text, error) from error
-        await asyncio.sleep(PAUSE)
-
-    async def _asking(self, ask: AskError, method: str, arguments: Sequence[Any]) -> Any:
-        node = await asyncio.to_thread(self.link.named, f"valkey://{ask.host}:{ask.port}")
-        command = self.link.command(method, arguments)
-        reply = await self.of(node).asking(*command)
-        return (reply, False) if method == "look" else reply
+    async def _done(self, whose: Any, method: str, arguments: Sequence[Any]) -> Any:
+        if whose is time:
+            return await asyncio.sleep(*arguments)
+        if whose is self.link:
+            return await asyncio.to_thread(getattr(whose, method), *arguments)
+        return await getattr(self.of(whose), method)(*arguments)

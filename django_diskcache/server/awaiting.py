@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from ..engine.batches import shortened
-from ..engine.errors import ENOVAL, UNKNOWN, Fault
+from ..engine.errors import ENOVAL, UNKNOWN
 from ..engine.faults import FAULTS
 from ..engine.guard import RAISE
 from ..engine.keyed import shaped
@@ -29,9 +29,11 @@ from ..engine.tagging import Match
 from ..engine.updating import Change
 from .awaited import NATIVE_FROM, AwaitedLink
 from .claiming import LoopClaim
+from .following import driven, driven_on_loop
+from .grouped import NodeSteps
 from .node import Node
 from .searching import SearchedCache
-from .steps import NodeSteps, Steps
+from .steps import Steps
 
 
 class AwaitingCache(SearchedCache):
@@ -43,6 +45,10 @@ class AwaitingCache(SearchedCache):
         loop = asyncio.get_running_loop()
         found: AwaitedLink | None = loops.get(loop)
         if found is None:
+            for reference in loops.keyrefs():  # of some that did not say that they end
+                other = reference()
+                if other is not None and other.is_closed():
+                    loops.pop(other, None)
             found = loops[loop] = AwaitedLink(self._engine.link)
         found.calls += 1
         if found.calls < NATIVE_FROM:
@@ -55,20 +61,8 @@ class AwaitingCache(SearchedCache):
         try:
             link = await self._link()
             if link is None:
-                return await asyncio.to_thread(self._drive, steps)
-            try:
-                number, method, arguments = next(steps)
-                while True:
-                    try:
-                        reply = await link.ask(number & 255, method, *arguments)
-                    except Fault as error:
-                        number, method, arguments = steps.throw(error)
-                    else:
-                        number, method, arguments = steps.send(reply)
-            except StopIteration as done:
-                return done.value
-            finally:
-                steps.close()
+                return await asyncio.to_thread(driven, steps, self._answer)
+            return await driven_on_loop(steps, link.answer)
         except FAULTS as error:
             if not self._absorbed(error) or otherwise is RAISE:
                 raise
@@ -79,21 +73,8 @@ class AwaitingCache(SearchedCache):
         try:
             link = await self._link()
             if link is None:
-                return await asyncio.to_thread(self._drive_on, node, steps)
-            awaited = link.of(node)
-            try:
-                method, arguments = next(steps)
-                while True:
-                    try:
-                        reply = await getattr(awaited, method)(*arguments)
-                    except Fault as error:
-                        method, arguments = steps.throw(error)
-                    else:
-                        method, arguments = steps.send(reply)
-            except StopIteration as done:
-                return done.value
-            finally:
-                steps.close()
+                return await asyncio.to_thread(driven, steps, node.do)
+            return await driven_on_loop(steps, link.of(node).do)
         except FAULTS as error:
             if not self._absorbed(error):
                 raise

@@ -13,9 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import count
-from typing import Final
+from typing import Final, TypeVar
+from weakref import WeakSet
 
 from ..engine.segment import HITS
+
+T = TypeVar("T")
 
 SLOTS: Final = 2**16
 MASK: Final = SLOTS - 1  # of a hash: its slot
@@ -60,3 +63,12 @@ class Tally:
             self.hits += number
         else:
             self.misses += number
+
+
+def present(members: WeakSet[T]) -> list[T]:
+    """What is in a set, to which other threads may just be adding."""
+    while True:
+        try:
+            return list(members)
+        except RuntimeError:  # it has changed meanwhile
+            continue

@@ -1,8 +1,9 @@
 """A circuit breaker: a server that does not answer is not asked by every call.
 
 It is open from the moment that a connection cannot be made, and then for a pause that grows
-with each failure. When a pause is over, one call tries; the others are refused at once, as
-before. The first connection that works closes it.
+with each failure: once, where several threads meet it at the same time. When a pause is over,
+one call tries; the others are refused at once, as before. The first connection that works
+closes it.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ class Breaker:
         self._lock = threading.Lock()
         self._pause = 0.0
         self._until = 0.0
+        self._trying = False  # whether one call may try, and has not reported
 
     @property
     def open(self) -> bool:
@@ -43,16 +45,22 @@ class Breaker:
             if now < self._until:
                 return True
             self._until = now + max(self._pause, 1.0)  # should this one never report
+            self._trying = True
             return False
 
     def failed(self) -> None:
         """A connection could not be made."""
         with self._lock:
+            now = self._clock()
+            if now < self._until and not self._trying:
+                return  # it began before the breaker opened: another has told of this failure
+            self._trying = False
             self._pause = min(max(self._pause * 2, SHORTEST), LONGEST)
             # Not all machines of a fleet at once.
-            self._until = self._clock() + self._pause * random.uniform(0.75, 1.25)
+            self._until = now + self._pause * random.uniform(0.75, 1.25)
 
     def worked(self) -> None:
         """A connection was made."""
         with self._lock:
             self._pause = self._until = 0.0
+            self._trying = False

@@ -18,19 +18,18 @@ from zlib import crc32
 from ..engine.compression import codec_of
 from ..engine.disk import GARBAGE, MODE_RAW, MODE_SIGNED
 from ..engine.errors import Fault, Foreign
-from ..engine.inspection import Preview, described, form_of, read_for_preview
 from ..engine.integrity import MODES
 from ..engine.patterns import Pattern
+from ..engine.previews import Preview, described, form_of, read_for_preview
 from . import envelope
 from .link import BUCKETS
+from .names import PAGE, escaped
 from .node import Node
-from .remote import TEXT, Remote
+from .remote import Remote
 from .scripts import LOOK
-from .whole import PAGE, escaped
 
 MOST = 20_000  # names that one page looks at
 SECONDS = 1.0  # that it may take
-MOST_AT_ONCE = int(PAGE)
 
 
 class Entry(NamedTuple):
@@ -184,8 +183,7 @@ def by_pattern(remote: Remote, pattern: Pattern, after: Place | None, most: int)
 
     :raises Fault: when it is not known which servers there are
     """
-    head = escaped(remote.name.encode()) + b"{??}" + TEXT
-    glob = head + escaped(pattern.head.encode(errors="replace")) + b"*"
+    glob = remote.any_text + escaped(pattern.head.encode(errors="replace")) + b"*"
     nodes = {crc32(node.name.encode()): node for node in remote.link.nodes()}
     steps = {number: _scanning(nodes[number], glob) for number in sorted(nodes)}
     return _page(remote, steps, after, most, pattern)
@@ -193,8 +191,8 @@ def by_pattern(remote: Remote, pattern: Pattern, after: Place | None, most: int)
 
 def _scanning(node: Node, glob: bytes) -> Step:
     def step(cursor: int) -> tuple[int, list[bytes], int]:
-        found = node.ask(b"SCAN", b"%d" % cursor, b"MATCH", glob, b"COUNT", PAGE)
-        return int(found[0]), found[1], MOST_AT_ONCE
+        found = node.ask(b"SCAN", b"%d" % cursor, b"MATCH", glob, b"COUNT", b"%d" % PAGE)
+        return int(found[0]), found[1], PAGE
 
     return step
 
@@ -215,8 +213,8 @@ def by_tag(remote: Remote, tag: Any, pattern: Pattern, after: Place | None, most
 
 def _hints(remote: Remote, bucket: int, name: bytes) -> Step:
     def step(cursor: int) -> tuple[int, list[bytes], int]:
-        command = b"SSCAN", remote.hints(bucket, name), b"%d" % cursor, b"COUNT", PAGE
-        found = remote.link.moving(bucket, "ask", *command)
+        command = b"SSCAN", remote.hints(bucket, name), b"%d" % cursor, b"COUNT", b"%d" % PAGE
+        found = remote.link.moving(bucket, "browse", *command)
         return int(found[0]), found[1], len(found[1])
 
     return step
@@ -239,7 +237,7 @@ def _hinted(remote: Remote, name: bytes) -> tuple[dict[int, int], list[Fault]]:
     away = []
     for node, buckets in remote.link.each(range(BUCKETS)).items():
         try:
-            replies = node.ask_many([(b"SCARD", remote.hints(n, name)) for n in buckets])
+            replies = node.browse_many([(b"SCARD", remote.hints(n, name)) for n in buckets])
         except Fault as error:
             away.append(error)
         else:
@@ -312,7 +310,8 @@ def _looks(remote: Remote, names: Sequence[bytes]) -> Iterator[Entry]:
     found: dict[int, Entry] = {}
     for node, places in remote.link.each(buckets).items():
         calls = [((names[place],), (b"0",)) for place in places]
-        for place, reply in zip(places, node.run_many(LOOK, calls), strict=True):
+        replies = node.run_many(LOOK, calls, untold=True)
+        for place, reply in zip(places, replies, strict=True):
             entry = _entry(remote, names[place], node.name, reply)
             if entry is not None:
                 found[place] = entry

@@ -14,13 +14,14 @@ from urllib.parse import unquote
 
 from ..engine.errors import Foreign, TooLarge, Unavailable, Unreadable
 from ..engine.faults import FAULTS
+from ..engine.guard import telling
 from ..engine.outgoing import EXPIRED, PAGE, PAGE_BYTES, Page, Whole
-from .envelope import tags_of
+from .envelope import tag_of
+from .names import escaped, scanned
 from .node import Node
 from .remote import ENTRIES
 from .scripts import SET
-from .whole import PAGE as SCANNED
-from .whole import WholeCache, _scanned, escaped
+from .whole import WholeCache
 
 Self = TypeVar("Self", bound="BulkEntries")
 
@@ -51,8 +52,7 @@ class BulkEntries(WholeCache):
             secret=engine.secrets or None,
             **{**settings, "near_cache_size": 0, "strict": True},
         )
-        twin.cares = ()  # type: ignore[misc]  # who is told need not read it in the log as well
-        return twin
+        return telling(twin)  # type: ignore[no-any-return]
 
     def whereabouts(self) -> tuple[Any, ...]:
         """What two caches have in common that have the same entries, whatever their addresses.
@@ -74,7 +74,7 @@ class BulkEntries(WholeCache):
         head = f"{self._engine.name}/".encode()
         found: set[tuple[str, str]] = set()
         for node in self._nodes():
-            for names in _scanned(node, escaped(head) + b"*{??}*", SCANNED):
+            for names in scanned(node, escaped(head) + b"*{??}*"):
                 for name in names:
                     path, _, rest = name[len(head) :].partition(b"{")
                     kind, _, inner = path.decode().partition("/")
@@ -91,11 +91,10 @@ class BulkEntries(WholeCache):
         :raises Fault: when a server does not answer
         """
         nodes = self._nodes()
-        pattern = escaped(self._engine.name.encode()) + b"{??}*"
         for number, node in enumerate(nodes):
             total = max(1, node.ask(b"DBSIZE"))  # others' keys and hints as well
             looked = 0
-            for found in _scanned(node, pattern, SCANNED):
+            for found in scanned(node, self._engine.any_name):
                 names = [name for name in dict.fromkeys(found) if self._is_entry(name)]
                 for some in self._bounded(node, names):
                     page = self._page(node, some)
@@ -130,7 +129,7 @@ class BulkEntries(WholeCache):
                 key = engine.key_of(name)
                 _, _, form = engine.place(key)
                 value, due, _, _ = engine.codec.decode(data, form)
-                tags = tags_of(data)
+                tag = tag_of(data)
             except (Foreign, Unavailable) as why:
                 page.leave(why)
                 continue
@@ -140,7 +139,6 @@ class BulkEntries(WholeCache):
             if due <= now:
                 page.left[EXPIRED] += 1
                 continue
-            tag = tuple(tags) if len(tags) > 1 else (tags or (None,))[0]
             page.add(Whole(key, value, None if due == inf else due, tag, len(data)))
         return page
 
@@ -148,7 +146,7 @@ class BulkEntries(WholeCache):
         self, node: Node, commands: Sequence[Sequence[Any]], names: Sequence[bytes]
     ) -> list[Any]:
         """The answers to a command for each name, also of those that have moved elsewhere."""
-        replies = node.ask_many(commands)
+        replies = node.browse_many(commands)
         return [
             self._again(self._bucket(name), "ask", command, reply)
             for command, name, reply in zip(commands, names, replies, strict=True)

@@ -9,6 +9,7 @@ it, and then two compute the same.
 from __future__ import annotations
 
 import asyncio
+import os
 import weakref
 from secrets import token_bytes
 from types import TracebackType
@@ -16,6 +17,7 @@ from typing import Any
 
 from ..engine.errors import Fault
 from ..engine.faults import FAULTS
+from .board import present
 from .remote import Remote
 from .scripts import CLAIM
 
@@ -36,10 +38,11 @@ class Claim:
         self._name = name
         self._bucket = bucket
         self._token = token
+        self._process = os.getpid()
 
     def _say(self, milliseconds: bytes) -> bool:
         name = self._name
-        if name is None:
+        if name is None or os.getpid() != self._process:  # a child has none of its parent's
             return False
         arguments = (CLAIM, (name,), self._token, milliseconds)
         return bool(self._remote.link.moving(self._bucket, "rerun", *arguments))
@@ -124,7 +127,7 @@ def claim(remote: Remote, key: Any) -> Claim | None:
 
 def renew_all(remote: Remote) -> None:
     """Renew what is held in this process."""
-    for each in list(_held.get(remote, ())):
+    for each in present(_held.get(remote, weakref.WeakSet())):
         try:
             each.renew()
         except FAULTS:

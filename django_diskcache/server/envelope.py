@@ -312,6 +312,15 @@ def tags_of(data: bytes) -> list[Any]:
     return found
 
 
+def tag_of(data: bytes) -> Any:
+    """The tag of an entry, which is None, one, or several in a tuple, as it was given.
+
+    :raises Unreadable: when it is none of ours
+    """
+    tags = tags_of(data)
+    return tuple(tags) if len(tags) > 1 else (tags or (None,))[0]
+
+
 def _tag(name: bytes) -> Any:
     kind, rest = name[:1], name[1:]
     if kind == _TAG_TEXT:

@@ -10,9 +10,9 @@ import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
-from typing import NamedTuple, TypeVar
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 from ..engine.errors import Fault
 from ..engine.faults import FAULTS
@@ -30,7 +30,10 @@ PATIENCE = 1.0  # seconds that all servers together have to answer, however long
 NEARLY_FULL = 0.9  # of its limit: a server that may have begun to evict
 POLICY_HOLDS = 10.0  # seconds: nobody changes it often
 
-_keeping: weakref.WeakKeyDictionary[Node, float] = weakref.WeakKeyDictionary()
+LOST = b"lost"  # noted where hints may be gone
+
+# Until when a server, by its name, is known to evict nothing.
+_keeping: weakref.WeakKeyDictionary[Remote, dict[str, float]] = weakref.WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,7 @@ class NodeFigures:
     :param replicas: how many servers copy it
     :param round_trip: seconds from a question to its answer
     :param slots: of a cluster, which of its 16384 it has: (first, last) of each range
+    :param clustered: whether it is in cluster mode
     """
 
     name: str
@@ -70,6 +74,7 @@ class NodeFigures:
     replicas: int = 0
     round_trip: float = 0.0
     slots: Sequence[tuple[int, int]] = ()
+    clustered: bool = False
 
     @property
     def hit_ratio(self) -> float | None:
@@ -107,6 +112,8 @@ class ServerFigures:
     :param nodes: those servers that answered
     :param away: those that did not
     :param told: whether the server has told what was counted
+    :param untold: why it has not, where that is not because it is away
+    :param server_name: what the names of the cache's keys begin with
     """
 
     hits: int
@@ -118,6 +125,10 @@ class ServerFigures:
     nodes: Sequence[NodeFigures]
     away: Sequence[Away] = ()
     told: bool = True
+    untold: Fault | None = None
+    server_name: str = ""
+    shards: ClassVar[Sequence[Any]] = ()  # not in files
+    counts: ClassVar[tuple[str, str]] = ("key", "keys")  # what `held` is a number of
 
     @property
     def hit_ratio(self) -> float | None:
@@ -129,6 +140,33 @@ class ServerFigures:
     def memory(self) -> int:
         """Bytes that the data of all servers takes."""
         return sum(node.memory for node in self.nodes)
+
+    # As `Statistics` has them; all are those of the servers, whoever they belong to
+
+    @property
+    def held(self) -> int:
+        """How many keys there are."""
+        return sum(node.keys for node in self.nodes)
+
+    @property
+    def taken(self) -> int:
+        """Bytes that they take."""
+        return self.memory
+
+    @property
+    def gone(self) -> int:
+        """Keys that were evicted or whose time was over."""
+        return sum(node.evicted + node.expired for node in self.nodes)
+
+    def document(self) -> dict[str, Any]:
+        """All of it, as JSON can have it; of who is away, why."""
+        return {
+            **asdict(self),
+            "hit_ratio": self.hit_ratio,
+            "memory": self.memory,
+            "untold": None if self.untold is None else str(self.untold),
+            "away": {each.name: str(each.fault) for each in self.away},
+        }
 
 
 def of_node(node: Node) -> NodeFigures:
@@ -146,13 +184,8 @@ def of_node(node: Node) -> NodeFigures:
     info, keys, *nodes = node.ask_many(questions)
     if isinstance(info, Exception):
         raise info
-    lines = info.decode(errors="replace").splitlines()
-    told = dict(line.split(":", 1) for line in lines if ":" in line)
-
-    def number(name: str) -> int:
-        text = told.get(name, "").encode()
-        return int(text) if is_count(text) else 0
-
+    told = _told(info)
+    number = partial(_number, told)
     program = "valkey" if "valkey_version" in told else "redis"
     return NodeFigures(
         name=node.name,
@@ -171,6 +204,7 @@ def of_node(node: Node) -> NodeFigures:
         replicas=number("connected_slaves"),
         round_trip=round_trip,
         slots=_slots(nodes[0]) if nodes and isinstance(nodes[0], bytes) else (),
+        clustered=number("cluster_enabled") == 1,
     )
 
 
@@ -212,19 +246,24 @@ def _attempt(name: str, call: Callable[[], T]) -> T | Away:
     try:
         return call()
     except FAULTS as error:
-        fault = error if isinstance(error, Fault) else Fault("slow", name, error)
-        return Away(name, fault)
+        return Away(name, _fault(name, error))
+
+
+def _fault(name: str, error: Exception) -> Fault:
+    return error if isinstance(error, Fault) else Fault("slow", name, error)
 
 
 def _late(name: str) -> Away:
     return Away(name, Fault("slow", name, f"no answer within {PATIENCE:g} s"))
 
 
-def hints_may_be_gone(node: Node) -> bool:
+def hints_may_be_gone(remote: Remote, node: Node) -> bool:
     """Whether a server may have evicted hints, whose entries it still has (see `scripts`).
 
     All policies that evict take what they meet, hints among it. What was evicted before a
-    failover the new primary has not counted; but then its memory is full, too.
+    failover the new primary has not counted; but then its memory is full, too. Its count begins
+    anew with a restart and when it is told to, and another policy brings nothing back: so what
+    was seen once is noted there, until all is cleared.
 
     A server that evicts nothing is asked again after some seconds, not by each eviction, nor is
     one that may not be asked: then the hints must do.
@@ -232,24 +271,56 @@ def hints_may_be_gone(node: Node) -> bool:
     :raises Fault: when it does not answer
     """
     now = time.monotonic()
-    if now < _keeping.get(node, 0.0):
+    keeping = _keeping.setdefault(remote, {})
+    if now < keeping.get(node.name, 0.0):
         return False
+    told = _info(node)
+    evicted = _number(told, "evicted_keys")
+    noted = remote.noted()
+    if evicted not in (0, noted.get(told.get("run_id", "").encode(), 0)):
+        if LOST not in noted:
+            with suppress(Fault):  # it is full, say: then it is seen again
+                remote.note({LOST: 1})
+        return True
+    if LOST in noted:
+        return True
+    if told.get("maxmemory_policy", "noeviction") == "noeviction":
+        keeping[node.name] = now + POLICY_HOLDS
+        return False
+    limit, used = _number(told, "maxmemory"), _number(told, "used_memory")
+    return used > limit * NEARLY_FULL > 0
+
+
+def evicted(nodes: Sequence[Node]) -> dict[bytes, int]:
+    """How many keys servers have evicted, of those that have, each under what names its run.
+
+    :raises Fault: when one does not answer
+    """
+    told = [_info(node) for node in nodes]
+    found = {each.get("run_id", "").encode(): _number(each, "evicted_keys") for each in told}
+    return {run: number for run, number in found.items() if number}
+
+
+def _info(node: Node) -> dict[str, str]:
+    """What a server tells of itself; nothing if it may not be asked."""
     try:
-        told = _told(node)
+        return _told(node.ask(b"INFO"))
     except Fault as error:
         if error.kind not in ("denied", "other"):
             raise
-        told = {"maxmemory_policy": "noeviction"}
-    if told.get("maxmemory_policy", "") == "noeviction":
-        _keeping[node] = now + POLICY_HOLDS
-        return False
-    limit, used = int(told.get("maxmemory", 0)), int(told.get("used_memory", 0))
-    return int(told.get("evicted_keys", 0)) > 0 or used > limit * NEARLY_FULL > 0
+        return {}
 
 
-def _told(node: Node) -> dict[str, str]:
-    lines = node.ask(b"INFO").decode(errors="replace").splitlines()
+def _told(info: bytes) -> dict[str, str]:
+    """What `INFO` answers, by name."""
+    lines = info.decode(errors="replace").splitlines()
     return dict(line.split(":", 1) for line in lines if ":" in line)
+
+
+def _number(told: Mapping[str, str], name: str) -> int:
+    """A number of these; 0 for what is not told, and for what is none."""
+    text = told.get(name, "").encode()
+    return int(text) if is_count(text) else 0
 
 
 def figures(
@@ -257,13 +328,15 @@ def figures(
 ) -> ServerFigures:
     """All that is known now, with what a `survey` has found; who is away is not asked again."""
     counted: dict[bytes, int] = {}
+    untold = None
     first = remote.link.table[:1]
     told = bool(nodes and first) and first[0].name not in [each.name for each in away]
     if told:
         try:
             counted = remote.counted()
-        except FAULTS:
+        except FAULTS as error:
             told = False
+            untold = _fault(first[0].name, error)
     near = remote.near
     errors = remote.triage.counts()
     return ServerFigures(
@@ -276,4 +349,6 @@ def figures(
         nodes=nodes,
         away=away,
         told=told,
+        untold=untold,
+        server_name=remote.name,
     )

@@ -66,6 +66,9 @@ class IndexEntries(Computing, Collection):
             self._run(scripts.REFUSE_KEY, self._member(key)[0], data)
             return ENOVAL
 
+    def __len__(self) -> int:
+        return int(self._look(scripts.LENGTH))
+
     # By key; `retry` means nothing: there are no locks to wait for
 
     def get(self, key: Any, default: Any = None, retry: bool = False) -> Any:
@@ -186,7 +189,7 @@ class IndexEntries(Computing, Collection):
         key = self._key_of(member)
         value = ENOVAL if key is ENOVAL else self._decoded(key, data)
         if value is ENOVAL:
-            self._run(scripts.REFUSE_KEY, member, data)
+            self._run(scripts.REFUSE_KEY, member, data or b"")
             return ENOVAL, ENOVAL
         return key, value
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 from math import inf
 from typing import Any, Final
 
-from ..engine.errors import ENOVAL, Foreign
+from ..engine.errors import ENOVAL, Fault, Foreign
 from ..engine.expiry import RENEWED_AFTER
 from .board import MASK
 from .envelope import END, HEAD_SIZE, end_of
+from .grouped import GroupedOperations
 from .remote import MOST_SECONDS, milliseconds
 from .scripts import TOUCH
-from .steps import FOR_EVER, Operations, Steps
+from .steps import FOR_EVER, Steps
 
 AT_ONCE = b"-1"  # of TOUCH, instead of milliseconds
 HEADER = b"%d" % (HEAD_SIZE - 1)  # where it ends
@@ -23,7 +24,7 @@ LAST: Final = 2.0**1023  # seconds: no end that is one comes after this
 NEVER: Final = (END.pack(LAST), END.pack(inf))  # to TOUCH: what has no end
 
 
-class TimedOperations(Operations):
+class TimedOperations(GroupedOperations):
     """Those of one engine."""
 
     def due(self, key: Any) -> Steps:
@@ -69,9 +70,16 @@ class TimedOperations(Operations):
             commands = (TOUCH.known((name,), rest), (b"GET", name))
             (renewed, data), tracked = yield number, "look_many", (commands,)
             if isinstance(renewed, Exception) or isinstance(data, Exception):
-                # The script is not known there, or the key has moved.
-                renewed = yield number, "rerun", (TOUCH, (name,), *rest)
-                data, tracked = yield number, "look", (b"GET", name)
+                # It is full, say; or the script is not known there, or the key has moved.
+                try:
+                    if isinstance(renewed, Fault):
+                        raise renewed
+                    renewed = yield number, "rerun", (TOUCH, (name,), *rest)
+                except Fault as error:  # the value is to be had all the same
+                    engine.triage.met(error)
+                    renewed = None
+                if renewed is not None or isinstance(data, Exception):
+                    data, tracked = yield number, "look", (b"GET", name)
             changed = bool(renewed)
         finally:
             if changed:  # what is remembered of it here ends too soon

@@ -2,8 +2,7 @@
 
 Keys are put into 256 buckets. The number of a key's bucket is in its name, in braces, which in
 a cluster decides on the slot; so all of a bucket is on one node, and one script can change it
-in one step. The client library knows the topology of a cluster and asks sentinels for the
-primary.
+in one step. The client library asks sentinels for the primary.
 """
 
 from __future__ import annotations
@@ -16,30 +15,28 @@ import time
 import weakref
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 from zlib import crc32
 
 from redis.backoff import NoBackoff
-from redis.cluster import ClusterNode, RedisCluster
 from redis.connection import Connection
-from redis.exceptions import AskError, MovedError, TryAgainError
+from redis.exceptions import MovedError
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
 from ..engine.errors import Fault
 from .address import Address
-from .board import Board
+from .board import Board, present
 from .breaker import Breaker
+from .following import LOOK_EVERY, driven, following
 from .listener import TICK, Listener
 from .node import Node
-from .trouble import ERRORS, fault, kind_of
+from .topology import Place, owners, shuffled
+from .trouble import ERRORS, fault, kind_of, reason
 
 BUCKETS = 256
-MOST_MOVES = 5  # of one call, before it is given up
-PAUSE = 0.005  # seconds before a bucket that is being moved is tried again
-LOOK_EVERY = 0.5  # seconds between two looks at the topology of a cluster in trouble
 _sentinel: Any = Sentinel  # the client has types for some of its functions
-_cluster_node: Any = ClusterNode
 TO_BE_MADE = 2**31  # connections that a pool of the client may make: bounded by `Node`
 
 
@@ -56,6 +53,7 @@ class Link:
         # Caches, each with a `tick`; and of event loops what they have of it (`awaited`).
         self.remotes: weakref.WeakSet[Any] = weakref.WeakSet()
         self.loops: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
+        self._of_parent: list[Any] = []
         self._listeners: dict[Node, Listener] = {}
         self._arguments = {
             "socket_timeout": patience,
@@ -69,7 +67,7 @@ class Link:
         self._looked = self._ticked = 0.0
         self._breaker = Breaker()
         self._refusal = "down", "nobody answered"
-        self._cluster: Any = None
+        self._looking: threading.Thread | None = None
         self.table: list[Node] = []  # by bucket; of a cluster it is filled by the first look
         if address.kind == "cluster":
             return
@@ -80,7 +78,7 @@ class Link:
         if name not in self._nodes:
             clustered = self.address.kind == "cluster"
             node = Node(make, name, self.patience, self.board.stamp_all, clustered)
-            self._nodes[name] = node
+            self._nodes.setdefault(name, node)  # another thread may be as far
         return self._nodes[name]
 
     def _of_one(self) -> Callable[[], Any]:
@@ -115,7 +113,7 @@ class Link:
         for node in self.known():
             listener = self._listeners.get(node)
             if listener is None:  # perhaps another thread is as far: one of them stays
-                new = Listener(node, self._changed, self._tick)
+                new = Listener(node, self._changed, self._tick, self._met)
                 listener = self._listeners.setdefault(node, new)
             listener.start()
 
@@ -129,8 +127,13 @@ class Link:
         if now - self._ticked < TICK * 0.9:  # it is no clock
             return
         self._ticked = now
-        for remote in list(self.remotes):
+        for remote in present(self.remotes):
             remote.tick()
+
+    def _met(self, error: Fault) -> None:
+        """Nothing is remembered because of it, in any of these caches."""
+        for remote in present(self.remotes):
+            remote.triage.met(error)
 
     # For event loops
 
@@ -160,8 +163,7 @@ class Link:
             make: Callable[[], Any] = pool.make_connection
             return make
         if self.address.kind == "cluster":
-            host, _, port = node.name.partition("://")[2].rpartition(":")
-            arguments |= {"host": host, "port": int(port)}
+            arguments["host"], arguments["port"] = _place(node.name)
         awaited_class: Any = getattr(connection, cls.__name__)
         return lambda: awaited_class(**arguments)
 
@@ -169,10 +171,13 @@ class Link:
 
     def begin(self) -> None:
         """In a child after a fork: connections and listeners are the parent's."""
+        # What closed the parent's here would tell the system call that both wait in (`epoll`)
+        # to look at these connections no more, and the parent would hear no answer.
+        self._of_parent += self.loops.items()
         self.loops = weakref.WeakKeyDictionary()
         self._lock = threading.Lock()
         self._breaker = Breaker()
-        self._cluster = None
+        self._looking = None
         for node in self._nodes.values():
             node.begin()
         if self.address.kind == "cluster":
@@ -181,56 +186,58 @@ class Link:
             listener.begin()
         self.board.stamp_all()
 
-    def look(self) -> None:
+    def look(self, deadline: float | None = None) -> None:
         """Ask the cluster who has what.
 
+        :param deadline: by `time.monotonic`; by default, this takes as long as a call may
         :raises Fault: when nobody answers
         """
+        if deadline is None:
+            deadline = time.monotonic() + self.patience
         seen = self._looked
         with self._lock:
             if self._looked != seen and self.table:
                 return  # another thread has, meanwhile
+            if time.monotonic() >= deadline:  # others were before it, and found nothing
+                raise Fault("slow", self.address.text, "there was no time left to look")
             if self._breaker.refuses():
                 kind, why = self._refusal
                 raise Fault(
                     kind, self.address.text, f"not tried again yet; the last time: {why}"
                 )
             try:
-                self.table = self._learned()
+                self.table = self._learned(deadline)
                 self._forget_others()
                 self._breaker.worked()
             except ERRORS as error:
                 self._breaker.failed()
-                self._refusal = kind_of(error) or "down", str(error)
+                self._refusal = kind_of(error) or "down", reason(error)
                 raise fault(error, self.address.text) from error
             finally:
                 self._looked = time.monotonic()
         self.board.stamp_all()
 
-    def _learned(self) -> list[Node]:
-        if self._cluster is None:
-            arguments = {
-                name: value
-                for name, value in self._arguments.items()
-                if name not in ("retry", "connection_class")
-            }
-            if "connection_class" in self._arguments:
-                arguments["ssl"] = True
-            self._cluster = RedisCluster(
-                startup_nodes=[_cluster_node(*place) for place in self.address.places],
-                max_connections=TO_BE_MADE,
-                **arguments,
-            )
-        else:
-            self._cluster.nodes_manager.initialize()
-        cluster = self._cluster
-        table = []
-        for bucket in range(BUCKETS):
-            slot = cluster.keyslot(f"{{{bucket:02x}}}")
-            found = cluster.nodes_manager.get_node_from_slot(slot)
-            pool: Any = cluster.get_redis_connection(found).connection_pool
-            table.append(self._node(f"valkey://{found.name}", pool.make_connection))
-        return table
+    def _learned(self, deadline: float) -> list[Node]:
+        places = shuffled([*map(_place, list(self._nodes)), *self.address.places])
+        away = {_place(node.name) for node in self.known() if node.breaker.open}
+        places.sort(key=lambda place: place in away)
+        found = owners(self._connection, places, BUCKETS, deadline)
+        return [self._named(self.name_of(*place)) for place in found]
+
+    def name_of(self, host: str, port: int) -> str:
+        """That of a node of a cluster."""
+        return f"{self.address.scheme}://{host}:{port}"
+
+    def _connection(self, host: str, port: int, patience: float | None = None) -> Any:
+        """One to a node of a cluster, unconnected."""
+        arguments = {**self._arguments, "host": host, "port": port}
+        if patience is not None:
+            arguments["socket_timeout"] = arguments["socket_connect_timeout"] = patience
+        cls = arguments.pop("connection_class", Connection)
+        return cls(**arguments)
+
+    def _named(self, name: str) -> Node:
+        return self._node(name, partial(self._connection, *_place(name)))
 
     def _forget_others(self) -> None:
         """Talk no more to nodes that have left, or have no buckets any more."""
@@ -247,15 +254,16 @@ class Link:
 
         :raises Fault: when the topology cannot be asked for
         """
-        if not self.table:
+        return self._filled()[bucket]
+
+    def _filled(self) -> list[Node]:
+        while not (table := self.table):  # `close` may empty it at any moment
             self.look()
-        return self.table[bucket]
+        return table
 
     def nodes(self) -> list[Node]:
         """All that have buckets."""
-        if not self.table:
-            self.look()
-        return list(dict.fromkeys(self.table))
+        return list(dict.fromkeys(self._filled()))
 
     @property
     def in_trouble(self) -> bool:
@@ -271,43 +279,23 @@ class Link:
 
         :raises Fault: when there is no answer
         """
-        deadline = time.monotonic() + self.patience
-        moves = 0
-        while True:
-            try:
-                return getattr(self.at(bucket), method)(*arguments)
-            except AskError as error:  # it has moved, or is just being moved
-                moves += 1
-                if moves > MOST_MOVES:
-                    raise Fault("down", self.address.text, error) from error
-                if not isinstance(error, MovedError):
-                    with suppress(TryAgainError):
-                        return self._asking(error, method, arguments)
-                    self._pause(deadline, error)
-                    moves = 0
-                else:
-                    self.moved(bucket, error)
-            except TryAgainError as error:  # one key has moved, and another has not yet
-                self._pause(deadline, error)
-            except Fault as lost:
-                if self.address.kind != "cluster":
-                    raise
-                # Perhaps another node has taken over; `once` was not done, or it is not known.
-                if lost.kind not in ("lost", "down", "readonly") or method in ("once", "run"):
-                    with suppress(Fault):
-                        self._look_soon()
-                    raise
-                if not self.may_look(LOOK_EVERY):
-                    raise
-                self.look()
+        if self.address.kind != "cluster":
+            return getattr(self.table[0], method)(*arguments)
+        return driven(following(self, bucket, method, arguments), _done)
 
-    def _pause(self, deadline: float, error: Exception) -> None:
-        if time.monotonic() > deadline:
-            raise Fault("down", self.address.text, error) from error
-        time.sleep(PAUSE)
+    def look_soon(self) -> None:
+        """Look at the topology beside the calls, if nobody has looked just now."""
+        looking = self._looking
+        if not self.may_look(LOOK_EVERY) or (looking is not None and looking.is_alive()):
+            return
+        self._looking = threading.Thread(
+            target=self._look_quietly, name="django_diskcache topology", daemon=True
+        )
+        with suppress(RuntimeError):  # the interpreter ends
+            self._looking.start()
 
-    def _look_soon(self) -> None:
-        if self.may_look(LOOK_EVERY):
+    def _look_quietly(self) -> None:
+        with suppress(Fault):  # the next call that needs it meets the same
             self.look()
 
     def may_look(self, every: float) -> bool:
@@ -316,7 +304,7 @@ class Link:
 
     def moved(self, bucket: int, moved: MovedError) -> None:
         """Go by what a node said of where a bucket is now."""
-        node = self._nodes.get(f"valkey://{moved.host}:{moved.port}")
+        node = self._nodes.get(self.name_of(moved.host, moved.port))
         if node is None:
             self.look()  # it is new
         else:
@@ -325,18 +313,6 @@ class Link:
             self.table = table
             self.board.stamp_all()  # who had it tells of its changes no more
 
-    def _asking(self, ask: AskError, method: str, arguments: Sequence[Any]) -> Any:
-        node = self.named(f"valkey://{ask.host}:{ask.port}")
-        reply = node.asking(*self.command(method, arguments))
-        return (reply, False) if method == "look" else reply
-
-    def command(self, method: str, arguments: Sequence[Any]) -> Sequence[Any]:
-        """The command that a method of a node sends."""
-        if method in ("run", "rerun"):
-            script, keys, *rest = arguments
-            return script.whole(keys, rest)  # type: ignore[no-any-return]
-        return arguments
-
     def named(self, name: str) -> Node:
         """The node with this name, which another has told of.
 
@@ -344,15 +320,7 @@ class Link:
         """
         if name not in self._nodes:
             self.look()  # it is new
-        if name not in self._nodes:  # it gets its first slot just now
-            self._node(name, self._of_place(name))
-        return self._nodes[name]
-
-    def _of_place(self, name: str) -> Callable[[], Any]:
-        host, _, port = name.partition("://")[2].rpartition(":")
-        arguments = {**self._arguments, "host": host, "port": int(port)}
-        cls = arguments.pop("connection_class", Connection)
-        return lambda: cls(**arguments)
+        return self._named(name)  # perhaps it gets its first slot just now
 
     def each(self, buckets: Sequence[int]) -> dict[Node, list[int]]:
         """Positions in `buckets` by the node that has them."""
@@ -367,10 +335,17 @@ class Link:
             listener.stop(wait=2.0)
         for node in self.known():
             node.close()
-        if self._cluster is not None:
-            self._cluster.close()
-            self._cluster = None
+        if self.address.kind == "cluster":
             self.table = []
+
+
+def _done(whose: Any, method: str, arguments: Sequence[Any]) -> Any:
+    return getattr(whose, method)(*arguments)
+
+
+def _place(name: str) -> Place:
+    host, _, port = name.partition("://")[2].rpartition(":")
+    return host, int(port)
 
 
 _links: weakref.WeakValueDictionary[str, Link] = weakref.WeakValueDictionary()
@@ -379,7 +354,7 @@ _opening = threading.Lock()
 
 def open_link(address: Address, patience: float) -> Link:
     """That of this process to an address; nothing is connected yet."""
-    key = repr((address, patience))
+    key = repr((address._replace(scheme=""), patience))  # two may mean the same
     with _opening:
         found = _links.get(key)
         if found is None:

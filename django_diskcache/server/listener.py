@@ -4,12 +4,19 @@ Each connection that reads for the near cache asks the server to tell this conne
 (`node`), and only of keys that were read on it. The server tells of a key once; the next read
 of it asks anew. A message that names no keys means all of them.
 
+It tells of what we change ourselves as well. That could be left out (`NOLOOP`), but then so is
+all that it drops while it handles a command of ours: keys that it evicts for what we store, and
+those of which it remembers no more that it has to tell.
+
 The message comes as the one of a channel, ``__redis__:invalidate``, which is what it is in
 RESP2: the client library hands that out like any reply, while it drops the form of RESP3 unless
 one reaches into its parser.
 
 While there is no listener nothing is remembered. When one is lost, all is forgotten. Silence is
 told from a broken connection by asking: who does not answer within a second is lost.
+
+What is done once a second beside the calls is done in its thread, whether it is told of changes
+or not: a user may lack the right to be.
 """
 
 from __future__ import annotations
@@ -24,11 +31,13 @@ from typing import Any
 
 from redis.exceptions import TimeoutError
 
+from ..engine.errors import Fault
 from .node import NOBODY, Node, place_of
-from .trouble import ERRORS
+from .trouble import ERRORS, kind_of
 
 CHANNEL = b"__redis__:invalidate"
 TICK = 1.0  # seconds between two questions whether the server is still there
+REFUSED = 10.0  # seconds before who may not listen tries again
 
 _generations = count(1)
 
@@ -38,14 +47,20 @@ class Listener:
 
     :param changed: told the names of the entries that have changed
     :param tick: called about once a second, in the thread
+    :param met: told the fault of each try to listen that calls do not meet themselves
     """
 
     def __init__(
-        self, node: Node, changed: Callable[[list[bytes]], object], tick: Callable[[], object]
+        self,
+        node: Node,
+        changed: Callable[[list[bytes]], object],
+        tick: Callable[[], object],
+        met: Callable[[Fault], object],
     ) -> None:
         self._node = node
         self._changed = changed
         self._tick = tick
+        self._met = met
         self._thread: threading.Thread | None = None
         self._stop = threading.Event()
         self._lock = threading.Lock()
@@ -110,7 +125,7 @@ class Listener:
 
 def _listen(reference: weakref.ref[Listener], stop: threading.Event) -> None:
     """Listen until told not to, or until whoever is told of changes is gone."""
-    pause = 0.05
+    pause, again = 0.05, 0.0
     process = os.getpid()
     while not stop.is_set() and os.getpid() == process:
         listener = reference()
@@ -119,15 +134,16 @@ def _listen(reference: weakref.ref[Listener], stop: threading.Event) -> None:
         node = listener._node
         connection = None
         try:
-            if not node.breaker.refuses():
+            if time.monotonic() >= again and not node.breaker.refuses():
                 connection = node.make()
                 _connect(node, connection)
                 _subscribe(listener, connection)
                 pause = 0.05
                 del listener
                 _hear(reference, connection, stop)
-        except ERRORS:
-            pass  # calls meet the same, and tell of it
+        except ERRORS as error:
+            if _tell(reference, error) in ("denied", "other"):  # somebody must see to it
+                again = time.monotonic() + REFUSED
         except Exception:
             if not stop.is_set():  # else the connection was taken away from under it
                 raise
@@ -139,9 +155,22 @@ def _listen(reference: weakref.ref[Listener], stop: threading.Event) -> None:
             if listener is not None and listener._connection is connection is not None:
                 listener._connection = None
                 listener.lost()
+        if listener is not None and not stop.is_set():
+            listener._tick()
         del listener
         stop.wait(pause)
         pause = min(pause * 2, TICK)
+
+
+def _tell(reference: weakref.ref[Listener], error: Exception) -> str | None:
+    """Tell of a fault, but for a server that is away: that is what calls meet as well.
+
+    Its kind is returned.
+    """
+    listener, kind = reference(), kind_of(error)
+    if listener is not None and kind is not None and kind not in ("slow", "lost"):
+        listener._met(Fault(kind, listener._node.name, f"nothing is remembered: {error}"))
+    return kind
 
 
 def _connect(node: Node, connection: Any) -> None:

@@ -22,11 +22,12 @@ import time
 import weakref
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
 
 from redis.exceptions import (
     AskError,
     BusyLoadingError,
+    ClusterCrossSlotError,
     ConnectionError,
     NoScriptError,
     ResponseError,
@@ -37,13 +38,16 @@ from redis.exceptions import (
 from ..engine.errors import Fault
 from .breaker import Breaker
 from .scripts import Script
-from .trouble import ERRORS, fault, kind_of
+from .trouble import ERRORS, fault, kind_of, reason
+
+T = TypeVar("T")
 
 MOST_LINES = 64  # connections of a process to a server
 LOOK_EVERY = 0.0005  # seconds between two looks for one that is free
 AT_ONCE = 1000  # commands that are sent before their answers are read
 
 CLUSTERED = "it is a node of a cluster: LOCATION takes a list of nodes then"
+OF_CLUSTERS = (AskError, TryAgainError, ClusterCrossSlotError)
 TRACKING = (b"CLIENT", b"TRACKING", b"ON", b"REDIRECT")
 UNTOLD = (b"CLIENT", b"CACHING", b"NO")  # of the next command, where that can be left out
 NOBODY = 0  # the generation where no listener is told
@@ -153,7 +157,7 @@ class Node:
 
     def refused(self, error: BaseException) -> None:
         """A connection could not be made."""
-        self._refusal = kind_of(error) or "other", str(error)
+        self._refusal = kind_of(error) or "other", reason(error)
         self.breaker.failed()
 
     def _drop(self, *lines: Line) -> None:
@@ -185,7 +189,7 @@ class Node:
             if place_of(line.connection) != where:
                 return  # there was a failover, and the listener has not yet noticed
             try:
-                line.send(*TRACKING, identity, b"OPTOUT", b"NOLOOP")
+                line.send(*TRACKING, identity, b"OPTOUT")
                 line.read()
                 line.tracked = True
             except ResponseError:  # that listener is gone, or tracking is not allowed
@@ -193,6 +197,10 @@ class Node:
         line.asked = generation
 
     # Calls
+
+    def do(self, method: str, arguments: Sequence[Any]) -> Any:
+        """What one of the following methods returns."""
+        return getattr(self, method)(*arguments)
 
     def ask(self, *command: Any) -> Any:
         """The answer to a command that may as well be done twice.
@@ -273,7 +281,7 @@ class Node:
     def once(self, *command: Any) -> Any:
         """The answer to a command that must not be done twice; otherwise like `ask`."""
         line = self._sound()
-        try:
+        try:  # as in `_on_sound`, which would cost a hundredth of the call
             line.send(*command)
             reply = line.read()
         except BaseException as error:
@@ -281,6 +289,17 @@ class Node:
             raise
         self._idle.append(line)
         return reply
+
+    def _on_sound(self, talk: Callable[[Line], T]) -> T:
+        """What `talk` returns of a connection that was not closed meanwhile."""
+        line = self._sound()
+        try:
+            found = talk(line)
+        except BaseException as error:
+            self._failed(line, error)
+            raise
+        self._idle.append(line)
+        return found
 
     def _failed(self, line: Line, error: BaseException) -> None:
         """Give a connection back or up, and raise what an exception in a call means."""
@@ -305,32 +324,51 @@ class Node:
             self._drop(line)
 
     def run(self, script: Script, keys: Sequence[bytes], *arguments: Any) -> Any:
-        """What a script returns; it is not run twice."""
+        """What a script returns; it is not run twice.
+
+        Nobody is told of what it reads: on a connection that tracks, each read in a script lets
+        the server note all keys of that script.
+        """
         try:
-            return self.once(*script.known(keys, arguments))
+            return self._run(self._sound(), script.known(keys, arguments), False)
         except NoScriptError:  # the server is new, or was restarted
-            return self.once(*script.whole(keys, arguments))
+            return self._run(self._sound(), script.whole(keys, arguments), False)
 
     def rerun(self, script: Script, keys: Sequence[bytes], *arguments: Any) -> Any:
-        """What a script returns that may as well be run twice."""
+        """What a script returns that may as well be run twice; otherwise like `run`."""
         try:
-            return self.ask(*script.known(keys, arguments))
+            return self._run(self._borrow(), script.known(keys, arguments), True)
         except NoScriptError:
-            return self.ask(*script.whole(keys, arguments))
+            return self._run(self._borrow(), script.whole(keys, arguments), True)
 
-    def asking(self, *command: Any) -> Any:
-        """`once` for a key that a cluster is just moving to this node."""
-        line = self._sound()
+    def _run(self, line: Line, command: Sequence[Any], twice: bool) -> Any:
         try:
-            line.send(b"ASKING")
-            line.read()
-            line.send(*command)
+            if line.tracked:
+                both = line.connection.pack_commands((UNTOLD, command))
+                line.connection.send_packed_command(both)
+                with suppress(ResponseError):  # then it is told after all
+                    line.read()
+            else:
+                line.send(*command)
             reply = line.read()
         except BaseException as error:
+            if twice:
+                return self._again(line, error, False, command)[0]
             self._failed(line, error)
             raise
         self._idle.append(line)
         return reply
+
+    def asking(self, *command: Any) -> Any:
+        """`once` for a key that a cluster is just moving to this node."""
+
+        def talk(line: Line) -> Any:
+            line.send(b"ASKING")
+            line.read()
+            line.send(*command)
+            return line.read()
+
+        return self._on_sound(talk)
 
     # Many calls: one round trip for each thousand
 
@@ -347,41 +385,63 @@ class Node:
         """The answers to several commands; otherwise like `look_many`."""
         return self._ask_many(commands, False)[0]
 
+    def browse(self, *command: Any) -> Any:
+        """The answer to a read of which nobody need be told; otherwise like `once`."""
+        (reply,) = self.browse_many([command])
+        if isinstance(reply, Exception):
+            raise reply
+        return reply
+
+    def browse_many(self, commands: Sequence[Sequence[Any]]) -> list[Any]:
+        """`ask_many` of reads, or of scripts, of which nobody need be told.
+
+        The server remembers each key that it has to tell of, up to a limit that all share. A
+        script that looks at the sets of a tag in all buckets would take as many places there.
+        """
+        return self._ask_many(commands, False, untold=True)[0]
+
     def _ask_many(
-        self, commands: Sequence[Sequence[Any]], track: bool
+        self, commands: Sequence[Sequence[Any]], track: bool, untold: bool = False
     ) -> tuple[list[Any], bool]:
         replies: list[Any] = []
-        line = self._sound()
-        try:
+
+        def talk(line: Line) -> bool:
             if track and line.asked != self.generation:
                 self._track(line)
+            aside = untold and line.tracked
             for start in range(0, len(commands), AT_ONCE):
                 some = commands[start : start + AT_ONCE]
-                line.connection.send_packed_command(line.connection.pack_commands(some))
+                sent = some if not aside else [each for one in some for each in (UNTOLD, one)]
+                line.connection.send_packed_command(line.connection.pack_commands(sent))
                 for _ in some:
+                    if aside:
+                        with suppress(ResponseError):  # then it is told after all
+                            line.read(disconnect_on_error=False)
                     try:
                         replies.append(line.read(disconnect_on_error=False))
                     except ResponseError as error:
                         replies.append(self.named(error))
-        except BaseException as error:
-            self._failed(line, error)
-            raise
-        tracked = line.tracked
-        self._idle.append(line)
-        return replies, tracked
+            return line.tracked
+
+        return replies, self._on_sound(talk)
 
     def run_many(
-        self, script: Script, calls: Sequence[tuple[Sequence[bytes], Sequence[Any]]]
+        self,
+        script: Script,
+        calls: Sequence[tuple[Sequence[bytes], Sequence[Any]]],
+        untold: bool = True,
     ) -> list[Any]:
-        """What a script returns for each of several (keys, arguments)."""
+        """What a script returns for each of several (keys, arguments).
+
+        :param untold: nobody need be told of what it reads, as in `run`
+        """
+        ask = self.browse_many if untold else self.ask_many
         commands = [script.known(keys, arguments) for keys, arguments in calls]
-        replies = self.ask_many(commands)
+        replies = ask(commands)
         again = [n for n, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
         if again:
             self.ask(b"SCRIPT", b"LOAD", script.text)
-            for n, reply in zip(
-                again, self.ask_many([commands[n] for n in again]), strict=True
-            ):
+            for n, reply in zip(again, ask([commands[n] for n in again]), strict=True):
                 replies[n] = reply
         return replies
 
@@ -390,9 +450,9 @@ class Node:
         # These are for the caller to go on: elsewhere, later, with the whole script.
         if isinstance(error, NoScriptError):
             return error
-        if isinstance(error, (AskError, TryAgainError)):
-            if self.clustered:
-                return error
+        if self.clustered and isinstance(error, (AskError, TryAgainError)):
+            return error
+        if not self.clustered and isinstance(error, OF_CLUSTERS):
             return Fault("other", self.name, CLUSTERED)
         return fault(error, self.name)
 

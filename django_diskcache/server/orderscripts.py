@@ -6,7 +6,11 @@ same while others add and take at the ends; so an iteration finds its place agai
 empty, so an empty one marks a place for a moment.
 
 An index is a hash of values by key, a sorted set of the same keys by the number of their
-insertion, and a set, sorted by the keys themselves, of those that are places in a queue.
+insertion, and a set, sorted by the keys themselves, of those that are places in a queue. A
+server that evicts may take one of these without the others. An index whose values or whose
+order is gone is as good as evicted: it is empty, and the rest goes with the first change. A
+place in a queue that is missing comes back when it is found taken. Of a deque, a shift that is
+gone lets an iteration that is on its way lose its place.
 
 A script is not undone when a command in it fails. On a full server only the first command that
 writes can fail; so each script writes first what needs memory, or what gives some back.
@@ -217,20 +221,44 @@ return size * times
 
 # Of an index. KEYS: the hash, the order, the places in queues.
 
-_DROP = """
+_PARTS = """
 local call = redis.call
+local function whole()
+  return call('EXISTS', KEYS[1]) == call('EXISTS', KEYS[2])
+end
+"""
+
+# Before any change.
+_MEND = """
+if not whole() then call('UNLINK', unpack(KEYS)) end
+"""
+
+_DROP = (
+    _PARTS
+    + """
 local function drop(key)
   call('HDEL', KEYS[1], key)
   call('ZREM', KEYS[2], key)
   call('ZREM', KEYS[3], key)
 end
 """
+)
+
+# Returns how many items there are.
+LENGTH: Final = Script(
+    _PARTS
+    + """
+return whole() and call('HLEN', KEYS[1]) or 0
+"""
+)
 
 # ARGV: 'NX' to leave alone what is there, or ''; keys, each with its value and '1' where it is
 # a place in a queue. Returns how many were stored.
 STORE: Final = Script(
-    """
-local call, stored = redis.call, 0
+    _PARTS
+    + _MEND
+    + """
+local stored = 0
 for i = 2, #ARGV, 3 do
   local key, there = ARGV[i], 0
   if ARGV[1] == 'NX' then there = call('HEXISTS', KEYS[1], key) end
@@ -241,6 +269,8 @@ for i = 2, #ARGV, 3 do
       if ARGV[i + 2] == '1' then call('ZADD', KEYS[3], 0, key) end
     end
     stored = stored + 1
+  elseif ARGV[i + 2] == '1' then
+    call('ZADD', KEYS[3], 0, key)
   end
 end
 return stored
@@ -250,6 +280,7 @@ return stored
 # ARGV: a key. Returns the value that it had.
 REMOVE_KEY: Final = Script(
     _DROP
+    + _MEND
     + """
 local value = call('HGET', KEYS[1], ARGV[1])
 if value then drop(ARGV[1]) end
@@ -257,11 +288,12 @@ return value
 """
 )
 
-# ARGV: a key, the value that it must have to be removed.
+# ARGV: a key, the value that it must have to be removed, or '' for none.
 REFUSE_KEY: Final = Script(
     _DROP
+    + _MEND
     + """
-if call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return 0 end
+if (call('HGET', KEYS[1], ARGV[1]) or '') ~= ARGV[2] then return 0 end
 drop(ARGV[1])
 return 1
 """
@@ -271,6 +303,10 @@ return 1
 END: Final = Script(
     _DROP
     + """
+if not whole() then
+  if ARGV[2] == '1' then call('UNLINK', unpack(KEYS)) end
+  return false
+end
 local key = call(ARGV[1] == '1' and 'ZREVRANGE' or 'ZRANGE', KEYS[2], 0, 0)[1]
 if not key then return false end
 local value = call('HGET', KEYS[1], key)
@@ -283,6 +319,7 @@ return {key, value}
 # and value, which it removes.
 PULL: Final = Script(
     _DROP
+    + _MEND
     + """
 local key
 if ARGV[3] == '1' then
@@ -299,8 +336,10 @@ return {key, value}
 
 # ARGV: a key, '1' to make it the last, else the first. Returns whether it is there.
 MOVE: Final = Script(
-    """
-local call, last = redis.call, ARGV[2] == '1'
+    _PARTS
+    + _MEND
+    + """
+local last = ARGV[2] == '1'
 if not call('ZSCORE', KEYS[2], ARGV[1]) then return 0 end
 local found = call(last and 'ZREVRANGE' or 'ZRANGE', KEYS[2], 0, 0, 'WITHSCORES')
 call('ZADD', KEYS[2], found[2] + (last and 1 or -1), ARGV[1])
@@ -312,9 +351,9 @@ return 1
 # '1' for values as well. Returns the first number and the last of all, those of the keys, the
 # keys, and the values.
 PAGE: Final = Script(
-    """
-local call = redis.call
-local first = call('ZRANGE', KEYS[2], 0, 0, 'WITHSCORES')[2]
+    _PARTS
+    + """
+local first = whole() and call('ZRANGE', KEYS[2], 0, 0, 'WITHSCORES')[2]
 if not first then return {'', '', {}, {}, {}} end
 local last = call('ZREVRANGE', KEYS[2], 0, 0, 'WITHSCORES')[2]
 local found

@@ -29,10 +29,11 @@ from ..engine.nearcache import NearCache
 from ..engine.options import DEFAULT_SETTINGS
 from ..engine.signing import LENGTH, MODE_KEY, Secrets
 from .address import Address
-from .board import Tally
+from .board import Tally, present
 from .doorkeeper import Doorkeeper
 from .envelope import Codec
 from .link import BUCKETS, begin_links, open_link
+from .names import escaped
 from .scripts import COUNT
 from .traffic import ERRORS, HITS, MISSES, SumsOverTime, is_count
 from .trouble import KINDS, REMEDIES
@@ -40,6 +41,7 @@ from .trouble import KINDS, REMEDIES
 TEXT, NUMBER, BYTES, PICKLED, HINTS = b":", b"#", b"!", b"?", b"+"
 ENTRIES = (TEXT, NUMBER, BYTES, PICKLED)
 MOST_SECONDS = 10**10  # some 300 years: what lives longer does not end
+NOTES = b"*hints"  # whether some may be gone (`gauges`), in the first bucket
 COUNTS = b"*counts"  # of hits, misses and faults, in the first bucket
 TELL_EVERY = 1.0  # seconds between two reports at the end of a request
 
@@ -53,7 +55,6 @@ class Remote:
     """
 
     in_files: ClassVar[bool] = False
-    transactions: ClassVar[bool] = False
     coroutines: ClassVar[bool] = True
 
     def __init__(
@@ -84,6 +85,9 @@ class Remote:
         self.doorkeeper = Doorkeeper()
         self.triage = Triage(address.text, clock)
         self.heads = [b"%s{%02x}" % (name.encode(), bucket) for bucket in range(BUCKETS)]
+        # Patterns of the server: of all names, and of what those of text keys begin with.
+        self.any_name = escaped(name.encode()) + b"{??}*"
+        self.any_text = escaped(name.encode()) + b"{??}" + TEXT
         self.text_heads = [head + TEXT for head in self.heads]
         self._body = len(self.text_heads[0])
         self._counts = self.heads[0] + COUNTS
@@ -193,11 +197,16 @@ class Remote:
         return bool(nodes) and all(node.generation for node in nodes)
 
     def tick(self) -> None:
-        """What is done once a second beside the calls."""
+        """What is done once a second beside the calls; a mistake in it ends nothing else."""
+        for chore in (Remote._tell, *self.chores):
+            try:
+                chore(self)
+            except Exception as error:
+                self.triage.mistaken(error)
+
+    def _tell(self) -> None:
         self.near.flush()
         self.report()
-        for chore in self.chores:
-            chore(self)
 
     # Counts
 
@@ -250,6 +259,29 @@ class Remote:
         """Begin to count at zero."""
         self.link.moving(0, "ask", b"UNLINK", self._counts)
         self.triage.reset()
+
+    # What is known of its hints, by all processes
+
+    def noted(self) -> dict[bytes, int]:
+        """What was noted.
+
+        :raises Fault: when the server does not tell
+        """
+        found = self.link.moving(0, "browse", b"HGETALL", self.heads[0] + NOTES)
+        pairs = zip(found[::2], found[1::2], strict=True)
+        return {name: int(number) for name, number in pairs if is_count(number)}
+
+    def note(self, notes: Mapping[bytes, int], alone: bool = False) -> None:
+        """Note more; or these `alone`.
+
+        :raises Fault: when the server cannot
+        """
+        name = self.heads[0] + NOTES
+        if alone:
+            self.link.moving(0, "ask", b"UNLINK", name)
+        parts = [part for each, number in notes.items() for part in (each, b"%d" % number)]
+        if parts:
+            self.link.moving(0, "ask", b"HSET", name, *parts)
 
     # Life
 
@@ -319,10 +351,16 @@ class Triage:
         """Say that an eviction by tag had to look at all entries."""
         self._says.warn(
             "unhinted",
-            "%s evicts when it is full, sets of tags among it: evict() looks at every entry "
-            "there. Where that takes too long, set its maxmemory-policy to noeviction.",
+            "%s has evicted keys, or is about to, and sets of tags may be among them: evict() "
+            "looks at every entry there. Set its maxmemory-policy to noeviction, with room "
+            "enough, watch its memory, and then clear the cache.",
             where,
         )
+
+    def mistaken(self, error: Exception) -> None:
+        """Say that something that is done once a second has failed."""
+        text = "%s: what is done once a second has failed: %r"
+        self._says.error(("mistaken", type(error)), text, self._where, error)
 
     def counts(self) -> dict[str, int]:
         """How many of each kind this process has met since the last reset."""
@@ -369,7 +407,7 @@ def _after_fork() -> None:
 
 
 def _at_exit() -> None:
-    for remote in list(_remotes):
+    for remote in present(_remotes):
         remote.near.flush()
         remote.report()
 

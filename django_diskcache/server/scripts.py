@@ -35,18 +35,23 @@ local function whole(key, head)
 end
 """
 
+# What is read on a connection that tracks, the server remembers until it is changed: so a set
+# is read first, and the entry is stored last. What is gone it would remember for ever: SETRANGE
+# of nothing, which changes nothing, says whether an entry is there, and is no read.
 _HINT = """
 local function hint(set, key, px)
   local left = redis.call('PTTL', set)
+  local others = {}
+  if redis.call('SCARD', set) > 63 then others = redis.call('SRANDMEMBER', set, '2') end
   redis.call('SADD', set, key)
   if px == '0' then
     if left >= 0 then redis.call('PERSIST', set) end
   elseif left == -2 or (left >= 0 and left < tonumber(px)) then
     redis.call('PEXPIRE', set, px)
   end
-  if redis.call('SCARD', set) > 64 then
-    for _, other in ipairs(redis.call('SRANDMEMBER', set, '2')) do
-      if redis.call('EXISTS', other) == 0 then redis.call('SREM', set, other) end
+  for _, other in ipairs(others) do
+    if other ~= key and redis.pcall('SETRANGE', other, '0', '') == 0 then
+      redis.call('SREM', set, other)
     end
   end
 end
@@ -70,18 +75,34 @@ class Script:
 
 
 # KEYS: the entry, its sets of hints. ARGV: the entry, milliseconds or 0 for ever, 'NX' or ''.
-# Two others of a large set are looked at each time, so that what is gone does not pile up.
+# Two others of a large set are looked at each time, so that what is gone does not pile up; nor
+# do hints of tags that the entry had before.
 SET: Final = Script(
-    _HINT
+    _TAGS
+    + _HINT
     + """
-local px = ARGV[2]
-if ARGV[3] == 'NX' and redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
-if px == '0' then
-  redis.call('SET', KEYS[1], ARGV[1])
-else
-  redis.call('SET', KEYS[1], ARGV[1], 'PX', px)
+local key, px = KEYS[1], ARGV[2]
+if ARGV[3] == 'NX' and redis.call('EXISTS', key) == 1 then return 0 end
+local last = 13 + struct.unpack('<H', ARGV[1], 12)
+local old = redis.pcall('GETRANGE', key, '0', last - 1)
+if type(old) ~= 'string' or string.sub(old, 12) == string.sub(ARGV[1], 12, last) then
+  old = ''
 end
-for i = 2, #KEYS do hint(KEYS[i], KEYS[1], px) end
+old = whole(key, old)
+for i = 2, #KEYS do hint(KEYS[i], key, px) end
+if px == '0' then
+  redis.call('SET', key, ARGV[1])
+else
+  redis.call('SET', key, ARGV[1], 'PX', px)
+end
+if #old > 13 then
+  local now, names = {}, tags_of(string.sub(ARGV[1], 1, last))
+  local head = string.sub(KEYS[2], 1, #KEYS[2] - #names[1])
+  for _, name in ipairs(names) do now[name] = true end
+  for _, name in ipairs(tags_of(old)) do
+    if not now[name] then redis.call('SREM', head .. name, key) end
+  end
+end
 return 1
 """
 )
@@ -195,20 +216,34 @@ return call('UNLINK', unpack(wanted))
 """
 )
 
-# KEYS: a set of hints. Drops those whose entries are gone.
+# KEYS: a set of hints. ARGV: the name of its tag, or ''. Drops those whose entries are gone, or
+# do not have the tag. Returns how many.
 PRUNE: Final = Script(
-    """
-for _, key in ipairs(redis.call('SMEMBERS', KEYS[1])) do
-  if redis.call('EXISTS', key) == 0 then redis.call('SREM', KEYS[1], key) end
+    _TAGS
+    + """
+local call, name, gone = redis.call, ARGV[1], 0
+local function keeps(key)
+  if call('EXISTS', key) == 0 then return false end
+  if name == '' then return true end
+  local head = redis.pcall('GETRANGE', key, '0', '255')
+  if type(head) ~= 'string' then return false end
+  for _, other in ipairs(tags_of(whole(key, head))) do
+    if other == name then return true end
+  end
+  return false
 end
-return 0
+for _, key in ipairs(call('SMEMBERS', KEYS[1])) do
+  if not keeps(key) then gone = gone + call('SREM', KEYS[1], key) end
+end
+return gone
 """
 )
 
 # KEYS: the entry. ARGV: when it ends, as in its header; milliseconds, 0 for ever, less for now;
 # what sets of hints of its bucket begin with. Perhaps two ends more, as in headers: what ends
 # after the first of them, and not after the other, is left as it is. Returns whether it was
-# there and was changed.
+# there and was changed. A full server refuses what may take memory only where it is the first
+# that a script writes; so what takes none comes first.
 TOUCH: Final = Script(
     """
 local call, key, px = redis.call, KEYS[1], ARGV[2]
@@ -221,12 +256,12 @@ if ARGV[4] then
   end
 end
 if px == '-1' then return call('UNLINK', key) end
-call('SETRANGE', key, '3', ARGV[1])
 if px == '0' then
   call('PERSIST', key)
 else
   call('PEXPIRE', key, px)
 end
+call('SETRANGE', key, '3', ARGV[1])
 if string.sub(head, 9) == '\\0\\0' then return 1 end
 """
     + _TAGS
@@ -268,22 +303,33 @@ return digits
 
 # KEYS: the entry, sets of hints of what it becomes. ARGV: what it must be, '' for missing; what
 # it becomes, '' for gone; milliseconds, 0 for ever, less for as long as it would be. Returns
-# whether it was.
+# whether it was. What grows no longer is stored on a full server too, as in `TOUCH`: a lock is
+# given back there. The end that it has is set once more for that.
 REPLACE: Final = Script(
     _HINT
     + """
 if (redis.call('GET', KEYS[1]) or '') ~= ARGV[1] then return 0 end
-local px = tonumber(ARGV[3])
 if ARGV[2] == '' then
   redis.call('UNLINK', KEYS[1])
-elseif px > 0 then
+  return 1
+end
+local px = tonumber(ARGV[3])
+if #ARGV[2] <= #ARGV[1] then
+  local left = redis.call('PTTL', KEYS[1])
+  if left < 0 then
+    redis.call('PERSIST', KEYS[1])
+  else
+    redis.call('PEXPIRE', KEYS[1], math.max(left, 1))
+  end
+end
+for i = 2, #KEYS do hint(KEYS[i], KEYS[1], ARGV[3]) end
+if px > 0 then
   redis.call('SET', KEYS[1], ARGV[2], 'PX', px)
 elseif px == 0 then
   redis.call('SET', KEYS[1], ARGV[2])
 else
   redis.call('SET', KEYS[1], ARGV[2], 'KEEPTTL')
 end
-for i = 2, #KEYS do hint(KEYS[i], KEYS[1], ARGV[3]) end
 return 1
 """
 )

@@ -14,8 +14,9 @@ from ..engine.disk import is_text
 from ..engine.finding import Finding, Order
 from ..engine.matching import Wanted
 from ..engine.patterns import Token
+from .names import escaped
 from .remote import TEXT
-from .whole import WholeCache, escaped
+from .whole import WholeCache
 
 MOST_STARS = 8  # of what the server is asked: each may cost it another look at a name
 
@@ -90,8 +91,7 @@ class SearchedCache(Finding, WholeCache):
         narrowest = max(wanted.asked, key=lambda each: len(each.head))
         if not all(is_text(token) for token in narrowest.tokens if isinstance(token, str)):
             return None
-        name = escaped(self._engine.name.encode())
-        return name + b"{??}" + TEXT + like(narrowest.tokens)
+        return self._engine.any_text + like(narrowest.tokens)
 
     def _text(self, name: bytes) -> str | None:
         """The key in a name, if it is a text."""

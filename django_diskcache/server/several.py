@@ -6,12 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ..engine.batches import shortened
-from ..engine.errors import ENOVAL, Fault, Timeout
+from ..engine.errors import ENOVAL, Timeout
 from ..engine.faults import FAULTS
+from .following import driven
+from .grouped import NodeSteps
 from .node import Node
 from .scripts import Script
 from .single import SingleKey
-from .steps import Call, NodeSteps
+from .steps import Call
 
 
 class ManyKeys(SingleKey):
@@ -32,20 +34,7 @@ class ManyKeys(SingleKey):
 
     def _on(self, node: Node, otherwise: Any, steps: NodeSteps) -> Any:
         """What an operation on one node returns, or `otherwise` where a fault is absorbed."""
-        return self._safely(otherwise, self._drive_on, node, steps)
-
-    def _drive_on(self, node: Node, steps: NodeSteps) -> Any:
-        try:
-            method, arguments = next(steps)
-            while True:
-                try:
-                    reply = getattr(node, method)(*arguments)
-                except Fault as error:
-                    method, arguments = steps.throw(error)
-                else:
-                    method, arguments = steps.send(reply)
-        except StopIteration as done:
-            return done.value
+        return self._safely(otherwise, driven, steps, node.do)
 
     def get_many(self, keys: Iterable[Any], retry: bool = False) -> dict[Any, Any]:
         """The values of those `keys` that are there."""
@@ -128,13 +117,16 @@ class ManyKeys(SingleKey):
     ) -> list[Any]:
         """What a script returns in each (bucket, keys, arguments), but for those with a fault.
 
+        Nobody is told when what it has read changes.
+
         :raises Fault: where it is not absorbed
         """
         results: list[Any] = []
         for node, positions in self._groups([bucket for bucket, _, _ in calls]).items():
             some = [calls[n] for n in positions]
             try:
-                replies = node.run_many(script, [(keys, rest) for _, keys, rest in some])
+                parts = [(keys, rest) for _, keys, rest in some]
+                replies = node.run_many(script, parts, untold=True)
             except FAULTS as error:
                 if not self._absorbed(error):
                     raise

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from collections.abc import Sequence
+from typing import Any
 
 from ..engine.errors import ENOVAL, UNKNOWN, Fault, Timeout
 from ..engine.expiry import is_fresh
@@ -10,6 +11,7 @@ from ..engine.guard import RAISE
 from ..engine.keyed import shaped
 from ..engine.lifetime import Lifetimes, slides
 from ..engine.updating import Change
+from .following import driven
 from .lasting import TimedOperations
 from .remote import Remote
 from .steps import Steps
@@ -24,7 +26,7 @@ class SingleKey(Lifetimes):
 
     _engine: Remote  # type: ignore[assignment]
     _operations: TimedOperations
-    cares: ClassVar[tuple[type[Exception], ...]] = (Fault,)
+    cares: tuple[type[Exception], ...] = (Fault,)
 
     def _wait(self, retry: bool) -> float | None:
         """Seconds that a call may wait; 0 on the face for event loops (`impatient`)."""
@@ -37,27 +39,17 @@ class SingleKey(Lifetimes):
         """
         if self._wait(False) == 0:
             raise Timeout
-        return self._safely(otherwise, self._drive, steps)
+        return self._safely(otherwise, driven, steps, self._answer)
 
-    def _drive(self, steps: Steps) -> Any:
-        """What the steps of an operation return."""
-        try:
-            number, method, arguments = next(steps)
-            while True:
-                try:
-                    reply = self._ask(number & 255, method, *arguments)
-                except Fault as error:
-                    number, method, arguments = steps.throw(error)
-                else:
-                    number, method, arguments = steps.send(reply)
-        except StopIteration as done:
-            return done.value
-
-    def _ask(self, bucket: int, method: str, *arguments: Any) -> Any:
+    def _answer(self, number: int, method: str, arguments: Sequence[Any]) -> Any:
+        """What the steps of an operation ask for."""
         link = self._engine.link
         if self._engine.address.kind != "cluster":
             return getattr(link.table[0], method)(*arguments)
-        return link.moving(bucket, method, *arguments)
+        return link.moving(number & 255, method, *arguments)
+
+    def _ask(self, bucket: int, method: str, *arguments: Any) -> Any:
+        return self._engine.link.moving(bucket, method, *arguments)
 
     # Reading
 

@@ -7,15 +7,14 @@ drives it waits for answers in his own way (`single`, `awaiting`).
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator
 from math import inf
 from typing import Any, TypeAlias
 
 from ..engine.disk import Pinned
-from ..engine.errors import ENOVAL, UNKNOWN, Fault, Foreign
+from ..engine.errors import ENOVAL, UNKNOWN, Fault, Foreign, Unavailable
 from ..engine.updating import Change
 from .board import MASK
-from .doorkeeper import LONG
 from .envelope import (
     HEAD,
     MOST_TAG_BYTES,
@@ -24,9 +23,9 @@ from .envelope import (
     opened,
     tag_bytes,
     tag_names,
+    tag_of,
     tags_of,
 )
-from .node import Node
 from .remote import MOST_SECONDS, Remote, milliseconds
 from .scripts import INCR, MOST_ADDED, REPLACE, SET
 
@@ -38,7 +37,6 @@ MOST_TRIES = 1000  # of a sum that is made here, while others change the entry
 
 Call: TypeAlias = "tuple[int, str, tuple[Any, ...]]"
 Steps: TypeAlias = "Generator[Call, Any, Any]"
-NodeSteps: TypeAlias = "Generator[tuple[str, tuple[Any, ...]], Any, Any]"
 
 
 class Operations:
@@ -107,8 +105,15 @@ class Operations:
             engine.listen()
         return value, due
 
-    def refuse(self, name: bytes, number: int, data: bytes, why: Foreign) -> Steps:
-        """Say that an entry is foreign, and remove it unless another has taken its place."""
+    def refuse(
+        self, name: bytes, number: int, data: bytes, why: Foreign | Unavailable
+    ) -> Steps:
+        """Say that an entry is foreign, and remove it unless another has taken its place.
+
+        :raises Unavailable: nothing is wrong with that entry, so it stays
+        """
+        if isinstance(why, Unavailable):
+            raise why
         self.engine.triage.foreign(why)
         try:
             yield number, "run", (REPLACE, (name,), data, b"", KEEP)
@@ -151,11 +156,10 @@ class Operations:
         name, number, form = self.engine.place(key)
         try:
             value, due, _, _ = self.engine.codec.decode(data, form)
-            tags = tags_of(data)
+            tag = tag_of(data)
         except Foreign as why:
             yield from self.refuse(name, number, data, why)
             return None
-        tag = tuple(tags) if len(tags) > 1 else (tags or (None,))[0]
         return value, None if due == inf else due, tag
 
     def has(self, key: Any) -> Steps:
@@ -301,129 +305,6 @@ class Operations:
             return (yield number, "ask", (b"UNLINK", name))
         finally:
             self._changed(number)
-
-    # Many keys of one node
-
-    def groups(self, numbers: Sequence[int]) -> Mapping[Node, Sequence[int]]:
-        """Positions in `numbers`, which are hashes, by the node that has the key.
-
-        :raises Fault: when the nodes of a cluster are not known
-        """
-        link = self.engine.link
-        if self.engine.address.kind != "cluster":
-            return {link.table[0]: range(len(numbers))} if numbers else {}
-        return link.each([number & 255 for number in numbers])
-
-    # These yield the name of a method of one node, and its arguments.
-
-    def load(
-        self, positions: Sequence[int], keys: Sequence[Any], places: Sequence[Any]
-    ) -> NodeSteps:
-        """The values of several keys, keys to be asked for one by one, and foreign entries."""
-        engine = self.engine
-        stamps, near = engine.board.stamps, engine.near
-        if len(positions) < len(keys):
-            keys, places = [keys[n] for n in positions], [places[n] for n in positions]
-        now = engine.clock()  # before the read, as the stamps
-        untold = 0  # the number of those that are not to be remembered, which come first
-        if engine.address.kind == "cluster":  # one command takes keys of one slot
-            noted = [stamps[number & MASK] for _, number, _ in places]
-            commands = [(b"GET", name) for name, _, _ in places]
-            replies, tracked = yield "look_many", (commands,)
-        else:
-            keys, places, untold = self._sorted(keys, places, now)
-            noted = [0] * untold + [stamps[number & MASK] for _, number, _ in places[untold:]]
-            names = [name for name, _, _ in places]
-            replies, tracked = yield "glance", (names[:untold], names[untold:])
-        found: dict[Any, Any] = {}
-        again: list[Any] = []
-        foreign: list[Any] = []
-        seen = []
-        decode = engine.codec.decode
-        misses = 0
-        for key, (name, number, form), stamp, data in zip(
-            keys, places, noted, replies, strict=True
-        ):
-            untold -= 1
-            if data is None:
-                misses += 1
-                due, kept, loads = None, ENOVAL, None
-            elif type(data) is not bytes:  # an error: it has moved, say
-                again.append(key)
-                continue
-            else:
-                try:
-                    found[key], due, kept, loads = decode(data, form)
-                except Foreign as why:
-                    foreign.append((name, number, data, why))
-                    misses += 1
-                    continue
-            if untold < 0:
-                known = key if type(key) is str else name
-                end = None if due == inf else due
-                seen.append((known, number & MASK, stamp, now, end, kept, loads))
-        hits = len(keys) - misses - len(again)
-        near.counts[0] += hits
-        near.counts[1] += misses
-        if tracked:
-            near.put_many(seen)
-        elif not near.bypassing():
-            engine.listen()
-        return found, again, foreign
-
-    def _sorted(
-        self, keys: Sequence[Any], places: Sequence[Any], now: float
-    ) -> tuple[Sequence[Any], Sequence[Any], int]:
-        """Keys and their places: first those not to be remembered, and how many these are."""
-        engine = self.engine
-        if len(keys) < LONG:
-            return keys, places, 0
-        numbers = [number for _, number, _ in places]
-        known = engine.doorkeeper.known(numbers, now)
-        held = engine.near.held(keys)
-        if not known and not held:
-            return keys, places, len(keys)
-        parts: tuple[list[int], list[int]] = [], []
-        for n, number in enumerate(numbers):
-            parts[number in known or keys[n] in held].append(n)
-        order = parts[0] + parts[1]
-        return [keys[n] for n in order], [places[n] for n in order], len(parts[0])
-
-    def store(self, positions: Sequence[int], calls: Sequence[Call]) -> NodeSteps:
-        """Make several calls of `setting`; positions of those to be made one by one."""
-        some = [calls[n] for n in positions]
-        try:
-            if some and some[0][1] == "rerun":
-                rest = [(arguments[1], arguments[2:]) for _, _, arguments in some]
-                replies = yield "run_many", (SET, rest)
-            else:
-                replies = yield "ask_many", ([arguments for _, _, arguments in some],)
-        finally:
-            self._changed_all(number for number, _, _ in some)
-        return _refused(positions, replies)
-
-    def unlink(self, positions: Sequence[int], places: Sequence[Any]) -> NodeSteps:
-        """Remove several entries: how many there were, and positions of those left to do."""
-        if len(positions) < len(places):
-            places = [places[n] for n in positions]
-        names = [name for name, _, _ in places]
-        try:
-            if self.engine.address.kind != "cluster":
-                removed = yield "ask", (b"UNLINK", *names)
-                return removed, []
-            replies = yield "ask_many", ([(b"UNLINK", name) for name in names],)
-        finally:
-            self._changed_all([number for _, number, _ in places])
-        return sum(n for n in replies if type(n) is int), _refused(positions, replies)
-
-    def _changed_all(self, numbers: Iterable[int]) -> None:
-        self.engine.board.stamp_each(numbers)
-
-
-def _refused(positions: Sequence[int], replies: Sequence[Any]) -> list[int]:
-    """Positions of the calls that were answered with an error."""
-    pairs = zip(positions, replies, strict=True)
-    return [n for n, reply in pairs if isinstance(reply, Exception)]
 
 
 def _is_small(number: Any) -> bool:

@@ -17,7 +17,6 @@ from ..engine.history import DAY, HOUR, KEPT, MINUTE, Traffic
 from .scripts import HISTORY
 
 HITS, MISSES, ERRORS = b"hits", b"misses", b"errors"
-NAMES = (HITS, MISSES, ERRORS)
 MOST_DIGITS = 20
 TOGETHER = {MINUTE: HOUR, HOUR: DAY}  # seconds of a part: seconds of a hash of them
 

@@ -16,6 +16,7 @@ engines (`engine.guard`).
 
 from __future__ import annotations
 
+import re
 import ssl
 
 from redis import exceptions
@@ -23,7 +24,6 @@ from redis import exceptions
 from ..engine.errors import Fault
 
 KINDS = ("slow", "lost", "loading", "readonly", "full", "denied", "down", "other")
-UNKNOWN_OUTCOME = ("slow", "lost")  # the server may have done it, or may not
 
 # In this order: some of these classes are subclasses of later ones.
 _KINDS: tuple[tuple[type[Exception], str], ...] = (
@@ -43,14 +43,25 @@ _KINDS: tuple[tuple[type[Exception], str], ...] = (
 # By how the server's message begins, which is its code; the client has no classes for these.
 _CODES = (("NOREPLICAS", "down"), ("MISCONF", "full"), ("MASTERDOWN", "down"))
 
+# By what else its messages and those of the client say.
+_NO_PRIMARY = "No master found for"
+_PLACE = re.compile(r"\bhost=([^,()<>]+),port=(\d+)")
+_NO_CLUSTER = ("Cluster mode is not enabled", "cluster support disabled")
+
 ERRORS = (exceptions.RedisError, exceptions.RedisClusterException, OSError)
+
+# Which maxmemory-policy: one that evicts may take hints of tags, locks and sessions first.
+POLICY = (
+    "Where tags, locks or sessions are in it, set maxmemory-policy to noeviction, with room "
+    "enough, and watch its memory; else to volatile-ttl or one of allkeys-*."
+)
 
 REMEDIES = {
     "slow": "See to the server and the network; the call counts as a miss.",
     "lost": "See whether the server runs; it is tried again by itself.",
     "loading": "It will answer when its data is read.",
     "readonly": "LOCATION must lead to the primary.",
-    "full": "Raise its maxmemory, or let it evict: set maxmemory-policy.",
+    "full": f"Raise its maxmemory. {POLICY}",
     "denied": "See to user, password and certificates in LOCATION, and what that user may do.",
     "down": "See to the nodes of the cluster.",
     "other": "See to the server; the call counts as a miss.",
@@ -96,4 +107,16 @@ def fault(error: BaseException, where: str) -> BaseException:
     kind = kind_of(error)
     if kind is None or isinstance(error, Fault):
         return error
-    return Fault(kind, where, error)
+    return Fault(kind, where, reason(error))
+
+
+def reason(error: BaseException) -> str:
+    """What an exception of the client says, for people: short, and about LOCATION."""
+    text = str(error) or type(error).__name__
+    if text.startswith(_NO_PRIMARY):  # what follows are connections, with all their arguments
+        text, _, rest = text.partition(" : ")
+        away = [f"{host}:{port}" for host, port in _PLACE.findall(rest)]
+        return f"{text}; sentinels that do not answer: {', '.join(away)}" if away else text
+    if any(each in text for each in _NO_CLUSTER):
+        return "cluster mode is not enabled there: LOCATION takes a text then, not a list"
+    return text

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from typing import Any
 from zlib import crc32
 
 from ..engine.computing import Computing
 from ..engine.errors import ENOVAL, UNKNOWN, Foreign, Timeout
-from ..engine.faults import FAULTS
+from ..engine.faults import FAULTS, of_every_kind
 from ..engine.labels import Labels
 from ..engine.lifetime import check_now
 from ..engine.once import Found
@@ -17,6 +17,7 @@ from ..engine.shard import RemovalHandler
 from . import claiming, gauges
 from .envelope import tag_names
 from .link import BUCKETS
+from .names import PAGE, escaped, scanned
 from .node import Node
 from .remote import BYTES, ENTRIES, HINTS, NUMBER, PICKLED, TEXT, number_of
 from .scripts import EVICT, LISTED, PRUNE, TAGGED
@@ -25,14 +26,7 @@ from .several import ManyKeys
 AT_ONCE = 8  # buckets of one script, during which the server does nothing else
 TAGS_AT_ONCE = 100  # tags of one script
 MOST_ALONE = 8  # tags to which an eviction has a script each, which is quicker
-PAGE = 1000  # names that the server looks at in one step of a scan
 ORDER = (NUMBER, TEXT, BYTES, PICKLED)
-_SPECIAL = frozenset(b"*?[]\\^-")
-
-
-def escaped(name: bytes) -> bytes:
-    """A pattern of the server that only this name is like."""
-    return b"".join(b"\\%c" % byte if byte in _SPECIAL else b"%c" % byte for byte in name)
 
 
 class WholeCache(Computing, Labels, ManyKeys):
@@ -97,14 +91,14 @@ class WholeCache(Computing, Labels, ManyKeys):
         arguments = (action, b"%d" % (len(names) if every else 1), *names)
         found: list[Any] = []
         for node in self._nodes():
-            gone: bool = self._safely(False, gauges.hints_may_be_gone, node)
+            gone: bool = self._safely(False, gauges.hints_may_be_gone, self._engine, node)
             if gone and names:
                 self._engine.triage.unhinted(node.name)
                 self._safely(None, self._run_listed, node, arguments, found)
         return found
 
     def _run_listed(self, node: Node, arguments: Sequence[bytes], found: list[Any]) -> None:
-        for page in _scanned(node, escaped(self._engine.name.encode()) + b"{??}*", PAGE):
+        for page in scanned(node, self._engine.any_name):
             # In a cluster a script is for one bucket.
             parts: dict[int, list[bytes]] = {}
             for name in filter(self._is_entry, page):
@@ -118,11 +112,22 @@ class WholeCache(Computing, Labels, ManyKeys):
 
         It costs a look at every name on the server, and blocks nobody meanwhile.
         """
-        pattern = escaped(self._engine.name.encode()) + b"{??}*"
+        engine = self._engine
+        nodes = self._nodes()
+        evicted = None
+        with suppress(*FAULTS):  # who is away is told below
+            evicted = gauges.evicted(nodes)
         try:
-            return self._removed_by(pattern)
+            removed = [
+                self._safely(None, self._remove_from, node, engine.any_name, PAGE, None)
+                for node in nodes
+            ]
+            if evicted is not None and None not in removed:
+                # What is stored from now on has hints, until more is evicted.
+                self._safely(None, engine.note, evicted, True)
+            return sum(filter(None, removed))
         finally:
-            self._engine.board.stamp_all()
+            engine.board.stamp_all()
 
     def _removed_by(
         self,
@@ -141,7 +146,7 @@ class WholeCache(Computing, Labels, ManyKeys):
     ) -> int:
         removed = 0
         hints: set[bytes] = set()
-        for names in _scanned(node, pattern, page):
+        for names in scanned(node, pattern, page):
             entries = [name for name in names if self._is_entry(name)]
             if chosen is not None:
                 entries = [name for name in entries if chosen(name)]
@@ -158,16 +163,28 @@ class WholeCache(Computing, Labels, ManyKeys):
                 else:
                     removed += reply
         # Not all of them: what was stored meanwhile has hints there.
-        node.run_many(PRUNE, [((name,), ()) for name in hints])
+        node.run_many(PRUNE, [((name,), (b"",)) for name in hints], untold=True)
         return removed
 
     def expire(self, retry: bool = False, now: float | None = None) -> int:
-        """Nothing: the server removes what has expired by itself; 0.
+        """Sweep: drop hints of tags whose entries are gone. The server removes those by itself.
 
+        Hints end with the last of their entries; those of entries that would never have ended
+        and were removed by their keys stay until then. It costs a look at every name on the
+        server, and blocks nobody meanwhile.
+
+        :return: 0: no entry is removed
         :raises TypeError: for a `now` that is no number
         """
         check_now(now)
+        for node in self._nodes():
+            self._safely(None, self._sweep, node)
         return 0
+
+    def _sweep(self, node: Node) -> None:
+        body = self._engine._body
+        for names in scanned(node, self._engine.any_name[:-1] + HINTS + b"*"):
+            node.run_many(PRUNE, [((name,), (name[body:],)) for name in names], untold=True)
 
     def cull(self, retry: bool = False) -> int:
         """Nothing: the server evicts by its own limit and policy; 0."""
@@ -216,7 +233,7 @@ class WholeCache(Computing, Labels, ManyKeys):
         for node in self._nodes():
             seen: set[bytes] = set()
             try:
-                for names in _scanned(node, pattern, page):
+                for names in scanned(node, pattern, page):
                     for name in names:
                         if name not in seen and self._is_entry(name):
                             seen.add(name)
@@ -227,11 +244,11 @@ class WholeCache(Computing, Labels, ManyKeys):
 
     def __len__(self) -> int:
         """Number of entries; it costs a look at every name on the server."""
-        return sum(1 for _ in self._names(escaped(self._engine.name.encode()) + b"{??}*"))
+        return sum(1 for _ in self._names(self._engine.any_name))
 
     def __iter__(self) -> Iterator[Any]:
         """Keys, in no order; what is stored or removed meanwhile may be among them."""
-        return self._keys_of(self._names(escaped(self._engine.name.encode()) + b"{??}*"))
+        return self._keys_of(self._names(self._engine.any_name))
 
     def _keys_of(self, names: Iterable[bytes]) -> Iterator[Any]:
         for name in names:
@@ -242,7 +259,7 @@ class WholeCache(Computing, Labels, ManyKeys):
 
     def iterkeys(self, reverse: bool = False) -> Iterator[Any]:
         """Keys in order: numbers, texts, bytes, others; it takes memory for all their names."""
-        names = self._names(escaped(self._engine.name.encode()) + b"{??}*")
+        names = self._names(self._engine.any_name)
         return self._keys_of(sorted(names, key=self._rank, reverse=reverse))
 
     def _rank(self, name: bytes) -> tuple[int, Any]:
@@ -252,8 +269,7 @@ class WholeCache(Computing, Labels, ManyKeys):
 
     def live_text_keys(self, head: str) -> Iterator[str]:
         """Text keys that begin with `head`, in no order."""
-        name = escaped(self._engine.name.encode())
-        for each in self._names(name + b"{??}" + TEXT + escaped(head.encode()) + b"*"):
+        for each in self._names(self._engine.any_text + escaped(head.encode()) + b"*"):
             yield self._engine.key_of(each)
 
     # Computing once
@@ -296,13 +312,16 @@ class WholeCache(Computing, Labels, ManyKeys):
     def figures(self, reset: bool = False) -> gauges.ServerFigures:
         """What the cache has done, and what its servers hold; it costs no scan.
 
+        Who does not answer is `away`.
+
         :param reset: let hits, misses and faults begin again at zero
+        :raises Fault: when nobody answers, if faults are raised
         """
         if self._wait(False) == 0:
             raise Timeout
         nodes, away = gauges.survey(self._engine)
         for each in away:
-            if not self._absorbed(each.fault):
+            if not self._absorbed(each.fault) and not nodes:
                 raise each.fault
         found = gauges.figures(self._engine, nodes, away)
         if reset:
@@ -333,16 +352,8 @@ class WholeCache(Computing, Labels, ManyKeys):
         """Nothing: what a server evicts and what expires there, it tells nobody."""
 
     def faults(self) -> dict[str, int]:
-        """How many faults this process has met, by their kind, see `server.trouble`."""
-        return self._engine.triage.counts()
+        """How many faults this process has met, by their kind, see `server.trouble`.
 
-
-def _scanned(node: Node, pattern: bytes, page: int) -> Iterator[list[bytes]]:
-    """All names on a server like a pattern, page by page; some may come twice."""
-    cursor: Any = b"0"
-    while True:
-        cursor, names = node.ask(b"SCAN", cursor, b"MATCH", pattern, b"COUNT", b"%d" % page)
-        if names:
-            yield names
-        if int(cursor) == 0:
-            return
+        Those that only files have are 0.
+        """
+        return of_every_kind(self._engine.triage.counts())

@@ -11,6 +11,8 @@ import os
 import time
 from datetime import date
 
+from tests.engines import engine_of, remote_of
+
 USER = ("editor", "a password for tests")
 SECTIONS = ("news", "culture", "science", "sport", "weather")
 
@@ -33,7 +35,7 @@ def fill() -> None:
         cache.set(f"cover:{number}", b"\x89PNG" * (9000 + 3000 * number), None)
     cache.set("front page", "<h1>The front page</h1>" * 20, 300)
     cache.set("<script>alert(1)</script>", 42, 300, tag="<b>bold</b>")
-    engine = cache._cache.engine
+    engine = engine_of(cache)
     begin = time.time() - 86400
     for quarter in range(96):
         moment = begin + 900 * quarter
@@ -57,7 +59,7 @@ def fill_server(alias: str) -> None:
 
     cache = caches[alias]
     assert isinstance(cache, DjangoCache)
-    engine = cache._cache.engine
+    engine = remote_of(cache)
     if not cache.set("front page", "<h1>Here</h1>" * 20, 300):
         return
     for number in range(400):
@@ -72,7 +74,7 @@ def fill_server(alias: str) -> None:
         daylight = 0.5 - 0.5 * math.cos(2 * math.pi * (quarter - 8) / 96)
         reads = int(300 + 4000 * daylight + 90 * math.sin(quarter * 1.7))
         ratio = 0.93 - 0.08 * math.exp(-((quarter - 40) ** 2) / 12)
-        engine.history._clock = lambda m=moment: m
+        engine.history._clock = lambda m=moment: m  # type: ignore[misc]
         engine.near.counts[0] += int(reads * ratio)
         engine.near.counts[1] += reads - int(reads * ratio)
         engine.tick()

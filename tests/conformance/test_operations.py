@@ -6,6 +6,9 @@ from typing import Any
 
 import pytest
 
+from django_diskcache.engine import faults
+from django_diskcache.server import trouble
+
 from .conftest import Face
 
 
@@ -281,3 +284,8 @@ def test_an_unhashable_key_is_a_type_error(typed_face: Face, key: Any) -> None:
 
     assert list(cache) == ["key"]
     assert cache["key"] == 1
+
+
+def test_faults_of_every_kind_are_counted(face: Face) -> None:
+    """Nobody need ask which engine it is."""
+    assert face.faults() == dict.fromkeys([*faults.KINDS, *trouble.KINDS], 0)

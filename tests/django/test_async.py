@@ -25,6 +25,7 @@ from django_diskcache import DjangoCache
 from django_diskcache.asynchronous import LARGE
 from django_diskcache.methods import base
 from tests import locking
+from tests.engines import engine_of
 from tests.locking import PATIENCE, beside
 
 from .conftest import FakeClock, MakeAny, MakeCache, in_files, warned
@@ -313,7 +314,7 @@ class Loaded:
 
 def locked(cache: DjangoCache) -> AbstractContextManager[Callable[[], bool]]:
     """The write lock of every shard is taken, see `locking`."""
-    return locking.locked(cache._cache.engine)
+    return locking.locked(engine_of(cache))
 
 
 WRITES: dict[str, tuple[Callable[[DjangoCache], Awaitable[Any]], Any, dict[str, Any]]] = {
@@ -478,7 +479,7 @@ def test_what_is_long_by_nature_goes_to_a_thread(
 def test_a_read_that_finds_the_pool_empty_leaves_the_loop_free(make_cache: MakeCache) -> None:
     cache = make_cache(SHARDS=1, DATABASE_TIMEOUT=PATIENCE)
     cache.set("key", 1)
-    database = cache._cache.engine.stores[0].database
+    database = engine_of(cache).stores[0].database
     borrowed = [database.pool.borrow(0, lambda: False) for _ in range(database.pool.limit)]
 
     async def main() -> list[Any]:
@@ -503,7 +504,7 @@ def test_a_read_that_finds_the_pool_empty_leaves_the_loop_free(make_cache: MakeC
 def test_a_read_opens_a_connection_while_a_write_waits(make_cache: MakeCache) -> None:
     cache = make_cache(SHARDS=1)
     cache.set_many({"a": 1, "b": 2})
-    database = cache._cache.engine.stores[0].database
+    database = engine_of(cache).stores[0].database
 
     with locked(cache):
         taken = database.pool.borrow(

@@ -24,6 +24,7 @@ from django_diskcache.engine.segment import EVICTED_SIZE, EXPIRED, FREED, GHOST_
 from django_diskcache.engine.selection import Step
 from django_diskcache.management.commands import cachestats
 from django_diskcache.management.shared import bytes_text, entries_text, held, progress
+from tests.engines import engine_of
 
 from .conftest import FakeClock
 
@@ -483,7 +484,7 @@ def traffic(site: Path) -> None:
         cache().set(number, "x" * 100)
         cache().get(number)
         cache().get(f"no-{number % 5}")
-    segment = cache()._cache.engine.segment
+    segment = engine_of(cache()).segment
     for number, kind in enumerate((EVICTED_SIZE, EXPIRED, REFUSED, FREED, GHOST_HITS), 1):
         segment.add(kind, 1, number)
 

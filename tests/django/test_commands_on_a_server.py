@@ -20,10 +20,13 @@ from django_diskcache import DjangoCache
 from django_diskcache.engine.errors import Fault
 from django_diskcache.management.commands import cachestats
 from django_diskcache.management.shared import HELD
-from django_diskcache.server import condition
+from django_diskcache.server import condition, gauges
 from django_diskcache.server.gauges import Away
+from tests.engines import remote_of
+from tests.server.clusters import clustered
 from tests.server.servers import Server, required, serving
 
+from .conftest import patience
 from .test_commands import called, document
 
 BACKEND = "django_diskcache.DjangoCache"
@@ -65,6 +68,14 @@ def arguments(name: str, alias: str) -> list[str]:
     if name == "cacheevict":
         return ["tag", "--cache", alias]
     return [alias, "--no-input"] if name == "cacheclear" else [alias]
+
+
+def failing(message: str, *given: str) -> str:
+    """What a command prints that ends with this error."""
+    out = io.StringIO()
+    with pytest.raises(CommandError, match=message):
+        call_command(*given, stdout=out)
+    return out.getvalue()
 
 
 # Which caches, and trouble
@@ -212,6 +223,87 @@ def test_stats_watched(away: None, monkeypatch: pytest.MonkeyPatch) -> None:
     assert re.fullmatch(f"away: {AWAY}", lines[1])
 
 
+def test_stats_of_two_caches_on_one_server(site: Path, server: Server) -> None:
+    where = f"valkey://127.0.0.1:{server.port}"
+    assert f"; {where}, " in called("cachestats", "remote")
+    assert "server_name" not in called("cachestats")
+    entry = {**settings.CACHES["remote"], "OPTIONS": {"server_name": "shop"}}
+    with override_settings(CACHES={**settings.CACHES, "other": entry}):
+        lines = called("cachestats", "remote", "other", "-v", "0").splitlines()
+        assert f"; {where}, server_name 'django_diskcache', " in lines[0]
+        assert f"; {where}, server_name 'shop', " in lines[1]
+        names = [
+            each["server_name"] for each in document("cachestats", "remote", "other").values()
+        ]
+        assert names == ["django_diskcache", "shop"]
+    with override_settings(CACHES={"other": entry}):
+        assert f"; {where}, server_name 'shop', " in called("cachestats", "other")
+
+
+def test_stats_of_a_node_of_a_cluster(site: Path, tmp_path: Path) -> None:
+    """Where a list of nodes was meant: it is there, and does not know the counts."""
+    required()
+    with clustered(tmp_path / "cluster", nodes=2) as cluster:
+        entries = {n.url: {"BACKEND": BACKEND, "LOCATION": n.url} for n in cluster.nodes}
+        with override_settings(CACHES=entries, SECRET_KEY="only for tests"):
+            out = failing("LOCATION takes a list of nodes then", "cachestats")
+    assert sorted(out.count(text) for text in ("0 hits", "hits and misses are not known")) == [
+        1,
+        1,
+    ]
+
+
+def test_stats_that_are_off(site: Path) -> None:
+    """To look at them does not begin to count."""
+    entry = {**settings.CACHES["remote"], "OPTIONS": {"statistics": False}}
+    with override_settings(CACHES={"remote": entry}):
+        off = "hit ratio - (not counted: statistics are off)"
+        assert off in called("cachestats", "remote")
+        assert off in called("cachestats", "remote")
+
+
+def test_a_node_that_is_away_is_named_and_the_others_are_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    required()
+    monkeypatch.setattr(gauges, "PATIENCE", 60.0)
+    with clustered(tmp_path / "cluster") as cluster:
+        for node in cluster.nodes:  # whoever is away, the others go on
+            with node.client() as client:
+                client.execute_command("CONFIG SET", "cluster-require-full-coverage", "no")
+        options = {"database_timeout": patience()}
+        entry = {"BACKEND": BACKEND, "LOCATION": cluster.urls, "OPTIONS": options}
+        with override_settings(CACHES={"many": entry}, SECRET_KEY="only for tests"):
+            for number in range(50):
+                assert cache("many").set(str(number), number, tag="tag")
+            counting = remote_of(cache("many")).link.table[0].name  # it has the counts
+            (node,) = (each for each in cluster.nodes if str(each.port) in counting)
+            node.kill()
+            fault = rf"valkey://127\.0\.0\.1:{node.port}: .*\(lost\)"
+            out = failing(f"^many: {fault}$", "cachestats", "many")
+            assert "many: hits and misses are not known; " in out
+            assert out.count(" primary ") == 2
+            assert re.search(f"^  {fault}$", out, re.MULTILINE)
+            found = json.loads(failing(fault, "cachestats", "many", "--json"))["many"]
+            assert (len(found["nodes"]), list(found["away"])) == (2, [counting])
+            assert re.fullmatch(fault, found["error"])
+            out = failing(fault, "cachestats", "many", "--format", "prometheus")
+            assert out.count("django_diskcache_server_keys{") == 2
+            assert "hits_total{" not in out
+
+            out = failing(f"^many: {fault}$", "cacheevict", "tag", "--dry-run")
+            number = int(out.split()[1])
+            assert 0 < number < 50
+            found = json.loads(failing(fault, "cacheevict", "tag", "--json"))["many"]
+            assert found["removed"] == found["tags"]["tag"]["removed"] == number
+            assert re.fullmatch(fault, found["error"])
+            cache("many").set_many({str(n): n for n in range(50)})
+            caplog.clear()
+            out = failing(f"^many: {fault}$", "cacheclear", "many", "--no-input")
+            assert out == f"many: {number} entries removed\n"
+            assert caplog.messages == []
+
+
 # Removal
 
 
@@ -296,7 +388,7 @@ def test_check(site: Path, server: Server) -> None:
     lines = called("cachecheck", "remote", "--fix").splitlines()
     where = re.escape(f"remote: looked at valkey://127.0.0.1:{server.port}, ")
     assert re.fullmatch(
-        rf"{where}(redis|valkey) [\d.]+, noeviction, answers in [\d.]+ ms", lines[1]
+        rf"{where}(redis|valkey) [\d.]+, noeviction, answers in \d+\.\d\d ms", lines[1]
     )
     assert lines[2] == "remote: nothing is wrong with its server, which takes writes"
     assert called("cachecheck", "remote", "-v", "0") == ""
@@ -305,6 +397,29 @@ def test_check(site: Path, server: Server) -> None:
     assert "it has no maxmemory" in found["notes"][0]
     assert len(cache()) == 0
     assert cache().stats() == (0, 0)
+
+
+def test_a_command_names_the_alias_of_what_cannot_be_opened(
+    site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrong = {"BACKEND": BACKEND, "LOCATION": "redis:/h:7910/0"}
+    with (
+        override_settings(CACHES={**settings.CACHES, "wrong": wrong}),
+        pytest.raises(CommandError, match=r"^wrong: LOCATION='redis:/h:7910/0': expected "),
+    ):
+        call_command("cachestats", "wrong")
+    missing = {"BACKEND": BACKEND, "LOCATION": "valkey://nowhere.invalid"}
+    monkeypatch.setitem(__import__("sys").modules, "django_diskcache.server.address", None)
+    with (
+        override_settings(CACHES={**settings.CACHES, "missing": missing}),
+        pytest.raises(CommandError, match=r"^missing: LOCATION is .*diskcache.valkey.'$"),
+    ):
+        call_command("cachecheck", "missing")
+
+
+def test_check_says_how_long_an_answer_takes(site: Path) -> None:
+    (line,) = document("cachecheck", "remote")["remote"]["servers"]
+    assert float(line.partition("answers in ")[2].partition(" ms")[0]) > 0
 
 
 def checked(
@@ -339,7 +454,7 @@ def test_check_of_a_policy_that_evicts_tags(site: Path, tmp_path: Path) -> None:
     problems, notes = checked(policy, tmp_path)
     assert problems == []
     assert len(notes) == 1
-    assert "allkeys-lru may evict what tags are found by" in notes[0]
+    assert "allkeys-lru: when it is full, it may evict what entries" in notes[0]
 
 
 def test_check_of_one_that_may_not_write(site: Path, server: Server) -> None:
@@ -364,8 +479,8 @@ def test_check_of_clocks_and_versions(site: Path, monkeypatch: pytest.MonkeyPatc
     out = io.StringIO()
     with pytest.raises(CommandError, match="Something is wrong: 2 in remote"):
         call_command("cachecheck", "remote", stdout=out)
-    assert "does from 99.2 on" in out.getvalue()
-    assert "seconds off that of this machine" in out.getvalue()
+    assert "Install 99.2 or a newer one" in out.getvalue()
+    assert "seconds ahead of that of this machine" in out.getvalue()
 
 
 # Import

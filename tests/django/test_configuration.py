@@ -19,6 +19,7 @@ from django_diskcache import Disk, DjangoCache, JSONDisk
 from django_diskcache.configuration import DEFAULTS, FACE_OPTIONS
 from django_diskcache.engine.options import OPTIONS
 from django_diskcache.signals import cache_set
+from tests.engines import engine_of
 from tests.server.servers import Server
 
 from .conftest import FakeClock, MakeCache
@@ -39,7 +40,7 @@ def setting(cache: DjangoCache, name: str) -> Any:
 
 
 def shards(cache: DjangoCache) -> int:
-    return len(cache._cache.engine.stores)
+    return len(engine_of(cache).stores)
 
 
 # Options
@@ -48,7 +49,7 @@ def shards(cache: DjangoCache) -> int:
 def test_defaults(cache: DjangoCache) -> None:
     assert shards(cache) == 8
     assert cache._cache.timeout == 0.010
-    assert type(cache._cache.disk) is Disk
+    assert type(engine_of(cache).stores[0].disk) is Disk
     for name, option in OPTIONS.items():
         assert setting(cache, name) == DEFAULTS.get(name, option.default)
 
@@ -144,15 +145,16 @@ def test_empty_options(make_cache: MakeCache, options: Any) -> None:
 @pytest.mark.parametrize("disk", [JSONDisk, "django_diskcache.JSONDisk"])
 def test_disk_is_a_class_or_its_path(make_cache: MakeCache, disk: Any) -> None:
     cache = make_cache(OPTIONS={"DISK": disk, "DISK_COMPRESS_LEVEL": 6})
-    assert type(cache._cache.disk) is JSONDisk
-    assert cache._cache.disk.compress_level == 6
+    made: Any = engine_of(cache).stores[0].disk
+    assert type(made) is JSONDisk
+    assert made.compress_level == 6
     cache.set("key", {"a": (1, 2)})
     assert cache.get("key") == {"a": [1, 2]}
 
 
 def test_a_disk_of_ones_own_gets_its_arguments(make_cache: MakeCache) -> None:
     cache = make_cache(OPTIONS={"disk": f"{__name__}.PlainDisk", "disk_dialect": "loose"})
-    disk = cache._cache.disk
+    disk = engine_of(cache).stores[0].disk
     assert isinstance(disk, PlainDisk)
     assert disk.dialect == "loose"
     cache.set_many({"a": 1, "b": "x" * 100_000})

@@ -18,6 +18,7 @@ from django.core.cache.backends.base import BaseCache
 from django.core.cache.backends.locmem import LocMemCache
 
 from django_diskcache import Cache, Deque, DjangoCache, Index
+from tests.engines import engine_of
 
 from .conftest import FakeClock, MakeAny, MakeCache, in_files, warned
 
@@ -873,7 +874,7 @@ def test_close_and_use_again(any_cache: BaseCache) -> None:
 def test_shutdown_and_use_again(cache: DjangoCache) -> None:
     cache.set("key", 1)
     cache.shutdown()
-    assert [store.database.opened for store in cache._cache.engine.stores] == [0] * 8
+    assert [store.database.opened for store in engine_of(cache).stores] == [0] * 8
     assert cache.get("key") == 1
     cache.shutdown()
     cache.shutdown()
@@ -1169,7 +1170,7 @@ def test_memoize_options(make_cache: MakeCache) -> None:
 def test_a_full_pool_is_a_miss_and_never_a_wait_without_end(make_cache: MakeCache) -> None:
     cache = make_cache(SHARDS=1, DATABASE_TIMEOUT=0.001)
     cache.set("key", 1)
-    database = cache._cache.engine.stores[0].database
+    database = engine_of(cache).stores[0].database
     borrowed = [database.pool.borrow(0, lambda: False) for _ in range(database.pool.limit)]
     try:
         assert cache.get("key", "default") == "default"

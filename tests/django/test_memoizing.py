@@ -11,6 +11,7 @@ from django.test import override_settings
 
 from django_diskcache import DjangoCache
 from tests.django.conftest import FakeClock, MakeCache
+from tests.engines import engine_of
 from tests.locking import beside, locked
 
 
@@ -192,7 +193,7 @@ def test_a_stale_value_that_finds_a_lock_leaves_the_loop_free(
     async def main() -> None:
         await cache.aget_or_set("key", "old", 10, stale=5)
         clock.advance(10)
-        with locked(cache._cache.engine) as release:
+        with locked(engine_of(cache)) as release:
             computing = cache.aget_or_set("key", lambda: "new", 10, stale=5)
             assert await beside(computing, release) == "new"
 

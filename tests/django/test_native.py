@@ -14,6 +14,7 @@ from django.core.cache import CacheKeyWarning
 
 from django_diskcache import DjangoCache, native, signals
 from django_diskcache.engine.errors import Fault
+from tests.engines import remote_of
 from tests.server.servers import Server, required, until
 
 from .conftest import patience
@@ -59,7 +60,10 @@ def no_threads(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
 
 
 def test_each_has_the_arguments_of_its_method() -> None:
-    for name, function in native.NATIVES.items():
+    natives = native.natives(DjangoCache, DjangoCache)
+    assert natives.keys() == {*native.WRITTEN, *native.SIMPLE}
+    for name, function in natives.items():
+        assert inspect.iscoroutinefunction(function)
         of_method = inspect.signature(getattr(DjangoCache, name)).parameters
         of_native = inspect.signature(function).parameters
         names = [(each.name, each.default) for each in list(of_method.values())[1:]]
@@ -280,7 +284,7 @@ def test_a_claim_is_asked_for_and_given_back_in_a_thread(
     cache: DjangoCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked_by: list[int] = []
-    link = cache._cache.engine.link
+    link = remote_of(cache).link
     moving = link.moving
 
     def seen(*arguments: Any) -> Any:
@@ -371,7 +375,7 @@ def test_signals_of_a_server_and_of_its_faults(own_server: Server) -> None:
 
 def test_shutdown_and_use_again(cache: DjangoCache) -> None:
     cache.set("key", 1)
-    link = cache._cache.engine.link
+    link = remote_of(cache).link
     cache.shutdown()
     assert not any(node._idle for node in link.known())
     assert cache.get("key") == 1

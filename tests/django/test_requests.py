@@ -22,6 +22,7 @@ from django.test import AsyncClient, Client, override_settings
 from django_diskcache import DjangoCache
 from django_diskcache.engine.connection import POOL_LIMIT
 from django_diskcache.engine.engine import LOOK_EVERY, Engine
+from tests.engines import engine_of
 from tests.server.servers import Server
 
 from . import urls
@@ -62,12 +63,12 @@ def own() -> DjangoCache:
 
 def opened() -> list[int]:
     """Connections that are open, by shard."""
-    return [store.database.opened for store in own()._cache.engine.stores]
+    return [store.database.opened for store in engine_of(own()).stores]
 
 
 def connections() -> list[Any]:
     """The idle connections themselves: another object is another opening."""
-    return [each for store in own()._cache.engine.stores for each in store.database._idle]
+    return [each for store in engine_of(own()).stores for each in store.database._idle]
 
 
 def in_threads(count: int, work: Callable[[int], None]) -> None:
@@ -180,7 +181,7 @@ def test_backend_objects_of_all_threads_share_one_engine() -> None:
     objects: list[DjangoCache] = []
 
     def work(number: int) -> None:
-        engines.append(own()._cache.engine)
+        engines.append(engine_of(own()))
         objects.append(own())
         cache.set(f"key-{number}", number)
         request_finished.send(sender=None)
@@ -197,7 +198,7 @@ def test_backend_objects_of_all_threads_share_one_engine() -> None:
 def test_an_engine_outlives_the_threads_that_used_it() -> None:
     engines: list[Engine] = []
     for number in range(3):
-        in_threads(1, lambda number: engines.append(own()._cache.engine))
+        in_threads(1, lambda number: engines.append(engine_of(own())))
         assert engines[number] is engines[0]
 
 
@@ -425,7 +426,7 @@ def test_an_alias_with_other_options_leaves_the_locks_of_the_first_alone(
     first = DjangoCache(tmp_path / "cache", {"SHARDS": 1})
     first.set("a", 1)
     DjangoCache(tmp_path / "cache", {"SHARDS": 1, "OPTIONS": {"cull_limit": 5}})
-    path = first._cache.engine.stores[0].path
+    path = engine_of(first).stores[0].path
     seen = []
     for key in ("b", "c"):  # another process comes and goes: it must not remove our log
         run = subprocess.run(

@@ -28,6 +28,7 @@ from django.views.decorators.cache import cache_page
 
 import django_diskcache
 from django_diskcache import Cache, Deque, DjangoCache, Index
+from tests.engines import engine_of
 
 from .conftest import FakeClock
 from .myapp.models import Article, invalidate_article_cache
@@ -324,7 +325,7 @@ def test_settings_configuration(root: Path) -> None:
             made.set("key", alias)
             assert made.get("key") == alias
             wanted = settings_configuration(root)[alias]
-            engine = made._cache.engine
+            engine = engine_of(made)
             assert len(engine.stores) == count
             assert made.directory == wanted["LOCATION"]
             assert made._cache.timeout == 0.010
@@ -336,7 +337,7 @@ def test_multiple_cache_configuration(root: Path, configured: None) -> None:
     for alias, wanted in multiple_cache_configuration(root).items():
         made = caches[alias]
         assert isinstance(made, DjangoCache)
-        assert len(made._cache.engine.stores) == wanted["SHARDS"]
+        assert len(engine_of(made).stores) == wanted["SHARDS"]
         for name, value in wanted["OPTIONS"].items():
             assert made._cache.engine.settings[name] == value
 

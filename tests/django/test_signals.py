@@ -17,6 +17,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django_diskcache import DjangoCache, Timeout, signals
 from django_diskcache.observing import OBSERVED
 from tests.django.conftest import FakeClock, MakeCache
+from tests.engines import engine_of
 from tests.locking import beside, locked
 
 NAMES = ("hit", "miss", "set", "deleted", "evicted", "error")
@@ -394,7 +395,7 @@ def test_asynchronous_methods(cache: DjangoCache, told: list[Told]) -> None:
 
 
 def test_a_call_that_goes_to_a_thread_sends_once(cache: DjangoCache, told: list[Told]) -> None:
-    with locked(cache._cache.engine) as release:
+    with locked(engine_of(cache)) as release:
         assert asyncio.run(beside(cache.aset("key", 1), release))
     assert taken(told) == [("set", ["key"])]
 

@@ -21,6 +21,7 @@ from django.test import override_settings
 from django_diskcache import DjangoCache
 from django_diskcache.configuration import site_secrets
 from django_diskcache.engine.sqlite import sqlite3
+from tests.engines import engine_of
 
 from .conftest import MakeCache
 
@@ -41,7 +42,7 @@ class Exploit:
 
 def poison(cache: DjangoCache, evil: object) -> None:
     """What somebody does who can write to the directory and knows python-diskcache."""
-    for store in cache._cache.engine.stores:
+    for store in engine_of(cache).stores:
         with closing(sqlite3.connect(store.path)) as connection, connection:
             sql = "UPDATE cache SET mode = 4, filename = NULL, value = ?"
             connection.execute(sql, (pickle.dumps(evil),))

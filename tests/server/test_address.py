@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from inspect import signature
+from pathlib import Path
 from typing import Any
 
 import pytest
+from redis import connection
+from redis.asyncio import connection as asynchronous
 from redis.connection import SSLConnection, UnixDomainSocketConnection
 
 from django_diskcache.configuration import is_address
-from django_diskcache.server.address import read_address
+from django_diskcache.server.address import DECIDED, OF_THREADS, read_address
 
 
 @pytest.mark.parametrize("scheme", ["valkey", "redis", "VALKEY"])
@@ -24,7 +28,7 @@ def test_one_server(scheme: str) -> None:
         "port": 6380,
         "db": 3,
     }
-    assert address.text == "valkey://cache.internal:6380"
+    assert address.text == f"{scheme.lower()}://cache.internal:6380"
 
 
 def test_what_is_left_out() -> None:
@@ -33,11 +37,36 @@ def test_what_is_left_out() -> None:
 
 
 @pytest.mark.parametrize("scheme", ["valkeys", "rediss"])
-def test_one_server_by_tls(scheme: str) -> None:
-    address = read_address(f"{scheme}://host/0?ssl_ca_certs=/etc/ca.pem")
+def test_one_server_by_tls(scheme: str, tmp_path: Path) -> None:
+    authority = tmp_path / "ca.pem"
+    authority.touch()
+    address = read_address(f"{scheme}://host/0?ssl_ca_certs={authority}")
 
     assert address.arguments["connection_class"] is SSLConnection
-    assert address.arguments["ssl_ca_certs"] == "/etc/ca.pem"
+    assert address.arguments["ssl_ca_certs"] == str(authority)
+    assert address.text == f"{scheme}://host:6379"  # a mistake about TLS shows
+
+
+@pytest.mark.parametrize("name", ["ssl_ca_certs", "ssl_certfile", "ssl_keyfile"])
+def test_a_file_that_is_not_there(name: str) -> None:
+    for location in (f"valkeys://a?{name}=/no/such", [f"valkeys://a?{name}=/no/such"]):
+        with pytest.raises(ValueError, match=f"{name}='/no/such' is no file"):
+            read_address(location)
+
+
+@pytest.mark.parametrize("kind", ["Connection", "SSLConnection", "UnixDomainSocketConnection"])
+def test_what_connections_of_event_loops_do_not_take(kind: str) -> None:
+    def arguments(cls: type) -> set[str]:
+        made = [vars(each)["__init__"] for each in cls.__mro__ if "__init__" in vars(each)]
+        return {name for each in made for name in signature(each).parameters}
+
+    of_threads = arguments(getattr(connection, kind))
+    missing = of_threads - arguments(getattr(asynchronous, kind))
+
+    assert missing <= OF_THREADS | DECIDED
+    for name in missing:
+        with pytest.raises(ValueError, match=name):
+            read_address(f"valkeys://a?{name}=true")
 
 
 def test_a_socket() -> None:
@@ -66,11 +95,12 @@ def test_sentinels() -> None:
 
 @pytest.mark.parametrize("container", [list, tuple])
 def test_a_cluster(container: Any) -> None:
-    address = read_address(container(["valkey://:pw@a:7000", "valkey://b:7001/0"]))
+    address = read_address(container(["valkey://:pw@a:7000", "valkey://:pw@b:7001/0"]))
 
     assert address.kind == "cluster"
     assert address.places == (("a", 7000), ("b", 7001))
     assert address.arguments == {"password": "pw"}
+    assert address.text == "valkey://a:7000,b:7001"
 
 
 @pytest.mark.parametrize(
@@ -96,6 +126,13 @@ def test_a_cluster(container: Any) -> None:
         ("sentinel://a/main?x=1", "LOCATION='sentinel://a/main?x=1': 'x' is no argument"),
         (["valkey://a", "sentinel://b/main"], "sentinel://b/main"),
         (["valkey://a/1"], "no databases"),
+        (["redis://a", "rediss://:pw@b"], "LOCATION[1]='rediss://:***@b': expected the same"),
+        (["redis://a", "rediss://:pw@b"], "these differ: TLS, password"),
+        (["redis://u:p@a", "redis://v:p@b"], "these differ: user"),
+        (["redis://a", "redis://b", "redis://c?socket_keepalive=1"], "socket_keepalive"),
+        ("unix://run/valkey.sock", "three slashes, as in unix:///run/valkey.sock"),
+        ("unix://user:pw@run/valkey.sock", "three slashes, as in unix:///run/valkey.sock"),
+        ("valkey://:sec/ret@host/1", "in a password, @ is %40, / is %2F"),
     ],
 )
 def test_a_mistake_is_named(location: Any, named: str) -> None:
@@ -103,6 +140,7 @@ def test_a_mistake_is_named(location: Any, named: str) -> None:
         read_address(location)
 
     assert named in str(raised.value)
+    assert not str(raised.value).endswith(".")  # who shows it may add one
 
 
 @pytest.mark.parametrize(
@@ -120,6 +158,9 @@ def test_a_mistake_is_named(location: Any, named: str) -> None:
         "sentinel://:secret@a",
         ["valkey://user:secret@a/1"],
         ["valkey://a", ":secret@a://"],
+        ["valkey://a", "valkey://:secret@b"],
+        ["valkey://:secret@a", "valkey://:***@b"],
+        "unix://user:secret@run/sock",
     ],
 )
 def test_a_password_is_not_told(location: Any) -> None:

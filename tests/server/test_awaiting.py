@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import threading
 import time
+import weakref
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from pathlib import Path
@@ -17,6 +19,7 @@ from django_diskcache.engine.errors import Fault
 from django_diskcache.engine.guard import raising
 from django_diskcache.server import ServerCache
 from django_diskcache.server.awaited import NATIVE_FROM
+from django_diskcache.server.link import BUCKETS
 from django_diskcache.server.node import MOST_LINES
 from tests.conftest import FakeClock
 
@@ -198,6 +201,100 @@ def test_many_tasks_share_few_connections(server: Server, make_cache: Make) -> N
     run(main())
 
 
+def node_here(cache: ServerCache) -> Any:
+    """The server, for the running loop."""
+    link = cache.engine.link
+    return link.loops[asyncio.get_running_loop()].of(link.table[0])
+
+
+def test_all_of_many_calls_at_once_have_their_turn(server: Server, make_cache: Make) -> None:
+    """The deadline of each begins when it has its connection."""
+    cache = make_cache(server, timeout=1, near_cache_size=0)
+
+    async def main() -> None:
+        await warm(cache)
+        node = cache.engine.link.loops[asyncio.get_running_loop()].of(
+            cache.engine.link.table[0]
+        )
+        exchange = node._exchange
+        calls = 10 * MOST_LINES
+
+        async def slowly(*arguments: Any) -> Any:
+            reply = await exchange(*arguments)
+            await asyncio.sleep(0.15)  # all in turn take longer than the deadline
+            return reply
+
+        node._exchange = slowly
+        stored = await asyncio.gather(*(cache.aset(f"{n}", n) for n in range(calls)))
+        node._exchange = exchange
+        assert stored == [True] * calls
+        found = await asyncio.gather(*(cache.aget(f"{n}") for n in range(calls)))
+        assert found == list(range(calls))
+
+    run(main())
+    assert not any(cache.faults().values())
+
+
+def test_who_waits_for_a_connection_does_not_wait_for_ever(
+    own_server: Start, make_cache: Make
+) -> None:
+    server = own_server()
+    cache = make_cache(server, timeout=0.25, near_cache_size=0)
+
+    async def main() -> None:
+        await warm(cache)
+        await asyncio.gather(*(cache.aset(f"{n}", n) for n in range(MOST_LINES)))
+        server.freeze()
+        began = time.monotonic()
+        stored = await asyncio.gather(*(cache.aset(f"{n}", n) for n in range(1000)))
+        assert stored == [False] * 1000
+        assert time.monotonic() - began < 10
+        server.thaw()
+        tasks = [asyncio.ensure_future(cache.aset(f"{n}", n)) for n in range(1000)]
+        await asyncio.sleep(0)
+        for task in tasks[::2]:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+        deadline = time.monotonic() + 10
+        while not await cache.aset("key", "after"):
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.01)
+        node = cache.engine.link.loops[asyncio.get_running_loop()].of(
+            cache.engine.link.table[0]
+        )
+        assert len(node._lines) == len(node._idle)
+
+    run(main())
+
+
+def test_a_fork_in_a_running_loop_leaves_it_its_connections(
+    server: Server, make_cache: Make
+) -> None:
+    cache = make_cache(server, timeout=5, near_cache_size=0)
+
+    def child() -> None:
+        status = 1
+        try:
+            cache.get("key")
+            gc.collect()
+            status = 0
+        finally:
+            os._exit(status)
+
+    async def main() -> None:
+        await warm(cache)
+        assert await cache.aset("key", 1)
+        pid = os.fork()
+        if pid == 0:
+            child()
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+        assert await asyncio.wait_for(cache.aincr("key"), 4) == 2
+
+    run(main())
+    assert not any(cache.faults().values())
+
+
 def test_a_cancelled_call_leaves_no_answer_behind(server: Server, make_cache: Make) -> None:
     cache = make_cache(server, timeout=10, near_cache_size=0)
 
@@ -282,6 +379,41 @@ def test_a_restart_that_nobody_noticed_costs_nothing(
     assert sum(cache.faults().values()) == 0
 
 
+def test_no_loop_stays_when_it_has_ended(server: Server, make_cache: Make) -> None:
+    cache = make_cache(server, near_cache_size=0)
+    loops: list[weakref.ref[Any]] = []
+
+    async def main() -> None:
+        loops.append(weakref.ref(asyncio.get_running_loop()))
+        await warm(cache)
+        await cache.aclose()  # the loop has others from now on
+        await warm(cache)
+
+    for _ in range(20):
+        run(main())
+    assert [loop for loop in loops if loop() is not None] == []
+    assert len(cache.engine.link.loops) == 0
+
+
+# What such a loop leaves open is closed with it, and Python says so.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_no_loop_stays_that_does_not_tell_of_its_end(server: Server, make_cache: Make) -> None:
+    cache = make_cache(server, near_cache_size=0)
+    for _ in range(5):
+        loop = asyncio.new_event_loop()
+        loop.run_until_complete(warm(cache))
+        loop.close()  # its asynchronous generators were not shut down
+    ended = weakref.ref(loop)
+    del loop
+
+    run(warm(cache))
+    gc.collect()
+    assert ended() is None
+    with server.client() as client:
+        until(lambda: len(client.client_list()) <= 4, "the end of their connections")
+
+
 def test_close(server: Server, make_cache: Make) -> None:
     cache = make_cache(server)
 
@@ -334,6 +466,31 @@ def test_a_slot_of_a_cluster_that_moves(cluster: Cluster) -> None:
             assert await cache.aincr(key) == 4
             assert await cache.aget_many([key]) == {key: 4}
             assert await cache.adelete_many([key]) == 1
+
+        run(main())
+        assert sum(cache.faults().values()) == 0
+
+
+def test_nodes_that_have_left_a_cluster_are_left_alone(cluster: Cluster) -> None:
+    with ServerCache(cluster.urls, timeout=2, secret="secret", near_cache_size=0) as cache:
+        link = cache.engine.link
+        first = link.at(cache.engine.place("key")[1] & 255)
+
+        async def main() -> None:
+            await warm(cache)
+            await cache.aget_many([f"{number}" for number in range(100)])
+            known = cache.engine.link.loops[asyncio.get_running_loop()]
+            others = [known.of(node) for node in link.nodes() if node is not first]
+            assert all(other.used for other in others)
+            busy = await others[0]._borrow()
+
+            link.table = [first] * BUCKETS
+            assert await cache.aset("key", 1)
+            assert [other.used for other in others] == [True, False]
+            others[0]._idle.append(busy)
+            assert await cache.aget("key") == 1
+            assert not any(other.used for other in others)
+            assert list(known._nodes) == [first]
 
         run(main())
         assert sum(cache.faults().values()) == 0

@@ -28,6 +28,21 @@ def test_one_call_tries_after_the_pause(clock: FakeClock) -> None:
     assert not breaker.refuses()
 
 
+def test_many_that_meet_one_failure_wait_as_long_as_one(clock: FakeClock) -> None:
+    breaker = Breaker(clock)
+    for _ in range(16):
+        breaker.failed()
+    clock.advance(SHORTEST * 1.25)
+    assert [breaker.refuses() for _ in range(2)] == [False, True]
+
+    for _ in range(16):  # the one that tries, and some that have begun long ago
+        breaker.failed()
+    clock.advance(SHORTEST * 2 * 0.75 - 0.001)
+    assert breaker.refuses()
+    clock.advance(SHORTEST * 2 * 0.5 + 0.002)
+    assert not breaker.refuses()
+
+
 def test_a_call_that_never_reports_is_followed_by_another(clock: FakeClock) -> None:
     breaker = Breaker(clock)
     breaker.failed()

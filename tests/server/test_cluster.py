@@ -186,6 +186,22 @@ def test_one_node_of_a_cluster_is_not_the_cluster(cluster: Cluster) -> None:
             cache[f"{stored.index(False)}"]
 
 
+def test_scripts_and_many_keys_say_as_well_that_one_node_is_not_the_cluster(
+    cluster: Cluster,
+) -> None:
+    with ServerCache(cluster.nodes[0].url, strict=True) as cache:
+        for call in (lambda: cache.evict("tag"), lambda: cache.get_many(list("abcdefgh"))):
+            with pytest.raises(Fault, match="takes a list of nodes"):
+                call()
+
+
+def test_a_server_that_is_no_cluster(server: Server) -> None:
+    with ServerCache([server.url], strict=True) as cache:
+        for _ in range(2):  # the second time it is not asked
+            with pytest.raises(Fault, match="takes a text then, not a list"):
+                cache.get("key")
+
+
 def test_all_nodes_tell_of_changes(cache: ServerCache, cluster: Cluster) -> None:
     with opened(cluster) as other:
         listening(cache)

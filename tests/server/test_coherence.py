@@ -141,6 +141,46 @@ def test_a_flush_of_the_server_empties_it(server: Server, make_cache: Make) -> N
     assert cache.get_many(["a", "b"]) == {}
 
 
+def test_what_is_evicted_by_what_is_stored_here_is_told(
+    own_server: Callable[..., Server], make_cache: Make
+) -> None:
+    server = own_server("--maxmemory-policy", "allkeys-random")
+    cache = listening(make_cache(server))
+    keys = [f"key{number}" for number in range(100)]
+    cache.set_many(dict.fromkeys(keys, "old"))
+    names = {key: cache.engine.place(key)[0] for key in keys}
+    for key in keys:
+        assert cache.get(key) == "old"
+        assert remembers(cache, key)
+
+    with server.client() as client:
+        client.config_set("maxmemory", client.info("memory")["used_memory"] + 100_000)
+
+        def gone() -> list[str]:
+            return [key for key in keys if not client.exists(names[key])]
+
+        def evicts() -> bool:
+            for number in range(50):
+                cache.set(f"fill{number}", b"x" * 10_000)
+            return len(gone()) > 20
+
+        until(evicts, "an eviction")
+        until(lambda: not any(remembers(cache, key) for key in gone()), "invalidations")
+
+
+def test_what_the_server_will_tell_no_more_is_told(
+    own_server: Callable[..., Server], make_cache: Make
+) -> None:
+    """It drops keys of its table while it handles a read of ours."""
+    server = own_server("--tracking-table-max-keys", "10")
+    cache = listening(make_cache(server))
+    keys = [f"key{number}" for number in range(200)]
+    for key in keys:
+        cache.get(key)
+
+    until(lambda: sum(remembers(cache, key) for key in keys) <= 20, "invalidations")
+
+
 def test_a_lost_listener_empties_it(server: Server, make_cache: Make) -> None:
     cache = listening(make_cache(server))
     cache.set("key", 1)

@@ -209,8 +209,8 @@ def test_one_round_trip_whatever_the_length(
     queue, index = cache.deque("d", maxlen=5000), cache.index("i")
     queue.extend(range(5000))
     index.update((f"{number}", number) for number in range(5000))
-    asked: list[str] = []
-    for method in ("ask", "once"):
+    asked: list[Any] = []
+    for method in ("ask", "once", "_run"):
         original = getattr(Node, method)
 
         def counted(self: Node, *command: Any, original: Any = original) -> Any:
@@ -572,6 +572,69 @@ def test_what_nobody_of_ours_stored(server: Server, make_cache: Make) -> None:
     make_cache(server, secret=None).index("j").update(a=Trap(), b=Trap())
     with pytest.raises(KeyError):
         cache.index("j").popitem()
+
+
+def fails(call: Callable[..., Any], *arguments: Any) -> None:
+    with pytest.raises(KeyError):
+        call(*arguments)
+
+
+@pytest.mark.parametrize("part", ["values", "order"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda index: index.update(new=1),
+        lambda index: index.pop("new", None),
+        lambda index: index.pull(),
+        lambda index: fails(index.popitem),
+        lambda index: fails(index.move_to_end, "1"),
+        lambda index: index.setdefault("new", 1),
+    ],
+    ids=["update", "pop", "pull", "popitem", "move", "setdefault"],
+)
+def test_an_index_of_which_a_part_was_evicted_is_empty(
+    part: str, change: Callable[[Any], Any], cache: ServerCache, server: Server
+) -> None:
+    index = cache.index("i")
+    index.update((f"{number}", number) for number in range(10))
+    index.push("in the queue")
+    with server.client() as client:
+        (name,) = [each for each in names(server) if each.endswith(part.encode())]
+        client.delete(name)
+
+    assert len(index) == 0
+    assert list(index) == list(index.items()) == list(reversed(index)) == []
+    with pytest.raises(KeyError):
+        index.peekitem()
+    change(index)
+
+    assert list(index.items()) == [("new", 1)] * len(index)
+    index["1"] = 1
+    assert list(index)[-1] == "1"
+    assert len(index) == len(list(index))
+    assert index.pull() == (None, None)
+
+
+def test_an_order_that_names_what_is_not_there(cache: ServerCache, server: Server) -> None:
+    index = cache.index("i")
+    index.update(a=1, b=2)
+    with server.client() as client:
+        (name,) = [each for each in names(server) if each.endswith(b"values")]
+        client.hdel(name, b":b")
+
+    assert index.peekitem() == ("a", 1)
+    assert list(index) == ["a"]
+
+
+def test_places_that_were_evicted_come_back(cache: ServerCache, server: Server) -> None:
+    index = cache.index("i")
+    keys = [index.push(number) for number in range(3)]
+    with server.client() as client:
+        (name,) = [each for each in names(server) if each.endswith(b"queues")]
+        client.delete(name)
+
+    assert index.push(3) == keys[-1] + 1
+    assert [index.pull()[1] for _ in range(4)] == [0, 1, 2, 3]
 
 
 # On event loops

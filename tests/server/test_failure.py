@@ -168,6 +168,55 @@ def test_a_server_that_is_full(own_server: Start, make_cache: Make) -> None:
     assert cache.incr("count") == 1
 
 
+def test_what_a_full_server_still_does(own_server: Start, make_cache: Make) -> None:
+    """What takes no more memory: ends, and giving back."""
+    server = own_server("--maxmemory-policy", "noeviction")
+    cache = make_cache(server, near_cache_size=0)
+    cache.set("key", "value", expire=100)
+    cache.set("tagged", "value", expire=100, tag="tag")
+    lock = cache.lock("lock", timeout=600)
+    lock.acquire()
+    places = [cache.semaphore("places", 2) for _ in range(2)]
+    for place in places:
+        place.acquire()
+    with server.client() as client:
+        client.config_set("maxmemory", "1")
+
+    assert cache.touch("key", 500)
+    assert cache.touch("tagged", 500)
+    assert 400 < (cache.ttl("tagged") or 0) <= 500
+    assert cache.get("key", touch=900) == "value"
+    assert 800 < (cache.ttl("key") or 0) <= 900
+    assert cache.expire_in("key", 700)
+    assert cache.persist("key")
+    assert cache.ttl("key") is None
+    assert lock.extend(600)
+    lock.release()
+    for place in places:
+        place.release()
+    assert not lock.locked()
+    assert not places[0].locked()
+    assert cache.set("tagged", "new", tag="another") is False
+    assert cache.pop("tagged") == "value"
+    assert cache.set("key", "new") is False
+    with server.client() as client:
+        client.config_set("maxmemory", "0")
+    assert cache.get("key") == "value"
+    assert cache.faults()["full"] == 2
+
+
+def test_a_sliding_read_of_a_replica(own_server: Start, make_cache: Make) -> None:
+    primary = own_server("--repl-diskless-sync-delay", "0")
+    replica = own_server("--replicaof", "127.0.0.1", str(primary.port))
+    make_cache(primary).set("key", "value", expire=100)
+    cache = make_cache(replica, near_cache_size=0)
+    until(lambda: cache.get("key") == "value", "replication")
+
+    assert cache.get("key", touch=900) == "value"
+    assert cache.get("key", touch=900, expire_time=True)[0] == "value"
+    assert cache.faults()["readonly"] == 2
+
+
 def test_a_server_that_is_reading_its_data(own_server: Start, make_cache: Make) -> None:
     server = own_server()
     cache = make_cache(server)

@@ -33,6 +33,23 @@ def test_a_face_takes_what_the_protocol_says(face: type[AnyFace]) -> None:
         assert set(taken) - set(wanted) <= MORE.get(name, set()), name
 
 
+def test_coroutines_take_what_the_methods_do() -> None:
+    """Those of a face whose engine says that it has `coroutines`."""
+    assert Remote.coroutines
+    assert not Engine.coroutines
+    compared = 0
+    for name in METHODS:
+        twin = getattr(ServerCache, f"a{name}", None)
+        if inspect.iscoroutinefunction(twin):
+            wanted = inspect.signature(getattr(AnyFace, name)).parameters.values()
+            taken = inspect.signature(twin).parameters.values()
+            assert [(p.name, p.kind, p.default) for p in taken] == [
+                (p.name, p.kind, p.default) for p in wanted
+            ], name
+            compared += 1
+    assert compared >= 18
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 def test_an_engine_does_what_the_protocol_says(engine: type[AnyEngine]) -> None:
     for name, member in vars(AnyEngine).items():
@@ -40,4 +57,4 @@ def test_an_engine_does_what_the_protocol_says(engine: type[AnyEngine]) -> None:
             wanted = inspect.signature(member).parameters
             assert inspect.signature(getattr(engine, name)).parameters == wanted, name
     assert isinstance(engine.in_files, bool)
-    assert isinstance(engine.transactions, bool)
+    assert isinstance(engine.coroutines, bool)

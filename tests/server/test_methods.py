@@ -6,18 +6,20 @@ import asyncio
 import gc
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
+from weakref import WeakSet
 
 import pytest
 
 from django_diskcache.engine import compression
 from django_diskcache.engine.compression import Missing
 from django_diskcache.engine.disk import JSONDisk
-from django_diskcache.engine.errors import ENOVAL, Timeout
+from django_diskcache.engine.errors import ENOVAL, Timeout, Unavailable
 from django_diskcache.engine.impatient import impatient, on_loop
 from django_diskcache.server import ServerCache
+from django_diskcache.server.board import present
 from tests.conftest import FakeClock
 
 from .conftest import listening
@@ -77,6 +79,30 @@ def test_a_life_that_is_longer_than_the_server_can_say(cache: ServerCache) -> No
     assert cache.touch("key", 1e300)
     assert cache.set("key", 1, expire=1e300, tag="tag")
     assert cache.get("key", expire_time=True) == (1, None)
+
+
+def test_many_keys_of_which_some_cannot_be_read_here(
+    server: Server, make_cache: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The package that they are compressed with is missing: it is said once, and they stay."""
+    cache = make_cache(server, compression="zlib", compression_min_size=100)
+    names = [f"{number}" for number in range(10)]
+    cache.set_many({**dict.fromkeys(names[:3], "text" * 50), **dict.fromkeys(names[3:], 1)})
+    here = make_cache(server)
+    strict = make_cache(server, strict=True)
+
+    def missing(codec: object) -> None:
+        raise Missing("the package x")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(compression, "loaded", missing)
+        assert here.get_many(names) == dict.fromkeys(names[3:], 1)
+        assert asyncio.run(here.aget_many(names)) == dict.fromkeys(names[3:], 1)
+        assert here.faults()["other"] == sum(here.faults().values()) == 2
+        with pytest.raises(Unavailable, match="the package x"):
+            strict.get_many(names)
+
+    assert len(here.get_many(names)) == 10
 
 
 def test_sums_of_many_threads_are_exact(server: Server, make_cache: Make) -> None:
@@ -155,6 +181,65 @@ def test_a_claim_is_renewed_while_it_is_held(server: Server, make_cache: Make) -
         gc.collect()
         client.pexpire(name, 1100)
         until(lambda: not client.exists(name), "the end of what nobody holds")
+
+
+def test_a_forked_child_has_no_claim_of_its_parent(server: Server, make_cache: Make) -> None:
+    """It may live for longer, and would keep everybody else away."""
+    cache = listening(make_cache(server))
+    claim = cache.claim("key")
+    assert claim is not None
+
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            own = cache.claim("own")
+            assert own is not None
+            assert not claim.renew()
+            assert own.renew()
+            claim.release()
+            own.release()
+            status = 0
+        finally:
+            os._exit(status)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+    assert cache.claim("key") is None
+    assert cache.claim("own") is not None
+    claim.release()
+    assert cache.claim("key") is not None
+
+
+def test_a_mistake_once_a_second_ends_nothing_else(
+    server: Server, make_cache: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    cache = listening(make_cache(server))
+    done: list[object] = []
+
+    def mistaken(engine: object) -> None:
+        done.append(engine)
+        raise ZeroDivisionError
+
+    cache.engine.chores += [mistaken, done.append]
+    until(lambda: len(done) > 3, "another round")
+    assert set(done) == {cache.engine}
+    assert cache.engine.listening
+    (line,) = [record.message for record in caplog.records]
+    assert line.endswith("what is done once a second has failed: ZeroDivisionError()")
+
+
+def test_who_is_present_while_others_come() -> None:
+    failing = [RuntimeError("Set changed size during iteration")]
+
+    class Crowd(WeakSet[FakeClock]):
+        def __iter__(self) -> Iterator[FakeClock]:
+            yield from super().__iter__()
+            if failing:
+                raise failing.pop()
+
+    members = [FakeClock(number) for number in range(3)]
+    assert set(present(Crowd(members))) == set(members)
+    assert not failing
 
 
 def test_a_claim_of_a_server_in_trouble_keeps_nobody_away(server: Server) -> None:

@@ -191,6 +191,33 @@ def test_a_user_who_may_not_ask_for_figures(own_server: Start) -> None:
         assert sum(cache.faults().values()) == 0
 
 
+def test_a_user_who_may_not_be_told_of_changes(
+    own_server: Start, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is remembered, which is said; what is done once a second is done."""
+    server = own_server()
+    monkeypatch.setattr("django_diskcache.server.listener.REFUSED", 0.01)
+    location = f"valkey://{IN_ADDRESS}@{HOST}:{server.port}/0"
+    with server.client() as client, ServerCache(location, 5.0, statistics=1) as cache:
+        # Redis makes users that may do all with all keys, and have no channels.
+        client.execute_command("ACL", "SETUSER", USER, "on", f">{PASSWORD}", "~*", "+@all")
+        claim = cache.claim("key")
+        assert claim is not None
+        with claim:
+            (name,) = [each for each in client.scan_iter() if b"~" in each]
+            client.pexpire(name, 2500)
+            until(lambda: client.pttl(name) > 3000, "a renewal")
+        cache.get("key")
+        until(lambda: client.hexists("django_diskcache{00}*counts", "misses"), "a report")
+        until(lambda: cache.faults()["denied"] > 1, "another try")
+        assert not cache.engine.listening
+        client.execute_command("ACL", "SETUSER", USER, "allchannels")
+        until(lambda: cache.engine.listening, "a listener")
+    (line,) = [record.message for record in caplog.records]
+    assert "nothing is remembered" in line
+    assert "what that user may do" in line
+
+
 def test_what_the_user_may_not_do(own_server: Start) -> None:
     server = own_server()
     with_user(server)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import redis
 
+from django_diskcache.engine.errors import Fault
 from django_diskcache.server import ServerCache
 
 from .conftest import listening
@@ -71,6 +72,17 @@ def watched(
         yield sentinel, primary, replica
     finally:
         sentinel.stop()
+
+
+def test_sentinels_that_are_down_are_named() -> None:
+    ports = [free_port(), free_port()]
+    location = f"sentinel://{HOST}:{ports[0]},{HOST}:{ports[1]}/main"
+    with ServerCache(location, strict=True) as cache:
+        for _ in range(2):  # the second time they are not asked
+            with pytest.raises(Fault, match="'main'; sentinels that do not answer: ") as raised:
+                cache.get("key")
+            assert len(str(raised.value)) < 300
+            assert str(raised.value).count(f"{HOST}:{ports[0]}") == 2
 
 
 @pytest.mark.long

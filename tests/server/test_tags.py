@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from django_diskcache.server import ServerCache
+from django_diskcache.engine.errors import ENOVAL
+from django_diskcache.engine.patterns import beginning
+from django_diskcache.server import ServerCache, browsing
+from django_diskcache.server.awaited import NATIVE_FROM
 from django_diskcache.server.envelope import tag_name
 from tests.conftest import FakeClock
 
@@ -71,7 +75,7 @@ def test_the_entry_says_which_tags_it_has(cache: ServerCache, server: Server) ->
     cache.set("key", 2, tag="new")
     cache.set("other", 3, tag="old")
     cache.set("other", 4)
-    assert hints(cache, server, "old") == 2
+    assert hints(cache, server, "old") == 1  # of the other, which was stored without tags
 
     assert cache.evict("old") == 0
 
@@ -141,6 +145,49 @@ def test_hints_of_what_is_gone_do_not_pile_up(server: Server, cache: ServerCache
         cache.delete_many(some)
 
     assert hints(cache, server, "tag") < 400
+
+
+def test_hints_of_tags_that_an_entry_has_no_more_go(server: Server, cache: ServerCache) -> None:
+    many = [f"many {n}" for n in range(60)]  # more than is read at first
+    for number in range(100):
+        cache.set("key", number, tag=("all", f"{number}"))
+    with server.client() as client:
+        assert client.dbsize() == 3
+        cache.set("key", 1, tag=many)
+        assert client.dbsize() == 61
+        cache.set("key", 1, tag="one")
+        assert client.dbsize() == 2
+        client.delete(cache.engine.place("key")[0])
+        client.rpush(cache.engine.place("key")[0], "of another kind")
+    assert cache.set("key", 1, tag="one")
+    assert cache.evict("one") == 1
+
+
+def test_what_expire_sweeps(server: Server, cache: ServerCache) -> None:
+    cache.set_many({f"{n}": n for n in range(50)}, tag=("all", "tag"))
+    for number in range(50):
+        cache.set(f"user {number}", number, tag=("all", f"user {number}"))
+    cache.delete_many(f"user {number}" for number in range(1, 50))
+    cache.set("0", 1)  # without its tag
+    cache.update("user 0", lambda old: (None, ENOVAL, None), tag="another")
+
+    assert cache.expire() == 0
+
+    assert hints(cache, server, "all") == hints(cache, server, "tag") == 49
+    with server.client() as client:
+        sets = set(client.scan_iter("django_diskcache{??}+*"))
+        assert {name.partition(b"+")[2] for name in sets} == {
+            tag_name("all"),
+            tag_name("tag"),
+        }
+    assert cache.evict("tag") == 49
+
+
+def test_what_an_update_removes_gets_no_hint(server: Server, cache: ServerCache) -> None:
+    cache.set("key", 1)
+    cache.update("key", lambda old: (None, ENOVAL, None), tag="tag")
+    with server.client() as client:
+        assert client.dbsize() == 0
 
 
 @pytest.mark.parametrize("several", [False, True], ids=["one", "many"])
@@ -237,3 +284,94 @@ def test_expiry_of_a_tagged_entry(server: Server, make_cache: Make, clock: FakeC
     assert "gone" not in cache
     with server.client() as client:
         assert 59_000 < client.pttl(cache.engine.place("key")[0]) <= 60_000
+
+
+def test_evictions_and_lists_take_no_place_in_the_table_of_what_is_told(
+    server: Server, make_cache: Make
+) -> None:
+    """It is the server's, has a limit, and all near caches need it for their keys."""
+    from .conftest import listening
+
+    cache = listening(make_cache(server))
+    for number in range(20):
+        cache.set(f"k{number}", number, tag=("all", f"t{number}"))
+        cache.get(f"{number}")  # so that its connection is one that tracks
+    with server.client() as client:
+
+        def table() -> int:
+            return int(client.info("stats")["tracking_total_keys"])
+
+        def grown(action: Callable[[], Any]) -> int:
+            before = table()
+            assert action()
+            return table() - before
+
+        assert grown(lambda: cache.get("missing", 1)) == 1
+        everything = beginning("")
+        assert grown(lambda: list(cache.keys_by_tag("all"))) == 0
+        assert grown(lambda: list(cache.keys_by_tag("none")) == []) == 0
+        assert grown(lambda: browsing.by_pattern(cache.engine, everything, None, 9)) == 0
+        assert grown(lambda: browsing.by_tag(cache.engine, "t3", everything, None, 9)) == 0
+        assert grown(lambda: browsing.tagged(cache.engine, "t4")) == 0
+        assert grown(lambda: list(cache.pages())) == 0
+        assert grown(lambda: list(cache.keys("k*"))) == 0
+        assert grown(lambda: cache.evict("none") == 0) == 0
+        assert grown(lambda: cache.evict([f"no{n}" for n in range(20)]) == 0) == 0
+        assert grown(lambda: cache.evict(("all", "t1"), match="all")) <= 0
+        assert grown(lambda: cache.evict("t2")) <= 0
+        assert grown(lambda: cache.evict([f"t{n}" for n in range(3, 13)])) <= 0
+        assert grown(cache.clear) <= 0
+        assert grown(lambda: cache.get("another", 1)) == 1
+    assert sum(cache.faults().values()) == 0
+
+
+def test_what_is_stored_with_many_tags_takes_no_place_in_that_table(
+    server: Server, make_cache: Make
+) -> None:
+    """Each read in a script would note all of its keys: that took seconds for 5,000 tags."""
+    from .conftest import listening
+
+    cache = listening(make_cache(server))
+    cache.get("so that the connection tracks")
+    tags = [f"tag {n}" for n in range(300)]
+
+    async def awaited() -> None:
+        for _ in range(NATIVE_FROM + 1):  # the last on a connection of the loop
+            await cache.aget("so that it tracks as well")
+            cache.engine.near.clear()
+        await cache.aset("e", 1, tag=tags)
+        await cache.aset_many({"f": 1, "g": 2}, tag=tags)
+
+    with server.client() as client:
+
+        def table() -> int:
+            return int(client.info("stats")["tracking_total_keys"])
+
+        before = table()
+        assert cache.set("a", 1, tag=tags)
+        assert cache.add("b", 1, tag=tags)
+        assert cache.set_many({"c": 1, "d": 2}, tag=tags) == []
+        assert cache.touch("a", 60)
+        assert table() <= before
+        asyncio.run(awaited())
+        assert table() <= before + 1
+
+
+def test_what_is_stored_with_a_tag_leaves_little_in_that_table(
+    server: Server, make_cache: Make
+) -> None:
+    """Names of what is gone would stay there for ever."""
+    from .conftest import listening
+
+    cache = listening(make_cache(server))
+    cache.get("one", 1)
+    with server.client() as client:
+        before = client.info("stats")["tracking_total_keys"]
+        for number in range(50_000):
+            if cache.engine.place(f"{number}")[1] % 256 == 5:
+                cache.set(f"{number}", number, tag="tag", expire=100)
+                cache.delete(f"{number}")
+        assert hints(cache, server, "tag") < 100
+        for number in range(50):
+            cache.set(f"kept {number}", number, tag=f"tag {number}", expire=100)
+        assert client.info("stats")["tracking_total_keys"] - before == 0

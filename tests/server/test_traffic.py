@@ -206,11 +206,39 @@ def test_figures_of_a_cluster(
     assert cache.faults()["slow"] == 1
 
 
-def clustered(cluster: Cluster, make_cache: Make) -> ServerCache:
+def test_figures_are_of_who_answers_where_faults_are_raised(
+    cluster: Cluster, make_cache: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gauges, "PATIENCE", 20.0)
+    cache = clustered(cluster, make_cache, strict=True)
+    counts = cache.engine.link.at(0).name
+    one = next(node.name for node in cache.engine.link.nodes() if node.name != counts)
+    away = {one}
+    ask = Node.ask
+
+    def asked(self: Node, *command: Any) -> Any:
+        if self.name in away:
+            raise Fault("slow", self.name, "it stands still")
+        if self.name == counts and command[0] == b"HGETALL":
+            raise Fault("other", self.name, "it knows no counts")
+        return ask(self, *command)
+
+    monkeypatch.setattr(Node, "ask", asked)
+    found = cache.figures()
+    assert len(found.nodes) == 2
+    assert [each.name for each in found.away] == [one]
+    assert not found.told
+
+    away.update(node.name for node in cache.engine.link.nodes())
+    with pytest.raises(Fault, match="stands still"):
+        cache.figures()
+
+
+def clustered(cluster: Cluster, make_cache: Make, **arguments: Any) -> ServerCache:
     class Urls:
         url: Any = cluster.urls
 
-    return make_cache(Urls(), timeout=10.0)
+    return make_cache(Urls(), timeout=10.0, **arguments)
 
 
 def test_a_look_at_a_server_does_not_wait_as_long_as_a_call(

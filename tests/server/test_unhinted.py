@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -83,7 +84,7 @@ def test_which_entries_are_found(
     cache.set("none", 4)
     cache.set("text", "long enough to have a header of its own, and a with it")
     cache.incr("number")
-    monkeypatch.setattr(gauges, "hints_may_be_gone", lambda node: True)
+    monkeypatch.setattr(gauges, "hints_may_be_gone", lambda *_: True)
     with server.client() as client:
         for bucket in range(256):
             for tag in ("a", "b", *many[-1:]):
@@ -103,7 +104,7 @@ def test_which_entries_are_found(
 
 
 def test_in_a_cluster(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gauges, "hints_may_be_gone", lambda node: True)
+    monkeypatch.setattr(gauges, "hints_may_be_gone", lambda *_: True)
     with ServerCache(cluster.urls, timeout=5.0, secret="secret") as cache:
         cache.set_many({f"key:{n}": n for n in range(500)}, tag="tag")
         cache.set_many({f"other:{n}": n for n in range(100)}, tag="other")
@@ -114,3 +115,75 @@ def test_in_a_cluster(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None
         assert len(cache.keys_by_tag("tag")) == 500
         assert cache.evict("tag") == 500
         assert len(cache) == 100
+
+
+def test_what_a_server_tells_that_is_no_number(cache: ServerCache) -> None:
+    """A proxy, say, that has an INFO of its own."""
+
+    class Odd:
+        name = "odd"
+
+        def ask(self, *command: bytes) -> bytes:
+            return b"maxmemory_policy:allkeys-lru\r\nmaxmemory:1gb\r\nevicted_keys:-\r\nx"
+
+    node: Any = Odd()
+    assert gauges.hints_may_be_gone(cache.engine, node) is False
+
+
+def without_hints(own_server: Start, make_cache: Make) -> tuple[Server, ServerCache]:
+    """A server that has evicted the hint of an entry, and a cache that has not seen it."""
+    server = own_server("--maxmemory-policy", "allkeys-random")
+    cache = make_cache(server, timeout=5.0, near_cache_size=0)
+    cache.set("key", 1, tag="tag")
+    with server.client() as client:
+        before = client.info("memory")["used_memory"]
+        client.config_set("maxmemory", before + 100_000)
+        for number in range(1000):
+            cache.set(f"{number}", b"x" * 1000)
+            if client.info("stats")["evicted_keys"]:
+                break
+        client.config_set("maxmemory", before * 4)
+        cache.set("key", 1, tag="tag")  # or chance has taken it
+        for bucket in range(256):
+            client.delete(cache.engine.hints(bucket, tag_name("tag")))
+    return server, cache
+
+
+def test_another_policy_brings_no_hints_back(own_server: Start, make_cache: Make) -> None:
+    server, cache = without_hints(own_server, make_cache)
+    with server.client() as client:
+        client.config_set("maxmemory-policy", "noeviction")
+
+    assert cache.keys_by_tag("tag") == ["key"]
+    assert cache.evict("tag") == 1
+
+
+def test_what_was_evicted_is_known_though_its_count_begins_anew(
+    own_server: Start, make_cache: Make
+) -> None:
+    server, cache = without_hints(own_server, make_cache)
+    assert cache.evict("none") == 0  # somebody has noticed
+    with server.client() as client:
+        client.config_set("maxmemory-policy", "noeviction")
+        client.config_resetstat()
+
+    assert make_cache(server, timeout=5.0).evict("tag") == 1
+
+
+def test_what_is_cleared_has_all_its_hints_from_then_on(
+    own_server: Start, make_cache: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, cache = without_hints(own_server, make_cache)
+    assert cache.evict("none") == 0
+    with server.client() as client:
+        client.config_set("maxmemory-policy", "noeviction")
+        assert client.info("stats")["evicted_keys"] > 0
+
+    cache.clear()
+
+    monkeypatch.setattr(cache, "_run_listed", None)
+    cache.set("key", 1, tag="tag")
+    assert cache.evict("tag") == 1
+    with server.client() as client:
+        client.config_resetstat()
+    assert not gauges.hints_may_be_gone(make_cache(server).engine, cache.engine.link.table[0])

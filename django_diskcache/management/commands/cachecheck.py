@@ -96,17 +96,31 @@ class Command(CacheCommand):
 
 def of_servers(target: Target) -> dict[str, Any]:
     """What is wrong with the servers of a cache; there is nothing here that could mend it."""
-    from ...server.condition import conditions  # an extra
+    from ...server.condition import conditions, takes_writes  # an extra
 
-    found = conditions(target.face)
-    problems = [{"kind": kind, "text": text} for each in found for kind, text in each.problems]
+    engine = target.engine
+    clustered = engine.address.kind == "cluster"
+    remembers = bool(engine.settings["near_cache_size"])
+    looked = conditions(engine.link, engine.clock)
+    found = [(c.name, f) for c in looked for f in c.findings(clustered, remembers)]
+    if not any(finding.wrong for _, finding in found) and (
+        unwritten := takes_writes(target.face)
+    ):
+        found.append((engine.directory, unwritten))
+    problems = [{"kind": f.kind, "text": sentences(n, f)} for n, f in found if f.wrong]
     return {
         "problems": problems,
         "fixed": False,
         "left": len(problems),
-        "servers": [each.told for each in found if each.told],
-        "notes": [note for each in found for note in each.notes],
+        "servers": [each.told for each in looked if each.told],
+        "notes": [sentences(name, each) for name, each in found if not each.wrong],
     }
+
+
+def sentences(name: str, finding: Any) -> str:
+    """What was found at a server, whose name a fault has in it already."""
+    where = "" if name in finding.text else f"{name}: "
+    return f"{where}it {finding.text}. {finding.remedy}"
 
 
 def put_aside(directory: str) -> list[str]:

@@ -25,6 +25,7 @@ from django_diskcache.engine.options import OPTIONS
 from django_diskcache.engine.segment import EVICTED_SIZE, FAULT_COUNTS
 from tests.django.conftest import FakeClock
 from tests.django.dashboard.conftest import BASE, DEFAULT, page, told
+from tests.engines import engine_of
 
 CACHE = f"{DEFAULT}change/"
 KEYS = f"{DEFAULT}keys/"
@@ -128,7 +129,7 @@ def test_traffic_is_drawn_and_told(
 
 
 def test_errors_and_evictions_by_their_kinds(viewer: Client, cache: DjangoCache) -> None:
-    segment = cache._cache.engine.segment
+    segment = engine_of(cache).segment
     for index, kind in enumerate(faults.KINDS):
         segment.add(FAULT_COUNTS + index, 1, index)
         assert kind in pages.ERRORS
@@ -441,7 +442,7 @@ def test_another_admin_site_keeps_to_itself(manager: Client, cache: DjangoCache)
 
 
 def test_a_compressed_entry(viewer: Client, cache: DjangoCache) -> None:
-    cache._cache.engine.configure({"compression": "zlib"})
+    engine_of(cache).configure({"compression": "zlib"})
     cache.set("page", "<li>an entry</li>" * 1000)
     text = told(page(viewer, f"{BASE}default/key/?key=page"))
     assert "compressed by zlib" in text
