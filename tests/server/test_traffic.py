@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -17,7 +18,7 @@ from tests.conftest import FakeClock
 
 from .clusters import SLOTS, Cluster
 from .conftest import listening
-from .servers import Server, until
+from .servers import PATIENCE, Server, until
 
 Make = Callable[..., ServerCache]
 HEAD = "django_diskcache{00}*"
@@ -81,6 +82,34 @@ def test_it_is_one_step_and_none_without_traffic(server: Server, make_cache: Mak
     assert commands() == before + 1
     reads(cache, 0, 0)
     assert commands() == before + 1
+
+
+def test_sums_have_what_is_being_told(
+    server: Server, make_cache: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = make_cache(server, near_cache_size=0)
+    cache.get("missing")
+    begun, go = threading.Event(), threading.Event()
+    moving = cache.engine.link.moving
+
+    def slowly(bucket: int, method: str, *arguments: Any) -> Any:
+        if method == "run":
+            begun.set()
+            assert go.wait(PATIENCE)
+        return moving(bucket, method, *arguments)
+
+    monkeypatch.setattr(cache.engine.link, "moving", slowly)
+    found: list[tuple[int, int]] = []
+    telling = threading.Thread(target=cache.engine.tick)
+    asking = threading.Thread(target=lambda: found.append(cache.stats()))
+    telling.start()
+    assert begun.wait(PATIENCE)
+    asking.start()
+    asking.join(0.1)
+    go.set()
+    asking.join()
+    telling.join()
+    assert found == [(0, 1)]
 
 
 ASKED = ("eval", "evalsha", "get", "hgetall", "hmget")
