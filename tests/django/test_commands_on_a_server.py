@@ -58,7 +58,9 @@ def site(tmp_path: Path, server: Server) -> Iterator[Path]:
 @pytest.fixture
 def away(site: Path) -> Iterator[None]:
     """And one on a server that does not run."""
-    entry = {"BACKEND": BACKEND, "LOCATION": "valkey://user:secret@127.0.0.1:1/0"}
+    location = "valkey://user:secret@127.0.0.1:1/0"
+    options = {"database_timeout": patience()}
+    entry = {"BACKEND": BACKEND, "LOCATION": location, "OPTIONS": options}
     with override_settings(CACHES={**settings.CACHES, "away": entry}):
         yield
 

@@ -56,6 +56,7 @@ class Cluster:
         # They learn of each other the sooner the shorter this time is.
         options = ["--cluster-enabled", "yes", "--cluster-node-timeout", "1000"]
         options += ["--cluster-allow-replica-migration", "no"]  # a node stays what it is
+        options += ["--repl-diskless-sync-delay", "0"]  # nobody else will want a copy
         return ClusterNode(directory, *options)
 
     def _be_patient(self, node: Server) -> None:

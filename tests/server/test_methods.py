@@ -158,7 +158,7 @@ def test_a_claim_is_renewed_while_it_is_held(server: Server, make_cache: Make) -
 
 
 def test_a_claim_of_a_server_in_trouble_keeps_nobody_away(server: Server) -> None:
-    cache = ServerCache("valkey://127.0.0.1:1")
+    cache = ServerCache("valkey://127.0.0.1:1", timeout=10)
     one, two = cache.claim("key"), cache.claim("key")
     assert one is not None
     assert two is not None
@@ -336,7 +336,7 @@ def test_figures(server: Server, make_cache: Make) -> None:
 
 
 def test_figures_of_a_server_that_is_away() -> None:
-    with ServerCache("valkey://127.0.0.1:1") as cache:
+    with ServerCache("valkey://127.0.0.1:1", timeout=10) as cache:
         found = cache.figures()
         assert found.nodes == []
         assert found.hits == found.memory == 0
