@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.conf import settings
@@ -39,12 +40,18 @@ LEAVING = {
 }
 
 
+def remote(server: Server) -> dict[str, Any]:
+    """An entry of CACHES."""
+    options = {"database_timeout": patience()}
+    return {"BACKEND": BACKEND, "LOCATION": server.url, "OPTIONS": options}
+
+
 @pytest.fixture
 def site(tmp_path: Path, server: Server) -> Iterator[Path]:
     """One cache in a directory, and one on a server."""
     entries = {
         "default": {"BACKEND": BACKEND, "LOCATION": tmp_path / "default"},
-        "remote": {"BACKEND": BACKEND, "LOCATION": server.url},
+        "remote": remote(server),
     }
     with override_settings(CACHES=entries, SECRET_KEY="only for tests"):
         yield tmp_path
@@ -53,7 +60,9 @@ def site(tmp_path: Path, server: Server) -> Iterator[Path]:
 @pytest.fixture
 def away(site: Path) -> Iterator[None]:
     """And one on a server that does not run."""
-    entry = {"BACKEND": BACKEND, "LOCATION": "valkey://user:secret@127.0.0.1:1/0"}
+    location = "valkey://user:secret@127.0.0.1:1/0"
+    options = {"database_timeout": patience()}
+    entry = {"BACKEND": BACKEND, "LOCATION": location, "OPTIONS": options}
     with override_settings(CACHES={**settings.CACHES, "away": entry}):
         yield
 
@@ -428,7 +437,7 @@ def checked(
     """What is wrong with a server that was started with these options, and its notes."""
     required()
     with serving(directory / "own", *options) as server:
-        entry = {"BACKEND": BACKEND, "LOCATION": server.url}
+        entry = remote(server)
         with override_settings(CACHES={**settings.CACHES, "own": entry}):
             out = io.StringIO()
             with suppress(CommandError):
@@ -462,7 +471,8 @@ def test_check_of_one_that_may_not_write(site: Path, server: Server) -> None:
         client.execute_command(
             "ACL", "SETUSER", "reader", "on", ">pass", "~*", "&*", "+@all", "-set"
         )
-    entry = {"BACKEND": BACKEND, "LOCATION": f"valkey://reader:pass@127.0.0.1:{server.port}"}
+    location = f"valkey://reader:pass@127.0.0.1:{server.port}"
+    entry = {**remote(server), "LOCATION": location}
     out = io.StringIO()
     with (
         override_settings(CACHES={**settings.CACHES, "reader": entry}),
