@@ -23,7 +23,14 @@ def tagged(cache: ServerCache) -> list[str]:
     return [key for key in cache if cache.get(key, tag=True)[1] is not None]
 
 
-@pytest.mark.parametrize("policy", ["allkeys-random", "allkeys-lru", "volatile-ttl"])
+@pytest.mark.parametrize(
+    "policy",
+    [
+        "allkeys-random",
+        pytest.param("allkeys-lru", marks=pytest.mark.long),
+        pytest.param("volatile-ttl", marks=pytest.mark.long),
+    ],
+)
 def test_under_memory_pressure_nothing_with_the_tag_is_left(
     policy: str, own_server: Start, make_cache: Make, caplog: pytest.LogCaptureFixture
 ) -> None:
