@@ -354,7 +354,7 @@ _opening = threading.Lock()
 
 def open_link(address: Address, patience: float) -> Link:
     """That of this process to an address; nothing is connected yet."""
-    key = repr((address._replace(scheme=""), patience))  # two may mean the same
+    key = repr((*address._replace(scheme=""), patience))  # two may mean the same
     with _opening:
         found = _links.get(key)
         if found is None:

@@ -292,7 +292,9 @@ if not old then
 else
   if #old < 14 or string.byte(old, 1) ~= 1 or string.byte(old, 2) ~= 3 then return '' end
   local last = 13 + struct.unpack('<H', old, 12)
-  head, number = string.sub(old, 1, last), tonumber(string.sub(old, last + 1))
+  number = string.match(string.sub(old, last + 1), '^-?%d+$')
+  if not number then return '' end
+  head, number = string.sub(old, 1, last), tonumber(number)
 end
 local sum = number + tonumber(ARGV[1])
 if math.abs(number) > most or math.abs(sum) > most then return '' end
