@@ -127,6 +127,11 @@ class Link:
         if now - self._ticked < TICK * 0.9:  # it is no clock
             return
         self._ticked = now
+        for node in self.known():
+            node.look_around()
+        for loop, awaited in list(self.loops.items()):
+            with suppress(RuntimeError):  # it is closed
+                loop.call_soon_threadsafe(awaited.look_around)
         for remote in present(self.remotes):
             remote.tick()
 
