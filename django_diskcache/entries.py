@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.utils.module_loading import import_string
 
-from .configuration import Configuration, Mistake, examine, is_address, site_secrets
+from .configuration import (
+    FACE_OPTIONS,
+    Configuration,
+    Mistake,
+    examine,
+    is_address,
+    site_secrets,
+)
 from .engine import DEFAULT_SETTINGS
 
 SESSIONS = "django.contrib.sessions.backends"
@@ -81,3 +89,18 @@ def entries() -> list[Entry]:
         location = params.pop("LOCATION", "")
         found.append(Entry(alias, location, params, *examine(location, params, secrets)))
     return found
+
+
+def named_apart() -> dict[str, str]:
+    """The `server_name` of those caches on servers that their address does not tell apart.
+
+    It is not the default, or another alias has the same address.
+    """
+    found = {e.alias: e.configuration for e in entries() if e.configuration.address is not None}
+    places = Counter(each.place for each in found.values())
+    default = FACE_OPTIONS["server_name"].default
+    return {
+        alias: each.server_name
+        for alias, each in found.items()
+        if each.server_name != default or places[each.place] > 1
+    }

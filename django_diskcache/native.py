@@ -1,23 +1,23 @@
 """What asynchronous methods of the backend await where the engine's face has coroutines.
 
 On a server, each call waits for an answer, and a thread for each wait costs three times what
-the wait itself does. So here the calls by key are written once more, with `await`: each
-function is the method of its name, with the same arguments, results, warnings and errors.
-Everything else goes to a thread, as on files. So does a method that a subclass has replaced:
-what it does is not known here (`natives`).
+the wait itself does. So here are the calls by key with `await`: each function is the method of
+its name, with the same arguments, results, warnings and errors. Where a method calls its face
+once, it is that method itself, on coroutines; the others are written once more. Everything
+else goes to a thread, as on files. So does a method that a subclass has replaced: what it does
+is not known here (`natives`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from functools import lru_cache
+from functools import lru_cache, wraps
 from typing import Any, TypeAlias
 
 from django.core.cache.backends.base import DEFAULT_TIMEOUT
 
 from .engine import ENOVAL
 from .methods.base import in_thread, portable
-from .methods.times import aware
 
 Native: TypeAlias = "Callable[..., Awaitable[Any]]"
 
@@ -52,69 +52,6 @@ async def until(cache: Any, key: Any, version: Any) -> Any:
     if type(made) is not str or not portable(made):
         return await in_thread(cache._until, key, version)
     return await cache._cache.auntil(made, retry=True)
-
-
-async def has_key(cache: Any, key: Any, version: Any = None) -> bool:
-    return bool(await cache._cache.ahas(cache.make_and_validate_key(key, version)))
-
-
-def storing(method: str) -> Native:
-    """`set` or `add`, by the method of the face."""
-
-    async def store(
-        cache: Any,
-        key: Any,
-        value: Any,
-        timeout: Any = DEFAULT_TIMEOUT,
-        version: Any = None,
-        read: bool = False,
-        tag: Any = None,
-        retry: bool = True,
-    ) -> bool:
-        made = cache.make_and_validate_key(key, version=version)
-        life = cache.get_backend_timeout(timeout)
-        store = getattr(cache._cache, method)
-        return bool(await store(made, value, life, read, tag, retry))
-
-    return store
-
-
-def left(method: str) -> Native:
-    """`ttl` or `pttl`, by the method of the face."""
-
-    async def ask(cache: Any, key: Any, version: Any = None) -> Any:
-        return await getattr(cache._cache, method)(cache.make_and_validate_key(key, version))
-
-    return ask
-
-
-async def touch(
-    cache: Any,
-    key: Any,
-    timeout: Any = DEFAULT_TIMEOUT,
-    version: Any = None,
-    retry: bool = True,
-) -> bool:
-    made = cache.make_and_validate_key(key, version=version)
-    return bool(await cache._cache.atouch(made, cache.get_backend_timeout(timeout), retry))
-
-
-async def pop(
-    cache: Any,
-    key: Any,
-    default: Any = None,
-    version: Any = None,
-    expire_time: bool = False,
-    tag: bool = False,
-    retry: bool = True,
-) -> Any:
-    made = cache.make_and_validate_key(key, version=version)
-    return await cache._cache.apop(made, default, expire_time, tag, retry)
-
-
-async def delete(cache: Any, key: Any, version: Any = None, retry: bool = True) -> bool:
-    made = cache.make_and_validate_key(key, version=version)
-    return bool(await cache._cache.adelete(made, retry))
 
 
 async def incr(
@@ -163,29 +100,6 @@ async def decr_version(cache: Any, key: Any, delta: int = 1, version: Any = None
     return int(await cache._run("incr_version", key, -delta, version))
 
 
-async def expire_at(
-    cache: Any, key: Any, when: Any, version: Any = None, retry: bool = True
-) -> bool:
-    made = cache.make_and_validate_key(key, version)
-    return bool(await cache._cache.aexpire_at(made, aware(when), retry))
-
-
-async def expire_in(
-    cache: Any, key: Any, timeout: Any, version: Any = None, retry: bool = True
-) -> bool:
-    made = cache.make_and_validate_key(key, version)
-    return bool(await cache._cache.aexpire_in(made, timeout, retry))
-
-
-async def persist(cache: Any, key: Any, version: Any = None, retry: bool = True) -> bool:
-    made = cache.make_and_validate_key(key, version)
-    return bool(await cache._cache.apersist(made, retry))
-
-
-async def tags(cache: Any, key: Any, version: Any = None, retry: bool = False) -> Any:
-    return await cache._cache.atags(cache.make_and_validate_key(key, version), retry)
-
-
 async def get_many(cache: Any, keys: Iterable[Any], version: Any = None) -> dict[Any, Any]:
     keys = list(keys)
     names = [cache._made(key, version) for key in keys]
@@ -215,37 +129,49 @@ async def delete_many(cache: Any, keys: Iterable[Any], version: Any = None) -> N
     await cache._cache.adelete_many(cache._valid_many(list(keys), version), retry=True)
 
 
-NATIVES: dict[str, Native] = {
+# Methods that call their face once and do no more with what it returns.
+SIMPLE = (
+    *("has_key", "set", "add", "touch", "pop", "delete"),
+    *("ttl", "pttl", "expire_at", "expire_in", "persist", "tags"),
+)
+WRITTEN: dict[str, Native] = {
     "get": get,
     "read": read,
     "_until": until,
-    "has_key": has_key,
-    "set": storing("aset"),
-    "add": storing("aadd"),
-    "touch": touch,
-    "pop": pop,
-    "delete": delete,
     "incr": incr,
     "decr": decr,
     "incr_version": incr_version,
     "decr_version": decr_version,
-    "ttl": left("attl"),
-    "pttl": left("apttl"),
-    "expire_at": expire_at,
-    "expire_in": expire_in,
-    "persist": persist,
-    "tags": tags,
     "get_many": get_many,
     "set_many": set_many,
     "delete_many": delete_many,
 }
 
 
+class Coroutines:
+    """A face whose methods are the coroutines with their names."""
+
+    __slots__ = ("_face",)
+
+    def __init__(self, face: Any) -> None:
+        self._face = face
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._face, f"a{name}")
+
+
+def awaiting(method: Any) -> Native:
+    """A simple method, run on coroutines: what it returns is to be awaited."""
+
+    @wraps(method)
+    async def call(cache: Any, *args: Any, **kwargs: Any) -> Any:
+        return await method(cache._on(Coroutines(cache._cache)), *args, **kwargs)
+
+    return call
+
+
 @lru_cache(64)  # asked for with each backend object that is made
 def natives(kind: Any, ours: Any) -> Mapping[str, Native]:
     """Those of a backend's class; what it has otherwise than ours is left out."""
-    return {
-        name: native
-        for name, native in NATIVES.items()
-        if getattr(kind, name) is getattr(ours, name)
-    }
+    known = WRITTEN | {name: awaiting(getattr(ours, name)) for name in SIMPLE}
+    return {n: native for n, native in known.items() if getattr(kind, n) is getattr(ours, n)}

@@ -18,9 +18,9 @@ from prometheus_client.registry import Collector
 
 from .engine.options import did_you_mean
 from .entries import aliases as our_aliases
-from .metrics import METRICS, NODE_METRICS, OF_CACHES, PREFIX, UNSHARDED
+from .metrics import families
 
-FAMILIES = {"counter": CounterMetricFamily, "gauge": GaugeMetricFamily}
+KINDS = {"counter": CounterMetricFamily, "gauge": GaugeMetricFamily}
 
 
 class CacheCollector(Collector):
@@ -64,36 +64,8 @@ class CacheCollector(Collector):
 
 
 def _families(found: Mapping[str, Any]) -> Iterator[Metric]:
-    sharded = {alias: each for alias, each in found.items() if hasattr(each, "shards")}
-    # One that is away tells no count: zero would be a counter that began anew.
-    on_servers = {a: each for a, each in found.items() if getattr(each, "nodes", ())}
-    for name, explanation, values in OF_CACHES:
-        family = GaugeMetricFamily(f"{PREFIX}_{name}", explanation, labels=("cache",))
-        for alias, figures in sharded.items():
-            _add(family, (alias,), values(figures))
+    for each in families(found):
+        family = KINDS[each.kind](each.name, each.help, labels=each.labels)
+        for values, number in each.samples:
+            family.add_metric(values, number)
         yield family
-    for metric in METRICS:
-        labels = ("cache", "shard", *((metric.label,) if metric.label else ()))
-        family = FAMILIES[metric.kind](f"{PREFIX}_{metric.name}", metric.help, labels=labels)
-        for alias, figures in sharded.items():
-            for shard in figures.shards:
-                _add(family, (alias, str(shard.number)), metric.values(shard))
-        for alias, figures in on_servers.items() if metric in UNSHARDED else ():
-            _add(family, (alias, ""), metric.values(figures))  # as if without the label
-        yield family
-    for each in NODE_METRICS if on_servers or not found else ():
-        labels = ("cache", "server")
-        family = FAMILIES[each.kind](f"{PREFIX}_{each.name}", each.help, labels=labels)
-        for alias, figures in on_servers.items():
-            for node in figures.nodes:
-                _add(family, (alias, node.name), {"": each.value(node)})
-        yield family
-
-
-def _add(
-    family: CounterMetricFamily | GaugeMetricFamily,
-    labels: tuple[str, ...],
-    values: Mapping[str, int],
-) -> None:
-    for value, number in values.items():
-        family.add_metric((*labels, value) if value else labels, number)

@@ -14,8 +14,9 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from django_diskcache.engine import Cache, FanoutCache
+from django_diskcache.server import gauges, listener
 from tests.server.clusters import Cluster, clustered
-from tests.server.servers import Server, required, serving
+from tests.server.servers import PATIENCE, Server, required, serving
 
 # Every run looks at the same examples, and takes as long as the machine does.
 settings.register_profile(
@@ -26,6 +27,10 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "reproducible"))
+
+
+# Nor is a server in trouble because the machine is busy.
+listener.ANSWER = gauges.PATIENCE = PATIENCE
 
 
 class FakeClock:

@@ -9,7 +9,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from ..backend import DjangoCache
 from ..engine.faults import FAULTS
-from ..engine.guard import raising
+from ..engine.guard import telling
 
 # What a cache that is in trouble may raise. A page shows it as a text.
 TROUBLE = (ImproperlyConfigured, OSError, *FAULTS)
@@ -32,7 +32,7 @@ class Listed(NamedTuple):
 
         A server that is away raises there: else it would seem that there was nothing to do.
         """
-        return self.face if self.engine.in_files else raising(self.face)
+        return self.face if self.engine.in_files else telling(self.face)
 
     @property
     def engine(self) -> Any:

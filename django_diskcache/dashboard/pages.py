@@ -23,7 +23,7 @@ from .. import checks, deployment
 from ..engine import inspection, statistics
 from ..engine.history import DAY, HOUR, MINUTE, Traffic
 from ..engine.inspection import Entry, Ranking
-from ..entries import aliases
+from ..entries import aliases, named_apart
 from ..templatetags.cachefigures import clock, number, percent
 from . import charts, servers
 from .forms import BrowseForm, KeyForm, TagForm, quoted
@@ -237,8 +237,11 @@ def overview() -> dict[str, Any]:
         except TROUBLE as error:
             cards[alias] = {"trouble": str(error)}
     looks = servers.looks(on_servers, chosen.span, chosen.step)
+    names = named_apart() if on_servers else {}
     for cache, look in zip(on_servers, looks, strict=True):
-        cards[cache.alias] = servers.figures(cache, look) | _server_plots(cache, look, chosen)
+        cards[cache.alias] = servers.figures(cache, look, names) | _server_plots(
+            cache, look, chosen
+        )
     return {"cards": [{"alias": alias, **card} for alias, card in cards.items()]}
 
 
@@ -265,7 +268,8 @@ def cache_page(cache: Listed, chosen: Range) -> dict[str, Any]:
     if cache.engine.in_files:
         return about | _in_files(cache, chosen, about["now"])
     (look,) = servers.looks([cache], chosen.span, chosen.step)
-    return about | servers.figures(cache, look) | _server_plots(cache, look, chosen)
+    known = servers.figures(cache, look, named_apart())
+    return about | known | _server_plots(cache, look, chosen)
 
 
 def _in_files(cache: Listed, chosen: Range, now: float) -> dict[str, Any]:

@@ -5,25 +5,28 @@ The package of the server's client is an extra: what needs it is imported where 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.http import QueryDict
-from django.utils.translation import gettext, gettext_lazy
+from django.utils.translation import gettext, gettext_lazy, ngettext
 
 from ..configuration import ON_A_SERVER, SERVER_TIMEOUT
+from ..engine.errors import Fault
 from ..engine.faults import FAULTS
 from ..engine.history import Traffic
 from ..engine.options import OPTIONS
 from ..engine.patterns import beginning
 from ..engine.together import together
 from ..entries import entries
+from ..templatetags.cachefigures import number
 from .forms import ServerBrowseForm
 from .listing import Listed
 
 if TYPE_CHECKING:
+    from ..server.browsing import Page, Place
     from ..server.gauges import ServerFigures
 
 PAGE = 50  # keys on a page
@@ -66,38 +69,46 @@ def _look(cache: Listed, span: int, step: int) -> Look:
     return Look(figures, traffic)
 
 
-def figures(cache: Listed, look: Look | None) -> dict[str, Any]:
-    """What a cache has done, and what its servers hold."""
-    context: dict[str, Any] = {"address": cache.engine.directory, "on_server": True}
+def figures(cache: Listed, look: Look | None, names: Mapping[str, str]) -> dict[str, Any]:
+    """What a cache has done, and what its servers hold.
+
+    :param names: by alias, those that caches are told apart by
+    """
+    context: dict[str, Any] = {
+        "address": cache.engine.directory,
+        "on_server": True,
+        "server_name": names.get(cache.alias),
+    }
     if look is None:
         return {**context, "state": gettext("no answer in time"), "reachable": False}
     found = look.figures
-    nodes, away = len(found.nodes), len(found.away)
+    nodes = len(found.nodes)
+    away = [_trouble(each.name, each.fault) for each in found.away]
+    untold = [] if found.untold is None else [_trouble(found.untold.path, found.untold)]
     limits = [node.memory_limit for node in found.nodes]
     limit = sum(limits) if all(limits) else 0
     return {
         **context,
         "figures": found,
         "reachable": bool(nodes),
-        "state": _state(nodes, away),
-        "away": [
-            {
-                "name": each.name,
-                "kind": ERRORS.get(each.fault.kind, each.fault.kind),
-                "why": each.fault.args[2],
-            }
-            for each in found.away
-        ],
+        "state": _state(nodes, len(away)),
+        "away": away,
+        "troubles": away + untold,
         "reads": found.hits + found.misses,
         "limit": limit,
         "filled": found.memory / limit if limit else None,
-        "keys": sum(node.keys for node in found.nodes),
+        "keys": found.held,
         "evicted": sum(node.evicted for node in found.nodes),
         "expired": sum(node.expired for node in found.nodes),
         "error_count": sum(found.errors.values()),
         "errors": [(ERRORS.get(name, name), n) for name, n in found.errors.items() if n],
         "clustered": any(node.slots for node in found.nodes),
     }
+
+
+def _trouble(name: str, fault: Fault) -> dict[str, Any]:
+    kind = ERRORS.get(fault.kind, fault.kind)
+    return {"name": name, "kind": kind, "why": fault.args[2]}
 
 
 def _state(nodes: int, away: int) -> str:
@@ -140,7 +151,7 @@ def keys_page(cache: Listed, query: QueryDict, whole: QueryDict) -> dict[str, An
     from ..server import browsing
 
     form = ServerBrowseForm(cache.cache, whole)
-    everything = "all" in query
+    everything, by_tag = "all" in query, False
     after = browsing.Place.read(query.get("from", ""))
     found = browsing.Page([], None, 0, [])
     if everything:
@@ -150,6 +161,7 @@ def keys_page(cache: Listed, query: QueryDict, whole: QueryDict) -> dict[str, An
         if tag is None:
             found = browsing.by_pattern(cache.engine, pattern, after, PAGE)
         else:
+            by_tag = True
             try:
                 found = browsing.by_tag(cache.engine, tag, pattern, after, PAGE)
             except ValueError as error:  # it is too long
@@ -159,11 +171,32 @@ def keys_page(cache: Listed, query: QueryDict, whole: QueryDict) -> dict[str, An
         "all": everything,
         "on_server": True,
         "entries": found.entries,
-        "looked": found.looked,
+        "about": _looked(found, after, by_tag) if everything or form.is_valid() else "",
         "away": list(dict.fromkeys(map(str, found.away))),
         "first": _query(query) if after else None,
         "next": _query(query, found.next.token) if found.next else None,
     }
+
+
+def _looked(found: Page, after: Place | None, by_tag: bool) -> str:
+    """Among how many names the entries of a page were found."""
+    if by_tag:
+        text = ngettext(
+            "%(number)s name with this tag was looked at",
+            "%(number)s names with this tag were looked at",
+            found.looked,
+        )
+    elif found.next is not None or found.away:
+        text = ngettext(
+            "about %(number)s name on the server was looked at",
+            "about %(number)s names on the server were looked at",
+            found.looked,
+        )
+    elif after:
+        return gettext("the rest of the names on the server was looked at")
+    else:  # a server looks at a thousand at least, and does not say how many there were
+        return gettext("all names on the server were looked at")
+    return text % {"number": number(found.looked)}
 
 
 def _query(query: QueryDict, place: str | None = None) -> str:

@@ -23,9 +23,9 @@ from .recipes import (
     Lock,
     RLock,
     barrier,
-    memoize_stampede,
     throttle,
 )
+from .stampede import memoize_stampede
 
 __all__ = [
     "DEFAULT_SETTINGS",

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any, ClassVar, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from .engine import Engine
 from .errors import Constant, Fault, Timeout, TooLarge
@@ -34,7 +34,7 @@ class Guarded:
 
     absorbs: tuple[type[Exception], ...] = ()
     # What is taken care of; an impatient twin leaves a Timeout to whoever goes on waiting.
-    cares: ClassVar[tuple[type[Exception], ...]] = FAULTS
+    cares: tuple[type[Exception], ...] = FAULTS
 
     _engine: Engine
     error_handler: ErrorHandler | None = None
@@ -121,3 +121,31 @@ def raising(cache: Any) -> Any:
     twin: Any = object.__new__(type(cache))
     twin.__dict__.update(cache.__dict__, absorbs=())
     return twin
+
+
+def telling(cache: Any) -> Any:
+    """The cache, with calls that raise each fault, for who says it to somebody at once.
+
+    In files it is taken care of as ever, since that counts and mends it. On a server there is
+    nothing to mend, and who is told need not read it in the log as well.
+    """
+    twin = raising(cache)
+    if not cache.engine.in_files:
+        twin.cares = ()
+    return twin
+
+
+def going_on(cache: Any) -> tuple[Any, dict[str, Exception]]:
+    """A cache on servers, with calls that leave out those with a fault, and these faults.
+
+    They are by the server that each was met at, and nobody else is told of them.
+    """
+    met: dict[str, Exception] = {}
+
+    def absorbed(error: Exception) -> bool:
+        met.setdefault(getattr(error, "path", ""), error)
+        return True
+
+    twin = raising(cache)
+    twin._absorbed = absorbed
+    return twin, met

@@ -9,57 +9,27 @@ the rest.
 from __future__ import annotations
 
 import heapq
-import io
 import os
-import pickletools
 import random
 import secrets
-import zlib
 from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
 from . import files, schema, tagging, tagsql
-from .compression import PLAIN, Missing, codec_of, expanded
-from .disk import (
-    INT64_MIN,
-    MODE_BINARY,
-    MODE_PICKLE,
-    MODE_RAW,
-    MODE_SIGNED,
-    MODE_TEXT,
-    PINNED,
-    Disk,
-    JSONDisk,
-    Place,
-)
+from .compression import codec_of
+from .disk import INT64_MIN, MODE_SIGNED, PINNED, Disk, Place
 from .fifo import MOST_HITS
 from .integrity import MODES
 from .ordering import after_prefix
 from .policies import LAP, TICKS
-from .serializers import MODE_JSON, MODE_MSGPACK
-from .signing import LENGTH
+from .previews import Preview, described, form_of, read_for_preview
 from .store import Store
 
 FEW = 3000  # entries that are looked at one and all
 SAMPLE = 1000  # entries that stand for the others, of all shards together
 RUN = 2  # neighbours at each random place; more would have the same tag all too often
 FRONT = 32  # entries at the beginning of each shard
-BEGINNING = 4096  # bytes of a value that are read for a preview
-MOST_PACKED = 2**18  # bytes of a compressed value that are: all of it, or nothing
-SHOWN = 1000  # characters of them that are shown
-MOST_STEPS = 60  # opcodes of a pickle that are shown
-# Opcodes that say nothing of what is in a pickle.
-PLUMBING = {"PROTO", "FRAME", "MEMOIZE", "BINPUT", "LONG_BINPUT", "PUT"}
-PLUMBING |= {"BINGET", "LONG_BINGET", "GET"}
-# What a value of these modes is shown as; None is what it is in the database.
-KINDS = {
-    MODE_RAW: None,
-    MODE_BINARY: None,
-    MODE_TEXT: None,
-    MODE_JSON: "json",
-    MODE_MSGPACK: "msgpack",
-}
 
 
 class Entry(NamedTuple):
@@ -99,17 +69,6 @@ class Entry(NamedTuple):
     def codec(self) -> str | None:
         """What the value is compressed with: a name, '?' if it is not known, or None."""
         return codec_of(self.mode & MODES)
-
-
-class Preview(NamedTuple):
-    """The beginning of a value: what `kind` it is, and `text` to show.
-
-    Kinds are text, number, bytes, json, msgpack, pickle, lost (its file is gone) and unknown.
-    """
-
-    kind: str
-    text: str
-    whole: bool
 
 
 class Access(NamedTuple):
@@ -203,77 +162,6 @@ def preview(store: Store, entry: Entry) -> Preview:
         return Preview("lost", "", True)
     signed = entry.form == MODE_SIGNED and entry.filename is None
     return described(store.disk, entry.mode, beginning, entry.size, signed)
-
-
-def form_of(mode: int) -> int:
-    """A mode without the seal, the mark of what is pinned, and the codec."""
-    return mode & MODES & PLAIN & ~PINNED
-
-
-def read_for_preview(mode: int) -> int:
-    """Bytes of a stored value that are read for `described`."""
-    return BEGINNING + LENGTH if codec_of(mode & MODES) is None else MOST_PACKED
-
-
-def described(disk: Disk, mode: int, beginning: Any, size: int, signed: bool) -> Preview:
-    """What the beginning of a stored value says, without unpickling anything.
-
-    :param size: bytes of the whole
-    :param signed: whether a signature stands before it
-    """
-    form = form_of(mode)
-    length = read_for_preview(mode)
-    if isinstance(disk, JSONDisk) and isinstance(beginning, bytes):
-        return _unpacked(beginning)
-    if signed and isinstance(beginning, bytes):
-        beginning = beginning[LENGTH:]
-    if codec_of(mode & MODES) is not None:
-        try:
-            beginning = expanded(mode, beginning)
-        except (ValueError, Missing):  # too long to be read whole, perhaps
-            return Preview("unknown", "", False)
-        size, beginning = len(beginning), beginning[:BEGINNING]
-    if form in (MODE_PICKLE, MODE_SIGNED) and isinstance(beginning, bytes):
-        return _outline(beginning, size <= len(beginning) + LENGTH)
-    if form in (MODE_TEXT, MODE_JSON) and isinstance(beginning, bytes):
-        beginning = beginning.decode(errors="replace")
-    if form not in KINDS:
-        return Preview("unknown", repr(beginning)[:SHOWN], False)
-    if isinstance(beginning, str):
-        whole = len(beginning) <= SHOWN and size <= length
-        return Preview(KINDS[form] or "text", beginning[:SHOWN], whole)
-    if isinstance(beginning, bytes):
-        shown = beginning[: SHOWN // 4]
-        whole = len(shown) == size
-        return Preview(KINDS[form] or "bytes", shown.hex(" "), whole)
-    return Preview("number", repr(beginning), True)
-
-
-def _unpacked(data: bytes) -> Preview:
-    """JSON as `JSONDisk` packs it; however much it would unpack to."""
-    try:
-        unpacker = zlib.decompressobj()
-        text = unpacker.decompress(data, BEGINNING).decode(errors="replace")
-    except zlib.error:
-        return Preview("unknown", "", False)
-    return Preview("json", text[:SHOWN], len(text) <= SHOWN and unpacker.eof)
-
-
-def _outline(data: bytes, complete: bool) -> Preview:
-    """The opcodes of a pickle with their arguments, one a line. They are not executed."""
-    lines: list[str] = []
-    whole = complete
-    try:
-        for opcode, argument, _ in pickletools.genops(io.BytesIO(data)):
-            if opcode.name in PLUMBING:
-                continue
-            if len(lines) == MOST_STEPS:
-                whole = False
-                break
-            lines.append(opcode.name if argument is None else f"{opcode.name} {argument!r:.80}")
-    except Exception:  # it ends here because only the beginning was read, or it is no pickle
-        whole = False
-    return Preview("pickle", "\n".join(lines), whole)
 
 
 # Keys in their order

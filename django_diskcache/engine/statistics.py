@@ -11,8 +11,8 @@ there are, the shorter are the runs: about as many rows are looked at in all.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Final, NamedTuple
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, Final, NamedTuple
 
 from . import eviction, footprint, schema
 from .engine import Engine
@@ -85,12 +85,38 @@ class NearFigures:
 class Statistics(Figures):
     """Of a whole cache.
 
+    Those of a cache on a server (`server.gauges.ServerFigures`) have the same properties, so
+    that what is common is asked of either.
+
     :param counting: whether hits and misses are counted (the setting `statistics`)
     """
 
     counting: bool
     shards: Sequence[ShardFigures]
     near: NearFigures
+    nodes: ClassVar[Sequence[Any]] = ()  # on no server
+    told: ClassVar[bool] = True
+    counts: ClassVar[tuple[str, str]] = ("entry", "entries")  # what `held` is a number of
+
+    @property
+    def held(self) -> int:
+        """How many entries there are."""
+        return self.entries
+
+    @property
+    def taken(self) -> int:
+        """Bytes that they take."""
+        return self.volume
+
+    @property
+    def gone(self) -> int:
+        """Entries that are gone, or were refused, for any reason."""
+        return sum(self.evictions.values())
+
+    def document(self) -> dict[str, Any]:
+        """All of it, as JSON can have it."""
+        shards = [{**asdict(each), "hit_ratio": each.hit_ratio} for each in self.shards]
+        return {**asdict(self), "shards": shards, "hit_ratio": self.hit_ratio}
 
 
 class Contents(NamedTuple):

@@ -18,7 +18,7 @@ import fcntl
 import json
 import os
 from argparse import ArgumentParser
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from time import monotonic
 from typing import Any, NamedTuple
@@ -32,7 +32,7 @@ from django.core.management.base import BaseCommand, CommandError, OutputWrapper
 from ..backend import DjangoCache
 from ..configuration import is_address, read, site_secrets
 from ..engine.faults import FAULTS
-from ..engine.guard import raising
+from ..engine.guard import going_on, telling
 from ..engine.selection import Step
 from ..entries import aliases, expanded
 
@@ -61,10 +61,20 @@ class Target(NamedTuple):
     @property
     def face(self) -> Any:
         """Its face, which raises each fault and leaves it to the command to say it."""
-        twin = raising(self.cache._cache)
-        if not self.in_files:
-            twin.cares = ()
-        return twin
+        return telling(self.cache._cache)
+
+    def on_servers(self, call: Callable[[Any], int]) -> dict[str, Any]:
+        """What a removal by a face did on those servers that answer, as a result has it.
+
+        :param call: of the face; how many entries it removed
+        :return: with an 'error' that names those that do not; that alone if nothing was done
+        """
+        face, met = going_on(self.cache._cache)
+        removed = call(face)
+        error = {"error": named(met)} if met else {}
+        if met and not removed:
+            return error
+        return {"removed": removed, "freed": None, **error}  # bytes a server does not say
 
     def evicted(self) -> int:
         """How many entries it has evicted for want of space; 0 on a server, whose are not only
@@ -168,7 +178,7 @@ class CacheCommand(BaseCommand):
 
     def tell(self, alias: str, result: dict[str, Any], options: dict[str, Any]) -> None:
         """Print what happened to one cache for people."""
-        if not {"skipped", "error"} & set(result):
+        if "removed" in result or not {"skipped", "error"} & set(result):
             self.say(alias, result, options)
         elif "skipped" in result and options["verbosity"] > 0:
             self.stdout.write(f"{alias}: skipped, {result['skipped']}")
@@ -322,6 +332,11 @@ def progress(
         if any_drawn:
             out.write("\r\x1b[K", ending="")  # what comes next takes the line
             out.flush()
+
+
+def named(faults: Mapping[str, Exception]) -> str:
+    """Faults of several servers, each of which names its own."""
+    return "; ".join(map(str, faults.values()))
 
 
 def bytes_text(number: int) -> str:

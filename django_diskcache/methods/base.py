@@ -123,12 +123,12 @@ class Methods(BaseCache):
         if self._natives and name in self._natives:  # on files there are none
             return await self._natives[name](self, *args, **kwargs)
         try:
-            return getattr(self._hasty(), name)(*args, **kwargs)
+            return getattr(self._on(self._impatient), name)(*args, **kwargs)
         except Timeout:
             return await in_thread(getattr(self, name), *args, **kwargs)
 
-    def _hasty(self) -> Methods:
-        """This backend on the engine's impatient face."""
+    def _on(self, face: Any) -> Methods:
+        """This backend on another face of its engine."""
         twin = object.__new__(type(self))
-        twin.__dict__.update(self.__dict__, _cache=self._impatient)
+        twin.__dict__.update(self.__dict__, _cache=face)
         return twin

@@ -18,9 +18,9 @@ from zlib import crc32
 from ..engine.compression import codec_of
 from ..engine.disk import GARBAGE, MODE_RAW, MODE_SIGNED
 from ..engine.errors import Fault, Foreign
-from ..engine.inspection import Preview, described, form_of, read_for_preview
 from ..engine.integrity import MODES
 from ..engine.patterns import Pattern
+from ..engine.previews import Preview, described, form_of, read_for_preview
 from . import envelope
 from .link import BUCKETS
 from .names import PAGE, escaped

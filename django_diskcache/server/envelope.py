@@ -259,7 +259,8 @@ def tag_name(tag: Any) -> bytes:
     else:
         name = _TAG_NUMBER + key_bytes(int(tag) if isinstance(tag, int) else float(tag))
     if len(name) > MOST_NAME_BYTES:
-        raise ValueError(f"a tag of {len(name)} bytes: expected at most {MOST_NAME_BYTES}")
+        size, most = len(name) - 1, MOST_NAME_BYTES - 1  # of what the caller gave
+        raise ValueError(f"a tag of {size} bytes: expected at most {most}")
     return name
 
 

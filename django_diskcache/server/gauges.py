@@ -10,9 +10,9 @@ import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
-from typing import NamedTuple, TypeVar
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 from ..engine.errors import Fault
 from ..engine.faults import FAULTS
@@ -112,6 +112,8 @@ class ServerFigures:
     :param nodes: those servers that answered
     :param away: those that did not
     :param told: whether the server has told what was counted
+    :param untold: why it has not, where that is not because it is away
+    :param server_name: what the names of the cache's keys begin with
     """
 
     hits: int
@@ -123,6 +125,10 @@ class ServerFigures:
     nodes: Sequence[NodeFigures]
     away: Sequence[Away] = ()
     told: bool = True
+    untold: Fault | None = None
+    server_name: str = ""
+    shards: ClassVar[Sequence[Any]] = ()  # not in files
+    counts: ClassVar[tuple[str, str]] = ("key", "keys")  # what `held` is a number of
 
     @property
     def hit_ratio(self) -> float | None:
@@ -134,6 +140,33 @@ class ServerFigures:
     def memory(self) -> int:
         """Bytes that the data of all servers takes."""
         return sum(node.memory for node in self.nodes)
+
+    # As `Statistics` has them; all are those of the servers, whoever they belong to
+
+    @property
+    def held(self) -> int:
+        """How many keys there are."""
+        return sum(node.keys for node in self.nodes)
+
+    @property
+    def taken(self) -> int:
+        """Bytes that they take."""
+        return self.memory
+
+    @property
+    def gone(self) -> int:
+        """Keys that were evicted or whose time was over."""
+        return sum(node.evicted + node.expired for node in self.nodes)
+
+    def document(self) -> dict[str, Any]:
+        """All of it, as JSON can have it; of who is away, why."""
+        return {
+            **asdict(self),
+            "hit_ratio": self.hit_ratio,
+            "memory": self.memory,
+            "untold": None if self.untold is None else str(self.untold),
+            "away": {each.name: str(each.fault) for each in self.away},
+        }
 
 
 def of_node(node: Node) -> NodeFigures:
@@ -213,8 +246,11 @@ def _attempt(name: str, call: Callable[[], T]) -> T | Away:
     try:
         return call()
     except FAULTS as error:
-        fault = error if isinstance(error, Fault) else Fault("slow", name, error)
-        return Away(name, fault)
+        return Away(name, _fault(name, error))
+
+
+def _fault(name: str, error: Exception) -> Fault:
+    return error if isinstance(error, Fault) else Fault("slow", name, error)
 
 
 def _late(name: str) -> Away:
@@ -292,13 +328,15 @@ def figures(
 ) -> ServerFigures:
     """All that is known now, with what a `survey` has found; who is away is not asked again."""
     counted: dict[bytes, int] = {}
+    untold = None
     first = remote.link.table[:1]
     told = bool(nodes and first) and first[0].name not in [each.name for each in away]
     if told:
         try:
             counted = remote.counted()
-        except FAULTS:
+        except FAULTS as error:
             told = False
+            untold = _fault(first[0].name, error)
     near = remote.near
     errors = remote.triage.counts()
     return ServerFigures(
@@ -311,4 +349,6 @@ def figures(
         nodes=nodes,
         away=away,
         told=told,
+        untold=untold,
+        server_name=remote.name,
     )

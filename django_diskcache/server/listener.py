@@ -38,6 +38,7 @@ from .trouble import ERRORS, kind_of
 CHANNEL = b"__redis__:invalidate"
 TICK = 1.0  # seconds between two questions whether the server is still there
 REFUSED = 10.0  # seconds before who may not listen tries again
+ANSWER = 1.0  # seconds for the answer to one
 
 _generations = count(1)
 
@@ -198,7 +199,7 @@ def _hear(reference: weakref.ref[Listener], connection: Any, stop: threading.Eve
     ticked = time.monotonic()
     while not stop.is_set():
         message = None
-        if connection.can_read(TICK):
+        if connection.can_read(ANSWER if asked else TICK):
             message = connection.read_response()
             asked = False
         elif asked:

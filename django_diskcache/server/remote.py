@@ -11,6 +11,7 @@ from __future__ import annotations
 import atexit
 import os
 import struct
+import threading
 import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
@@ -92,6 +93,7 @@ class Remote:
         self._body = len(self.text_heads[0])
         self._counts = self.heads[0] + COUNTS
         self.history = SumsOverTime(self.heads[0], clock, self.link.moving)
+        self._reporting = threading.RLock()
         self._told = 0.0  # when it was reported last, by a clock that never goes back
         self.chores: list[Callable[[Remote], object]] = []  # done once a second
         _remotes.add(self)
@@ -213,8 +215,13 @@ class Remote:
     def report(self) -> None:
         """Tell the server what was counted, if anything was; not now if it is away.
 
-        It is one round trip: the sums, and the same of this minute and hour.
+        It is one round trip: the sums, and the same of this minute and hour. Who asks for the
+        sums meanwhile waits for it, or what is on its way would be in neither.
         """
+        with self._reporting:
+            self._report()
+
+    def _report(self) -> None:
         tally = self.tally
         hits, misses = tally.hits, tally.misses
         faults = self.triage.take()
@@ -323,6 +330,7 @@ class Remote:
 
     def begin(self) -> None:
         """In a child after a fork: what was counted is the parent's to tell."""
+        self._reporting = threading.RLock()
         self.tally.hits = self.tally.misses = 0
         self.triage.take()
 

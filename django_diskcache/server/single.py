@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 from ..engine.errors import ENOVAL, UNKNOWN, Fault, Timeout
 from ..engine.expiry import is_fresh
@@ -26,7 +26,7 @@ class SingleKey(Lifetimes):
 
     _engine: Remote  # type: ignore[assignment]
     _operations: TimedOperations
-    cares: ClassVar[tuple[type[Exception], ...]] = (Fault,)
+    cares: tuple[type[Exception], ...] = (Fault,)
 
     def _wait(self, retry: bool) -> float | None:
         """Seconds that a call may wait; 0 on the face for event loops (`impatient`)."""

@@ -90,7 +90,7 @@ for alias, location in SERVERS.items():
     CACHES[alias] = {
         "BACKEND": "django_diskcache.DjangoCache",
         "LOCATION": location,
-        "OPTIONS": {"size_limit": "64MB", "shards": 4, "database_timeout": 5},
+        "OPTIONS": {"size_limit": "64MB", "shards": 4, "database_timeout": 30},
     }
 SESSION_ENGINE = "django.contrib.sessions.backends.cache"
 SESSION_CACHE_ALIAS = "sessions"

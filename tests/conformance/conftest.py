@@ -22,7 +22,7 @@ from django_diskcache.opened import forget
 from django_diskcache.server import ServerCache
 from django_diskcache.server.envelope import HEAD, Codec
 from tests.conftest import FakeClock
-from tests.server.conftest import listening
+from tests.server.conftest import listening, patience
 from tests.server.servers import Server
 
 SETTINGS: dict[str, Any] = {
@@ -216,7 +216,7 @@ def _key(name: bytes) -> bytes:
 
 def _make_remote(server: Server) -> Face:
     clock = ServerClock(server)
-    cache = ServerCache(server.url, timeout=10, clock=clock, secret="secret", statistics=1)
+    cache = ServerCache(server.url, patience(), clock=clock, secret="secret", statistics=1)
     return ServerFace(cache, clock, server)
 
 

@@ -314,7 +314,8 @@ def test_a_run_that_is_killed_leaves_the_lock(site: Site) -> None:
 OTHERS = """
 from website import *
 CACHES["copy"] = {{**CACHES["default"], "LOCATION": {copy!r}}}
-CACHES["remote"] = {{**CACHES["default"], "LOCATION": {remote!r}}}
+waits = {{**CACHES["default"].get("OPTIONS", {{}}), "database_timeout": 30}}
+CACHES["remote"] = {{**CACHES["default"], "LOCATION": {remote!r}, "OPTIONS": waits}}
 """
 
 

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.conf import settings
@@ -20,10 +21,13 @@ from django_diskcache import DjangoCache
 from django_diskcache.engine.errors import Fault
 from django_diskcache.management.commands import cachestats
 from django_diskcache.management.shared import HELD
-from django_diskcache.server import condition
+from django_diskcache.server import condition, gauges
 from django_diskcache.server.gauges import Away
+from tests.engines import remote_of
+from tests.server.clusters import clustered
 from tests.server.servers import Server, required, serving
 
+from .conftest import patience
 from .test_commands import called, document
 
 BACKEND = "django_diskcache.DjangoCache"
@@ -36,12 +40,18 @@ LEAVING = {
 }
 
 
+def remote(server: Server) -> dict[str, Any]:
+    """An entry of CACHES."""
+    options = {"database_timeout": patience()}
+    return {"BACKEND": BACKEND, "LOCATION": server.url, "OPTIONS": options}
+
+
 @pytest.fixture
 def site(tmp_path: Path, server: Server) -> Iterator[Path]:
     """One cache in a directory, and one on a server."""
     entries = {
         "default": {"BACKEND": BACKEND, "LOCATION": tmp_path / "default"},
-        "remote": {"BACKEND": BACKEND, "LOCATION": server.url},
+        "remote": remote(server),
     }
     with override_settings(CACHES=entries, SECRET_KEY="only for tests"):
         yield tmp_path
@@ -50,7 +60,9 @@ def site(tmp_path: Path, server: Server) -> Iterator[Path]:
 @pytest.fixture
 def away(site: Path) -> Iterator[None]:
     """And one on a server that does not run."""
-    entry = {"BACKEND": BACKEND, "LOCATION": "valkey://user:secret@127.0.0.1:1/0"}
+    location = "valkey://user:secret@127.0.0.1:1/0"
+    options = {"database_timeout": patience()}
+    entry = {"BACKEND": BACKEND, "LOCATION": location, "OPTIONS": options}
     with override_settings(CACHES={**settings.CACHES, "away": entry}):
         yield
 
@@ -65,6 +77,14 @@ def arguments(name: str, alias: str) -> list[str]:
     if name == "cacheevict":
         return ["tag", "--cache", alias]
     return [alias, "--no-input"] if name == "cacheclear" else [alias]
+
+
+def failing(message: str, *given: str) -> str:
+    """What a command prints that ends with this error."""
+    out = io.StringIO()
+    with pytest.raises(CommandError, match=message):
+        call_command(*given, stdout=out)
+    return out.getvalue()
 
 
 # Which caches, and trouble
@@ -212,6 +232,87 @@ def test_stats_watched(away: None, monkeypatch: pytest.MonkeyPatch) -> None:
     assert re.fullmatch(f"away: {AWAY}", lines[1])
 
 
+def test_stats_of_two_caches_on_one_server(site: Path, server: Server) -> None:
+    where = f"valkey://127.0.0.1:{server.port}"
+    assert f"; {where}, " in called("cachestats", "remote")
+    assert "server_name" not in called("cachestats")
+    entry = {**settings.CACHES["remote"], "OPTIONS": {"server_name": "shop"}}
+    with override_settings(CACHES={**settings.CACHES, "other": entry}):
+        lines = called("cachestats", "remote", "other", "-v", "0").splitlines()
+        assert f"; {where}, server_name 'django_diskcache', " in lines[0]
+        assert f"; {where}, server_name 'shop', " in lines[1]
+        names = [
+            each["server_name"] for each in document("cachestats", "remote", "other").values()
+        ]
+        assert names == ["django_diskcache", "shop"]
+    with override_settings(CACHES={"other": entry}):
+        assert f"; {where}, server_name 'shop', " in called("cachestats", "other")
+
+
+def test_stats_of_a_node_of_a_cluster(site: Path, tmp_path: Path) -> None:
+    """Where a list of nodes was meant: it is there, and does not know the counts."""
+    required()
+    with clustered(tmp_path / "cluster", nodes=2) as cluster:
+        entries = {n.url: {"BACKEND": BACKEND, "LOCATION": n.url} for n in cluster.nodes}
+        with override_settings(CACHES=entries, SECRET_KEY="only for tests"):
+            out = failing("LOCATION takes a list of nodes then", "cachestats")
+    assert sorted(out.count(text) for text in ("0 hits", "hits and misses are not known")) == [
+        1,
+        1,
+    ]
+
+
+def test_stats_that_are_off(site: Path) -> None:
+    """To look at them does not begin to count."""
+    entry = {**settings.CACHES["remote"], "OPTIONS": {"statistics": False}}
+    with override_settings(CACHES={"remote": entry}):
+        off = "hit ratio - (not counted: statistics are off)"
+        assert off in called("cachestats", "remote")
+        assert off in called("cachestats", "remote")
+
+
+def test_a_node_that_is_away_is_named_and_the_others_are_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    required()
+    monkeypatch.setattr(gauges, "PATIENCE", 60.0)
+    with clustered(tmp_path / "cluster") as cluster:
+        for node in cluster.nodes:  # whoever is away, the others go on
+            with node.client() as client:
+                client.execute_command("CONFIG SET", "cluster-require-full-coverage", "no")
+        options = {"database_timeout": patience()}
+        entry = {"BACKEND": BACKEND, "LOCATION": cluster.urls, "OPTIONS": options}
+        with override_settings(CACHES={"many": entry}, SECRET_KEY="only for tests"):
+            for number in range(50):
+                assert cache("many").set(str(number), number, tag="tag")
+            counting = remote_of(cache("many")).link.table[0].name  # it has the counts
+            (node,) = (each for each in cluster.nodes if str(each.port) in counting)
+            node.kill()
+            fault = rf"valkey://127\.0\.0\.1:{node.port}: .*\(lost\)"
+            out = failing(f"^many: {fault}$", "cachestats", "many")
+            assert "many: hits and misses are not known; " in out
+            assert out.count(" primary ") == 2
+            assert re.search(f"^  {fault}$", out, re.MULTILINE)
+            found = json.loads(failing(fault, "cachestats", "many", "--json"))["many"]
+            assert (len(found["nodes"]), list(found["away"])) == (2, [counting])
+            assert re.fullmatch(fault, found["error"])
+            out = failing(fault, "cachestats", "many", "--format", "prometheus")
+            assert out.count("django_diskcache_server_keys{") == 2
+            assert "hits_total{" not in out
+
+            out = failing(f"^many: {fault}$", "cacheevict", "tag", "--dry-run")
+            number = int(out.split()[1])
+            assert 0 < number < 50
+            found = json.loads(failing(fault, "cacheevict", "tag", "--json"))["many"]
+            assert found["removed"] == found["tags"]["tag"]["removed"] == number
+            assert re.fullmatch(fault, found["error"])
+            cache("many").set_many({str(n): n for n in range(50)})
+            caplog.clear()
+            out = failing(f"^many: {fault}$", "cacheclear", "many", "--no-input")
+            assert out == f"many: {number} entries removed\n"
+            assert caplog.messages == []
+
+
 # Removal
 
 
@@ -336,7 +437,7 @@ def checked(
     """What is wrong with a server that was started with these options, and its notes."""
     required()
     with serving(directory / "own", *options) as server:
-        entry = {"BACKEND": BACKEND, "LOCATION": server.url}
+        entry = remote(server)
         with override_settings(CACHES={**settings.CACHES, "own": entry}):
             out = io.StringIO()
             with suppress(CommandError):
@@ -370,7 +471,8 @@ def test_check_of_one_that_may_not_write(site: Path, server: Server) -> None:
         client.execute_command(
             "ACL", "SETUSER", "reader", "on", ">pass", "~*", "&*", "+@all", "-set"
         )
-    entry = {"BACKEND": BACKEND, "LOCATION": f"valkey://reader:pass@127.0.0.1:{server.port}"}
+    location = f"valkey://reader:pass@127.0.0.1:{server.port}"
+    entry = {**remote(server), "LOCATION": location}
     out = io.StringIO()
     with (
         override_settings(CACHES={**settings.CACHES, "reader": entry}),

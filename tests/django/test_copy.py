@@ -22,7 +22,7 @@ from django_diskcache.management.shared import HELD, held
 from django_diskcache.moving import copying
 from tests.server.servers import Server, required, serving
 
-from .conftest import FakeClock
+from .conftest import FakeClock, patience
 
 BACKEND = "django_diskcache.DjangoCache"
 WAYS = (("default", "remote"), ("remote", "default"), ("default", "back"), ("remote", "other"))
@@ -32,13 +32,18 @@ WAYS = (("default", "remote"), ("remote", "default"), ("default", "back"), ("rem
 def site(tmp_path: Path, server: Server, clock: FakeClock) -> Iterator[Path]:
     """Two caches in directories and two on a server; the directory of the first two."""
     files = {"BACKEND": BACKEND, "OPTIONS": {"size_limit": "60MB", "shards": 2}}
-    remote = {"BACKEND": BACKEND, "LOCATION": server.url}
+    wait = {"database_timeout": patience()}
+    remote = {"BACKEND": BACKEND, "LOCATION": server.url, "OPTIONS": wait}
     entries = {
         "default": {**files, "LOCATION": tmp_path / "default"},
         "back": {**files, "LOCATION": tmp_path / "back"},
         "remote": remote,
-        "other": {**remote, "OPTIONS": {"server_name": "other", "compression": "zlib"}},
-        "prefixed": {**remote, "KEY_PREFIX": "p", "OPTIONS": {"server_name": "prefixed"}},
+        "other": {**remote, "OPTIONS": {**wait, "server_name": "other", "compression": "zlib"}},
+        "prefixed": {
+            **remote,
+            "KEY_PREFIX": "p",
+            "OPTIONS": {**wait, "server_name": "prefixed"},
+        },
         "away": {**remote, "LOCATION": "valkey://user:secret@127.0.0.1:1/0"},
     }
     with override_settings(CACHES=entries, SECRET_KEY="only for tests"):
@@ -334,7 +339,8 @@ def test_a_server_that_is_full(site: Path, tmp_path: Path) -> None:
     cache().set_many({f"{n}": os.urandom(40_000) for n in range(500)})
     limit = ("--maxmemory", "12mb", "--maxmemory-policy", "noeviction")
     with serving(tmp_path / "full", *limit) as server:
-        full = {"BACKEND": BACKEND, "LOCATION": server.url}
+        wait = {"database_timeout": patience()}
+        full = {"BACKEND": BACKEND, "LOCATION": server.url, "OPTIONS": wait}
         with override_settings(CACHES={**settings.CACHES, "full": full}):
             out = io.StringIO()
             with pytest.raises(CommandError, match=r"\(full\); see to that and run it again"):

@@ -166,3 +166,23 @@ def test_a_cache_that_cannot_be_opened_is_left_out(
     labels = {dict(key[1:])["cache"] for key in samples(scraped(url))}
     assert labels == {'odd"name\\'}
     assert "the cache 'default' has no metrics" in caplog.text
+
+
+def test_a_cluster_whose_counts_are_away_has_none() -> None:
+    """A server answers, and the one that holds the counts does not: zero would be a reset."""
+    from django_diskcache import metrics
+    from django_diskcache.engine.statistics import NearFigures
+    from django_diskcache.server.gauges import NodeFigures, ServerFigures
+
+    numbers = (1, 0, "noeviction", 5, 0, 0, 0, 0, 1, 0, True)
+    node = NodeFigures("valkey://there:1/0", "valkey 9", *numbers)
+    near = NearFigures(0, 0, 0)
+
+    def told(told: bool) -> dict[str, list[tuple[tuple[str, ...], int]]]:
+        figures = ServerFigures(0, 0, {"slow": 0}, True, near, True, [node], (), told)
+        return {each.name: each.samples for each in metrics.families({"a": figures})}
+
+    assert told(True)["django_diskcache_hits_total"] == [(("a", ""), 0)]
+    found = told(False)
+    assert [found[f"django_diskcache_{name}"] for name in metrics.UNSHARDED] == [[]] * 3
+    assert found["django_diskcache_server_keys"] == [(("a", "valkey://there:1/0"), 5)]

@@ -135,6 +135,13 @@ def test_the_links_of_the_readme_lead_to_files_and_headings() -> None:
             assert anchor in {h.lower().replace(" ", "-") for h in headings}, link
 
 
+def test_ci_finds_the_test_line_of_the_readme() -> None:
+    found = re.search(r"grep -m 1 -E '(.+)' README\.md", (ROOT / ".ci" / "run").read_text())
+    assert found is not None
+    lines = (ROOT / "README.md").read_text().splitlines()
+    assert len([line for line in lines if re.search(found[1], line)]) == 1
+
+
 def test_a_false_claim_is_noticed(tmp_path: Path) -> None:
     with pytest.raises(AssertionError, match="line 2"):
         run(Block("\n1 + 1  # -> 3\n", 0, True), "page", {}, str)

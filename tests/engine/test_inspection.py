@@ -11,9 +11,18 @@ from typing import Any
 
 import pytest
 
-from django_diskcache.engine import Cache, FanoutCache, JSONDisk, Lock, inspection, schema
+from django_diskcache.engine import (
+    Cache,
+    FanoutCache,
+    JSONDisk,
+    Lock,
+    inspection,
+    previews,
+    schema,
+)
 from django_diskcache.engine.disk import MODE_RAW
-from django_diskcache.engine.inspection import Access, Entry, Preview
+from django_diskcache.engine.inspection import Access, Entry
+from django_diskcache.engine.previews import Preview
 from django_diskcache.engine.store import Store
 from tests.conftest import FakeClock
 
@@ -120,7 +129,7 @@ def test_a_large_pickle_is_cut(make_cache: Callable[..., Cache], secret: Any) ->
         shown = preview(cache, key)
         assert shown.kind == "pickle"
         assert not shown.whole
-        assert len(shown.text.splitlines()) == inspection.MOST_STEPS
+        assert len(shown.text.splitlines()) == previews.MOST_STEPS
     assert preview(cache, "long") == Preview("pickle", "EMPTY_LIST", False)
 
 
@@ -172,7 +181,7 @@ def test_json_is_unpacked_within_bounds(make_cache: Callable[..., Cache]) -> Non
     cache["bomb"] = "x" * 10_000_000
     assert preview(cache, "key") == Preview("json", '{"a": 1}', True)
     shown = preview(cache, "bomb")
-    assert (shown.kind, len(shown.text), shown.whole) == ("json", inspection.SHOWN, False)
+    assert (shown.kind, len(shown.text), shown.whole) == ("json", previews.SHOWN, False)
 
 
 def test_serialized_values(make_cache: Callable[..., Cache]) -> None:

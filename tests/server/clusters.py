@@ -5,18 +5,35 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from .servers import HOST, Server, free_port, until
+from .servers import HOST, Server, until
 
 SLOTS = 16384
 
 
-class Cluster:
-    """Nodes with a third of the slots each, if there are three; they must be stopped."""
+class ClusterNode(Server):
+    """One that other nodes talk to, on a port for that."""
 
-    def __init__(self, directory: Path, nodes: int = 3) -> None:
+    def choose(self) -> None:
+        super().choose()
+        self.bus = self.take()
+
+    def command(self) -> list[str]:
+        return [*super().command(), "--cluster-port", str(self.bus)]
+
+
+class Cluster:
+    """Nodes with a third of the slots each, if there are three; they must be stopped.
+
+    :param patience: milliseconds after which a node that does not answer is given up. By
+        default it never is, however slow the machine.
+    """
+
+    def __init__(self, directory: Path, nodes: int = 3, patience: int = 600_000) -> None:
         self.directory = directory
-        self.nodes: list[Server] = []
+        self.patience = patience
+        self.nodes: list[ClusterNode] = []
         try:
             self._begin(nodes)
         except BaseException:
@@ -32,16 +49,23 @@ class Cluster:
                 client.execute_command("CLUSTER ADDSLOTSRANGE", first, last - 1)
                 self._meet(client)
         until(self.complete, "a cluster")
+        for node in self.nodes:
+            self._be_patient(node)
 
-    def _node(self, directory: Path) -> Server:
+    def _node(self, directory: Path) -> ClusterNode:
+        # They learn of each other the sooner the shorter this time is.
         options = ["--cluster-enabled", "yes", "--cluster-node-timeout", "1000"]
         options += ["--cluster-allow-replica-migration", "no"]  # a node stays what it is
-        return Server(directory, *options, "--cluster-port", str(free_port()))
+        options += ["--repl-diskless-sync-delay", "0"]  # nobody else will want a copy
+        return ClusterNode(directory, *options)
 
-    def _meet(self, client: object) -> None:
+    def _be_patient(self, node: Server) -> None:
+        with node.client() as client:
+            client.config_set("cluster-node-timeout", self.patience)
+
+    def _meet(self, client: Any) -> None:
         first = self.nodes[0]
-        bus = first.options[first.options.index("--cluster-port") + 1]
-        client.execute_command("CLUSTER MEET", HOST, first.port, bus)  # type: ignore[attr-defined]
+        client.execute_command("CLUSTER MEET", HOST, first.port, first.bus)
 
     @property
     def urls(self) -> list[str]:
@@ -65,6 +89,7 @@ class Cluster:
         with node.client() as client:
             self._meet(client)
         until(self.complete, "a node more")
+        self._be_patient(node)
         if replica_of is not None:
             with node.client() as client:
                 identity = self.identity(replica_of)
@@ -100,8 +125,8 @@ class Cluster:
 
 
 @contextmanager
-def clustered(directory: Path, nodes: int = 3) -> Iterator[Cluster]:
-    cluster = Cluster(directory, nodes)
+def clustered(directory: Path, nodes: int = 3, patience: int = 600_000) -> Iterator[Cluster]:
+    cluster = Cluster(directory, nodes, patience)
     try:
         yield cluster
     finally:

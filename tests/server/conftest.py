@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,17 @@ from django_diskcache.server import ServerCache
 
 from .clusters import Cluster
 from .servers import Server, required, until
+
+_made = count(1)
+
+
+def patience(seconds: float = 10.0) -> float:
+    """Seconds that calls of a cache wait, which no other cache has as many of.
+
+    So each has connections of its own, as one in another process has: caches that wait for
+    another time share none. By default they are more than a machine takes that is busy.
+    """
+    return seconds + next(_made) * 1e-6
 
 
 @pytest.fixture
@@ -31,16 +43,12 @@ def own_server(tmp_path: Path) -> Iterator[Callable[..., Server]]:
 
 @pytest.fixture
 def make_cache() -> Iterator[Callable[..., ServerCache]]:
-    """Makes caches on a server, closed at the end.
-
-    Each has connections of its own, as one in another process has: caches that wait for another
-    time share none.
-    """
+    """Makes caches on a server, each with connections of its own, closed at the end."""
     made: list[ServerCache] = []
 
-    def make(server: Server, timeout: float = 0.25, **arguments: Any) -> ServerCache:
+    def make(server: Server, timeout: float = 10.0, **arguments: Any) -> ServerCache:
         arguments = {"secret": "secret", "statistics": 1, **arguments}
-        arguments["timeout"] = timeout + len(made) * 1e-6
+        arguments["timeout"] = patience(timeout)
         made.append(ServerCache(server.url, **arguments))
         return made[-1]
 

@@ -14,6 +14,7 @@ from django_diskcache.server import ServerCache, bulk
 from tests.conftest import FakeClock
 
 from .clusters import Cluster
+from .conftest import patience
 from .servers import Server
 
 Make = Callable[..., ServerCache]
@@ -167,7 +168,7 @@ def test_clusters_are_copied_both_ways(
     cluster: Cluster, make_fanout: Callable[..., FanoutCache], clock: FakeClock
 ) -> None:
     source, target = make_fanout("source", secret="one"), make_fanout("target", secret="two")
-    with ServerCache(cluster.urls, timeout=5, secret="s", clock=clock) as remote:
+    with ServerCache(cluster.urls, patience(), secret="s", clock=clock) as remote:
         fill(source)
         assert copied(source, remote).entries == 255
         assert copied(source, remote, overwrite=False).left == {"there already": 255}
@@ -177,7 +178,7 @@ def test_clusters_are_copied_both_ways(
         assert set(target) == set(source)
         assert remote.evict("tag") == target.evict("tag") == 125
         assert not same_place(remote, source)
-        with ServerCache(cluster.urls[1:], timeout=4, secret="s") as twin:
+        with ServerCache(cluster.urls[1:], patience(), secret="s") as twin:
             assert same_place(remote, twin)
-        with ServerCache(cluster.urls, name="another") as another:
+        with ServerCache(cluster.urls, patience(), name="another") as another:
             assert not same_place(remote, another)

@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
+
+import pytest
 
 from django_diskcache.engine.nearcache import MAX_AGE
 from django_diskcache.server import ServerCache
 from django_diskcache.server.doorkeeper import LONG, MOST, Doorkeeper
+from tests.conftest import FakeClock
 
 from .conftest import listening
 from .servers import Server, until
 
 Make = Callable[..., ServerCache]
 KEYS = [f"key:{n}" for n in range(LONG)]
+
+
+@pytest.fixture
+def make_cache(make_cache: Make, clock: FakeClock) -> Make:
+    """On a clock that stands still: what was asked for is not forgotten."""
+    return partial(make_cache, clock=clock)
 
 
 def remembered(cache: ServerCache) -> set[str]:

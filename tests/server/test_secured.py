@@ -47,7 +47,7 @@ def secure(
     server.stop()
 
 
-def coherent(location: object, timeout: float = 5.0) -> None:
+def coherent(location: object, timeout: float = 10.0) -> None:
     """Two caches at an address serve what they share, and hear of each other's changes."""
     with (
         ServerCache(location, timeout, secret="secret", statistics=1) as cache,
@@ -91,14 +91,14 @@ def test_tls_on_an_event_loop(secure: SecureServer, certificates: Certificates) 
         await cache.aclose()
 
     location = secure.address("valkeys", certificates.authority)
-    with ServerCache(location, 5.0, secret="secret", near_cache_size=0) as cache:
+    with ServerCache(location, 10.0, secret="secret", near_cache_size=0) as cache:
         asyncio.run(calls())
         assert sum(cache.faults().values()) == 0
 
 
 def denied(location: object, *words: str) -> None:
     """Nothing is found at an address, and the log says why, without a password."""
-    with ServerCache(location, 5.0, secret="secret") as cache:
+    with ServerCache(location, 10.0, secret="secret") as cache:
         assert cache.set("key", 1) is False
         assert cache.get("key") is None
         assert {kind for kind, count in cache.faults().items() if count} == {"denied"}
@@ -126,7 +126,7 @@ def test_no_authority(secure: SecureServer) -> None:
 
 def test_tls_to_a_server_without(server: Server, certificates: Certificates) -> None:
     location = f"valkeys://{HOST}:{server.port}/0?ssl_ca_certs={certificates.authority}"
-    with ServerCache(location, 5.0) as cache:
+    with ServerCache(location, 0.3) as cache:  # it is not answered
         assert cache.set("key", 1) is False
         assert sum(cache.faults().values()) == 1
 
@@ -137,9 +137,10 @@ def test_a_server_that_wants_a_certificate(certificates: Certificates, tmp_path:
         own = f"&ssl_certfile={certificates.client}"
         own += f"&ssl_keyfile={certificates.key(certificates.client)}"
         coherent(server.address("valkeys", certificates.authority, more=own))
-        with ServerCache(server.address("valkeys", certificates.authority), 5.0) as cache:
-            assert cache.set("key", 1) is False  # it hangs up, and says nothing
-            assert cache.faults()["lost"] == 1
+        with ServerCache(server.address("valkeys", certificates.authority), 10.0) as cache:
+            assert cache.set("key", 1) is False  # it hangs up; why may be heard before that
+            faults = cache.faults()
+            assert faults["lost"] + faults["denied"] == sum(faults.values()) == 1
     finally:
         server.stop()
 
@@ -148,7 +149,7 @@ def test_a_lost_connection_over_tls(certificates: Certificates, tmp_path: Path) 
     server = SecureServer(tmp_path / "killed", certificates)
     try:
         location = server.address("valkeys", certificates.authority)
-        with ServerCache(location, 5.0, secret="secret") as cache:
+        with ServerCache(location, 10.0, secret="secret") as cache:
             listening(cache)
             cache.set("key", 1)
             assert cache.get("key") == 1
@@ -185,7 +186,7 @@ def test_a_user(own_server: Start) -> None:
 def test_a_user_who_may_not_ask_for_figures(own_server: Start) -> None:
     server = own_server("--maxmemory-policy", "allkeys-lru")
     with_user(server, "-info")
-    with ServerCache(f"valkey://{IN_ADDRESS}@{HOST}:{server.port}/0", 5.0) as cache:
+    with ServerCache(f"valkey://{IN_ADDRESS}@{HOST}:{server.port}/0", 10.0) as cache:
         cache.set("key", 1, tag="tag")
         assert cache.evict("tag") == 1
         assert sum(cache.faults().values()) == 0
@@ -222,7 +223,7 @@ def test_what_the_user_may_not_do(own_server: Start) -> None:
     server = own_server()
     with_user(server)
     location = f"valkey://{IN_ADDRESS}@{HOST}:{server.port}/0"
-    with ServerCache(location, 5.0, name="another", secret="secret") as cache:
+    with ServerCache(location, 10.0, name="another", secret="secret") as cache:
         assert cache.set("key", 1) is False
         assert cache.get("key") is None
         assert cache.faults()["denied"] == sum(cache.faults().values()) == 2
@@ -245,8 +246,8 @@ def test_what_is_refused_in_two_parts_leaves_no_answer_behind(own_server: Start)
         await cache.aclose()
 
     with (
-        ServerCache(location, 5.0, secret="secret") as cache,
-        ServerCache(location, 5.0, name="another", secret="secret") as other,
+        ServerCache(location, 10.0, secret="secret") as cache,
+        ServerCache(location, 10.0, name="another", secret="secret") as other,
     ):
         listening(cache)
         cache.set("key", 1)

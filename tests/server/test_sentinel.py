@@ -18,7 +18,7 @@ CONFIGURATION = """
 port {port}
 bind {host}
 sentinel monitor main {host} {primary} 1
-sentinel down-after-milliseconds main 500
+sentinel down-after-milliseconds main 600000
 sentinel failover-timeout main 3000
 """
 
@@ -27,15 +27,24 @@ class Sentinel(Server):
     """One that watches a primary."""
 
     def __init__(self, directory: Path, primary: Server, more: str = "") -> None:
-        directory.mkdir()
-        port = free_port()
-        path = directory / "sentinel.conf"
-        path.write_text(CONFIGURATION.format(port=port, host=HOST, primary=primary.port) + more)
-        super().__init__(directory, port=port)
+        self.primary = primary
+        self.more = more
+        super().__init__(directory)
+
+    def choose(self) -> None:
+        super().choose()
+        text = CONFIGURATION.format(port=self.port, host=HOST, primary=self.primary.port)
+        (self.directory / "sentinel.conf").write_text(text + self.more)
 
     def command(self) -> list[str]:
         program, *_ = super().command()
         return [program, str(self.directory / "sentinel.conf"), "--sentinel"]
+
+    def give_up_soon(self) -> None:
+        """Take a primary for dead that is silent for half a second; before, none ever is."""
+        with self.client() as client:
+            command = ("SENTINEL", "SET", "main", "down-after-milliseconds", "500")
+            client.execute_command(*command)
 
     def fails_over(self) -> bool:
         """Begin a failover, if it can be done now."""
@@ -91,8 +100,8 @@ def test_a_failover_is_followed(watched: tuple[Sentinel, Server, Server], killed
     sentinel, primary, replica = watched
     location = f"sentinel://{HOST}:{sentinel.port}/main/0"
     with (
-        ServerCache(location, timeout=0.5, secret="secret") as cache,
-        ServerCache(location, timeout=0.5, secret="secret", near_cache_size=0) as other,
+        ServerCache(location, timeout=10, secret="secret") as cache,
+        ServerCache(location, timeout=11, secret="secret", near_cache_size=0) as other,
     ):
         listening(cache)
         assert cache.set("key", 1)
@@ -103,6 +112,7 @@ def test_a_failover_is_followed(watched: tuple[Sentinel, Server, Server], killed
 
         if killed:
             primary.kill()
+            sentinel.give_up_soon()
         else:
             until(sentinel.fails_over, "the readiness of the replica")
         until(lambda: is_primary(replica), "a failover")

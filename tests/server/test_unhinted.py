@@ -28,7 +28,7 @@ def test_under_memory_pressure_nothing_with_the_tag_is_left(
     policy: str, own_server: Start, make_cache: Make, caplog: pytest.LogCaptureFixture
 ) -> None:
     server = own_server("--maxmemory", "6mb", "--maxmemory-policy", policy)
-    cache = make_cache(server, timeout=5.0, near_cache_size=0)
+    cache = make_cache(server, near_cache_size=0)
     with server.client() as client:
         for number in range(1000):
             some = {f"other:{number}:{n}": b"v" * 500 for n in range(100)}
@@ -105,7 +105,7 @@ def test_which_entries_are_found(
 
 def test_in_a_cluster(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gauges, "hints_may_be_gone", lambda *_: True)
-    with ServerCache(cluster.urls, timeout=5.0, secret="secret") as cache:
+    with ServerCache(cluster.urls, timeout=10, secret="secret") as cache:
         cache.set_many({f"key:{n}": n for n in range(500)}, tag="tag")
         cache.set_many({f"other:{n}": n for n in range(100)}, tag="other")
         for node in cluster.nodes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser
+from functools import partial
 from typing import Any
 
 from django.core.management.base import CommandError
@@ -80,7 +81,7 @@ class Command(CacheCommand):
 
     def work(self, target: Target, options: dict[str, Any]) -> dict[str, Any]:
         if not target.in_files:
-            return {"removed": on_a_server(target, options), "freed": None}
+            return target.on_servers(partial(on_a_server, target, options))
         if is_partial(options):
             steps = selection.remove(target.engine, selected(target, options))
             return dict(self.count(steps, target.alias, options))
@@ -96,16 +97,16 @@ class Command(CacheCommand):
             )
 
 
-def on_a_server(target: Target, options: dict[str, Any]) -> int:
+def on_a_server(target: Target, options: dict[str, Any], face: Any) -> int:
     """Remove what is asked for there; how many.
 
     :raises CommandError: when KEY_FUNCTION does not keep the key in what it makes
     """
     if not is_partial(options):
-        return int(target.face.clear())
+        return int(face.clear())
     pattern = "*" if options["pattern"] is None else options["pattern"]
     within = around(target, options)
-    return int(target.face.delete_pattern(pattern, prefix=options["prefix"], within=within))
+    return int(face.delete_pattern(pattern, prefix=options["prefix"], within=within))
 
 
 def is_partial(options: dict[str, Any]) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from argparse import ArgumentParser
 from collections.abc import Iterator
+from functools import partial
 from itertools import product
 from typing import Any
 
@@ -11,6 +12,8 @@ from ...engine import selection
 from ...engine.selection import Selection
 from ...engine.tagged import hints_of
 from ..shared import CacheCommand, Target, counted, entries_text, freed_text
+
+SUMS = ("removed", "freed")
 
 
 def tags(text: str) -> Iterator[Any]:
@@ -64,21 +67,17 @@ class Command(CacheCommand):
 
     def work(self, target: Target, options: dict[str, Any]) -> dict[str, Any]:
         wanted = list(dict.fromkeys(options["tags"]))
+        about = {"dry_run": options["dry_run"]}
         if not target.in_files:
-            by_tag: dict[str, dict[str, Any]] = on_a_server(target.face, wanted, options)
-        elif options["every"] and len(wanted) > 1:
+            by_tag: dict[str, dict[str, Any]] = {}
+            done = target.on_servers(partial(on_a_server, by_tag, wanted, options))
+            return {**done, **about, "tags": by_tag} if "removed" in done else done
+        if options["every"] and len(wanted) > 1:
             by_tag = {", ".join(wanted): self.of_all(target, wanted, options)}
         else:
             by_tag = self.of_each(target, wanted, options)
-        freed = None  # a server does not say
-        if target.in_files:
-            freed = sum(each["freed"] for each in by_tag.values())
-        return {
-            "removed": sum(each["removed"] for each in by_tag.values()),
-            "freed": freed,
-            "dry_run": options["dry_run"],
-            "tags": by_tag,
-        }
+        sums = {name: sum(each[name] for each in by_tag.values()) for name in SUMS}
+        return {**sums, **about, "tags": by_tag}
 
     def of_each(
         self, target: Target, wanted: list[str], options: dict[str, Any]
@@ -146,22 +145,22 @@ class Command(CacheCommand):
 
 
 def on_a_server(
-    face: Any, wanted: list[str], options: dict[str, Any]
-) -> dict[str, dict[str, Any]]:
-    """Remove there what has one of the tags, or all of them; how many, by tag."""
+    by_tag: dict[str, dict[str, Any]], wanted: list[str], options: dict[str, Any], face: Any
+) -> int:
+    """Remove there what has one of the tags, or all of them; how many, in all and `by_tag`."""
     how = {}
     groups = {tag: [tuple(tags(tag))] for tag in wanted}
     if options["every"] and len(wanted) > 1:
         how = {"match": "all"}
         groups = {", ".join(wanted): list(product(*(tags(tag) for tag in wanted)))}
     found: set[Any] = set()  # in a dry run; else what has a tag before is gone
-    removed = {}
     for name, meanings in groups.items():
         before = len(found)
         if options["dry_run"]:
             for meaning in meanings:
                 found.update(face.keys_by_tag(meaning, **how))
-            removed[name] = len(found) - before
+            number = len(found) - before
         else:
-            removed[name] = sum(face.evict(meaning, **how) for meaning in meanings)
-    return {name: {"removed": number, "freed": None} for name, number in removed.items()}
+            number = sum(face.evict(meaning, **how) for meaning in meanings)
+        by_tag[name] = {"removed": number, "freed": None}
+    return sum(each["removed"] for each in by_tag.values())

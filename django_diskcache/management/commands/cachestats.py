@@ -8,15 +8,16 @@ import sys
 import time
 from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict
 from typing import Any
 
 from django.core.management.base import CommandError
 
 from ...engine.faults import FAULTS
+from ...engine.guard import going_on
 from ...engine.options import Refused
 from ...engine.options import seconds as parse_seconds
 from ...engine.statistics import Figures, ShardFigures, Statistics
+from ...entries import named_apart
 from .. import exposition
 from ..shared import (
     CacheCommand,
@@ -26,6 +27,7 @@ from ..shared import (
     entries_text,
     is_there,
     location,
+    named,
     opened,
     wanted,
 )
@@ -119,37 +121,46 @@ class Command(CacheCommand):
                 continue
             target = Target(alias, opened(alias))
             try:
-                if not target.in_files:
-                    target.face.stats()  # or else the fault: figures are without it
-                found[alias] = target.cache.figures(reset)
+                if target.in_files:
+                    found[alias] = target.cache.figures(reset)
+                else:
+                    self.ask(target, found, reset)
             except FAULTS as error:
                 self.errors[alias] = str(error)
         return found
 
+    def ask(self, target: Target, found: dict[str, Any], reset: bool) -> None:
+        """Look at a cache on a server: what those say that answer."""
+        face, met = going_on(target.cache._cache)
+        backend: Any = target.cache._on(face)
+        figures = backend.figures(reset)
+        if figures.nodes:
+            found[target.alias] = figures
+        if not figures.told:
+            self.errors[target.alias] = named(met) or str(figures.untold)
+
     def show(self, found: dict[str, Any], options: dict[str, Any]) -> None:
         if options["format"] == "json":
-            documents = {alias: document(each) for alias, each in found.items()}
-            errors = {alias: {"error": text} for alias, text in self.errors.items()}
-            self.stdout.write(json.dumps({**documents, **errors}))
+            documents = {alias: each.document() for alias, each in found.items()}
+            for alias, text in self.errors.items():
+                documents[alias] = {**documents.get(alias, {}), "error": text}
+            self.stdout.write(json.dumps(documents))
         elif options["format"] == "prometheus":
             self.stdout.write(exposition.text(found), ending="")
         else:
             for alias in wanted(options["aliases"]):
                 if alias in found:
                     figures = found[alias]
-                    tell = self.describe if shards_of(figures) else self.describe_server
+                    tell = self.describe if figures.shards else self.describe_server
                     tell(alias, figures, options["verbosity"])
                 elif options["verbosity"] > 0 and alias not in self.errors:
                     self.stdout.write(f"{alias}: {location(alias)} is not there yet")
 
     def describe(self, alias: str, figures: Statistics, verbosity: int) -> None:
         about = "about " if figures.estimated else ""
-        off = "" if figures.counting else " (not counted: statistics are off)"
         self.stdout.write(
             f"{alias}: {about}{entries_text(figures.entries)}, {bytes_text(figures.volume)} of "
-            f"{bytes_text(figures.size_limit)} ({share(figures)}); "
-            f"{counted(figures.hits, 'hit', 'hits')}, "
-            f"{counted(figures.misses, 'miss', 'misses')}, hit ratio {ratio(figures)}{off}"
+            f"{bytes_text(figures.size_limit)} ({share(figures)}); {reads_text(figures)}"
         )
         if verbosity == 0:
             return
@@ -172,12 +183,11 @@ class Command(CacheCommand):
 
     def describe_server(self, alias: str, figures: Any, verbosity: int) -> None:
         """What is known of a cache on a server, and of its servers."""
-        off = "" if figures.counting else " (not counted: statistics are off)"
-        self.stdout.write(
-            f"{alias}: {counted(figures.hits, 'hit', 'hits')}, "
-            f"{counted(figures.misses, 'miss', 'misses')}, hit ratio {ratio(figures)}{off}; "
-            f"{location(alias)}, {bytes_text(figures.memory)} in memory"
-        )
+        where = location(alias)
+        if alias in named_apart():
+            where += f", server_name {figures.server_name!r}"
+        reads = reads_text(figures) if figures.told else "hits and misses are not known"
+        self.stdout.write(f"{alias}: {reads}; {where}, {bytes_text(figures.memory)} in memory")
         if verbosity == 0:
             return
         self.stdout.write(f"  errors: {errors_text(figures)}")
@@ -193,7 +203,7 @@ class Command(CacheCommand):
             self.stdout.write(f"  {each.fault}")
 
     def watch(self, aliases: Sequence[str], options: dict[str, Any]) -> None:
-        before = self.look(aliases, options["reset"])
+        before = known(self.look(aliases, options["reset"]))
         began = self.clock()
         try:
             while True:
@@ -202,56 +212,42 @@ class Command(CacheCommand):
                 if options["format"] == "json":
                     self.show(found, options)
                 else:
-                    for alias, figures in found.items():
+                    for alias, figures in known(found).items():
                         past = before.get(alias, figures)
                         self.stdout.write(difference(alias, past, figures, now - began))
                     for alias, text in self.errors.items():
                         self.stdout.write(f"{alias}: {text}")
                 self.stdout.flush()
-                before, began = found, now
+                before, began = known(found), now
         except KeyboardInterrupt:
             self.stdout.write("")
 
 
-def shards_of(figures: Any) -> Sequence[ShardFigures]:
-    """Those of the shards; none of a cache on a server."""
-    return getattr(figures, "shards", ())
-
-
-def document(figures: Any) -> dict[str, Any]:
-    """The figures as JSON has them."""
-    result = {**asdict(figures), "hit_ratio": figures.hit_ratio}
-    if not shards_of(figures):
-        away = {each.name: str(each.fault) for each in figures.away}
-        return {**result, "memory": figures.memory, "away": away}
-    shards = zip(result["shards"], figures.shards, strict=True)
-    result["shards"] = [{**each, "hit_ratio": shard.hit_ratio} for each, shard in shards]
-    return result
+def known(found: dict[str, Any]) -> dict[str, Any]:
+    """Those whose counts are known: one of a server that is away is no zero."""
+    return {alias: figures for alias, figures in found.items() if figures.told}
 
 
 def difference(alias: str, before: Any, after: Any, elapsed: float) -> str:
     """A line of what happened in `elapsed` seconds."""
     hits, misses = after.hits - before.hits, after.misses - before.misses
     reads = hits + misses
-    gone = removed(after) - removed(before)
+    gone = after.gone - before.gone
     errors = sum(after.errors.values()) - sum(before.errors.values())
-    if shards_of(after):
-        left = f"{entries_text(after.entries)}, {bytes_text(after.volume)}"
-    else:
-        keys = sum(node.keys for node in after.nodes)
-        left = f"{counted(keys, 'key', 'keys')}, {bytes_text(after.memory)}"
     return (
         f"{alias}: {reads / elapsed:,.0f} reads/s, hit ratio "
         f"{f'{hits / reads:.1%}' if reads else '-'}, {gone:,} evicted or expired, {errors:,} "
-        f"errors; {left}"
+        f"errors; {counted(after.held, *after.counts)}, {bytes_text(after.taken)}"
     )
 
 
-def removed(figures: Any) -> int:
-    """How many entries have been evicted or have expired; on a server, of all keys there."""
-    if shards_of(figures):
-        return int(sum(figures.evictions.values()))
-    return int(sum(node.evicted + node.expired for node in figures.nodes))
+def reads_text(figures: Any) -> str:
+    """What became of reads."""
+    off = "" if figures.counting else " (not counted: statistics are off)"
+    return (
+        f"{counted(figures.hits, 'hit', 'hits')}, "
+        f"{counted(figures.misses, 'miss', 'misses')}, hit ratio {ratio(figures)}{off}"
+    )
 
 
 def errors_text(figures: Any) -> str:

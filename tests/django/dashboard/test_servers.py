@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -25,7 +26,7 @@ from tests.django.dashboard.test_actions import CONFIRMED
 from tests.django.dashboard.test_pages import HOSTILE, Bomb, elements
 from tests.django.dashboard.test_translation import po_texts
 from tests.engines import remote_of
-from tests.server.clusters import SLOTS, clustered
+from tests.server.clusters import SLOTS, Cluster, clustered
 from tests.server.servers import Server, required, serving
 
 DASH = "\N{EN DASH}"
@@ -124,14 +125,14 @@ def test_servers_that_do_not_answer_are_waited_for_together(
         entry = {"BACKEND": "django_diskcache.DjangoCache", "LOCATION": server.url}
         names = [f"frozen-{number}" for number in range(6)]
         settings.CACHES |= {
-            name: {**entry, "OPTIONS": {"server_name": name, "database_timeout": 30}}
+            name: {**entry, "OPTIONS": {"server_name": name, "database_timeout": 600}}
             for name in names
         }
         settings.CACHES = {**settings.CACHES}
         with standing_still(server):
             begun = time.monotonic()
             text = told(page(viewer, BASE))
-            assert time.monotonic() - begun < 15  # one after the other it would be 180
+            assert time.monotonic() - begun < 110  # that is what they have together
         for name in names:
             assert f"{name} valkey://127.0.0.1:{server.port} not reachable" in text
         assert "no answer within 1 s" in text
@@ -141,11 +142,51 @@ def test_more_time_than_there_is(
     viewer: Client, remote: DjangoCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(servers, "PATIENCE", 0.0)
-    monkeypatch.setattr(servers, "_look", lambda *args: time.sleep(0.5))
+    seen = threading.Event()
+    monkeypatch.setattr(servers, "_look", lambda *args: seen.wait(60))
+    try:
+        text = told(page(viewer, BASE))
+        assert "default Hit ratio" in text
+        assert "no answer in time" in text
+        assert "no answer in time" in told(page(viewer, CACHE))
+    finally:
+        seen.set()
+
+
+def test_two_caches_on_one_server_are_told_apart(
+    viewer: Client, use: Use, server: Server, settings: Any
+) -> None:
+    use(server.url)
+    assert "server_name" not in told(page(viewer, BASE))
+    options = {"server_name": "shop", "database_timeout": 20}
+    other = {**settings.CACHES["remote"], "OPTIONS": options}
+    settings.CACHES = {**settings.CACHES, "other": other}
+    where = f"valkey://127.0.0.1:{server.port} reachable server_name"
     text = told(page(viewer, BASE))
-    assert "default Hit ratio" in text
-    assert "no answer in time" in text
-    assert "no answer in time" in told(page(viewer, CACHE))
+    assert f"remote {where} django_diskcache Hit ratio" in text
+    assert f"other {where} shop Hit ratio" in text
+    assert f"{where} django_diskcache Hit ratio" in told(page(viewer, CACHE))
+    use(server.url, server_name="alone")
+    settings.CACHES = {name: settings.CACHES[name] for name in ("default", "remote")}
+    assert f"{where} alone Hit ratio" in told(page(viewer, BASE))
+
+
+def test_a_node_of_a_cluster_that_was_meant_to_be_a_server(
+    viewer: Client, use: Use, shared_cluster: Cluster
+) -> None:
+    """It is there, and does not know the counts: the page says why."""
+    first, second, _ = shared_cluster.urls
+    for url in (first, second):
+        use(url)
+        text = told(page(viewer, BASE))
+        if "LOCATION takes a list of nodes then" in text:
+            where = url.removesuffix("/0")
+            assert f"{where} reachable of another kind {where} it is a node of a" in text
+            assert f"Hit ratio {DASH} not known Memory" in text
+            assert "away" not in text
+            break
+    else:
+        raise AssertionError("both have the slot of the counts")
 
 
 # One cache
@@ -326,6 +367,20 @@ def test_a_page_looks_at_so_many_names(
     empty = next(html for html in pages if not keys_of(html))
     assert "about 1,000 names on the server were looked at" in empty
     assert "Nothing was found among them; the next page looks further." in empty
+
+
+def test_how_many_names_were_looked_at(viewer: Client, remote: DjangoCache) -> None:
+    """It claims no more than there are, and counts one as one."""
+    store(remote, "abc")
+    remote.set("d", 1, tag="alone")
+    assert "all names on the server were looked at" in told(page(viewer, KEYS, key="b"))
+    text = told(page(viewer, KEYS, tag="alone"))
+    assert "1 name with this tag was looked at" in text
+    assert "0 names with this tag were looked at" in told(page(viewer, KEYS, tag="none"))
+    assert "looked at" not in told(page(viewer, KEYS, tag="x", kind="integer"))
+    store(remote, map(str, range(3000)))
+    *_, last = walk(viewer, KEYS, key="")
+    assert "the rest of the names on the server was looked at" in last
 
 
 @pytest.mark.parametrize(
@@ -551,6 +606,16 @@ def test_what_is_not_done_is_told(manager: Client, use: Use) -> None:
     *_, message = do(manager, "evict", tag="t" * 20_000, kind="text", **CONFIRMED)
     assert "expected at most" in message
     assert LogEntry.objects.count() == 0
+
+
+def test_what_is_not_done_is_told_to_who_asked_and_to_nobody_else(
+    manager: Client, use: Use, caplog: pytest.LogCaptureFixture
+) -> None:
+    remote = use(NOWHERE)
+    *_, message = do(manager, "clear", **CONFIRMED)
+    assert "valkey://127.0.0.1:1: " in message
+    assert [each.name for each in caplog.records if each.name == "django_diskcache"] == []
+    assert sum(remote.faults().values()) == 0
 
 
 def test_permissions_are_those_of_all_caches(
