@@ -66,6 +66,9 @@ class Address(NamedTuple):
     arguments: dict[str, Any]
     scheme: str
 
+    def __repr__(self) -> str:
+        return f"Address({self.text!r})"
+
     @property
     def text(self) -> str:
         """What may be shown and logged: no password."""
@@ -86,8 +89,13 @@ def read_address(location: Any) -> Address:
         return location
     if isinstance(location, (list, tuple)):
         return _cluster(location)
-    if not isinstance(location, str) or "://" not in location:
-        shown = without_password(location) if isinstance(location, str) else location
+    if not isinstance(location, str):  # it is not shown: there may be a password in it
+        raise ValueError(
+            f"LOCATION is of type {type(location).__name__}: expected {EXPECTED}, or a list of "
+            "nodes"
+        )
+    if "://" not in location:
+        shown = without_password(location)
         raise ValueError(f"LOCATION={shown!r}: expected {EXPECTED}, or a list of nodes")
     scheme = location.partition("://")[0].lower()
     if scheme == SENTINEL:

@@ -160,6 +160,13 @@ class AwaitedNode:
             line.lost()
             await line.connection.disconnect(nowait=True)
 
+    def look_around(self) -> None:
+        """Notice which connections were closed while nobody used them."""
+        for line in self._idle:
+            reader = getattr(line.connection, "_reader", None)
+            if reader is not None and (reader.at_eof() or reader.exception() is not None):
+                line.lost()  # who uses it next gives it up
+
     async def close(self) -> None:
         """Close the connections that nobody uses."""
         lines, self._idle = self._idle, []
@@ -431,6 +438,11 @@ class AwaitedLink:
         """Close the connections that nobody uses."""
         for node in self._nodes.values():
             await node.close()
+
+    def look_around(self) -> None:
+        """See `Node.look_around`; in the loop."""
+        for node in self._nodes.values():
+            node.look_around()
 
     def of(self, node: Node) -> AwaitedNode:
         """The same node, awaited."""

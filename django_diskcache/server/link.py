@@ -127,6 +127,11 @@ class Link:
         if now - self._ticked < TICK * 0.9:  # it is no clock
             return
         self._ticked = now
+        for node in self.known():
+            node.look_around()
+        for loop, awaited in list(self.loops.items()):
+            with suppress(RuntimeError):  # it is closed
+                loop.call_soon_threadsafe(awaited.look_around)
         for remote in present(self.remotes):
             remote.tick()
 
@@ -354,7 +359,7 @@ _opening = threading.Lock()
 
 def open_link(address: Address, patience: float) -> Link:
     """That of this process to an address; nothing is connected yet."""
-    key = repr((address._replace(scheme=""), patience))  # two may mean the same
+    key = repr((*address._replace(scheme=""), patience))  # two may mean the same
     with _opening:
         found = _links.get(key)
         if found is None:

@@ -176,6 +176,27 @@ class Node:
                 break
         self._drop(*lines)
 
+    def look_around(self) -> None:
+        """Notice which connections were closed while nobody used them.
+
+        The server tells no more of what was read on these.
+        """
+        for line in list(self._idle):
+            if not line.tracked:
+                continue
+            try:
+                self._idle.remove(line)
+            except ValueError:  # somebody uses it, and will notice
+                continue
+            try:
+                sound = not line.connection.can_read()
+            except ERRORS:
+                sound = False
+            if sound:
+                self._idle.append(line)
+            else:
+                self._drop(line)
+
     def close(self) -> None:
         """Close the connections that nobody uses; the next call opens new ones."""
         self._drop_idle()

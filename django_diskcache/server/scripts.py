@@ -14,13 +14,15 @@ from collections.abc import Sequence
 from hashlib import sha1
 from typing import Final
 
-# The rest of the scripts is in this: offsets are those of `envelope.HEAD`, from 1 on.
+# The rest of the scripts is in this: offsets are those of `envelope.HEAD`, from 1 on. What is
+# no entry of ours, whoever has put it there, has no tags; it is no error, which would end a
+# script for all others.
 _TAGS = """
 local function tags_of(head)
   local found, place = {}, 14
   if #head < 13 then return found end
   local last = 13 + struct.unpack('<H', head, 12)
-  while place < last do
+  while place < last and place < #head do
     local size = struct.unpack('<H', head, place)
     found[#found + 1] = string.sub(head, place + 2, place + 1 + size)
     place = place + 2 + size
@@ -32,6 +34,11 @@ local function whole(key, head)
   local all = 13 + struct.unpack('<H', head, 12)
   if all > #head then head = redis.call('GETRANGE', key, '0', all - 1) end
   return head
+end
+local function tagged(key)
+  local head = redis.pcall('GETRANGE', key, '0', '255')
+  if type(head) ~= 'string' then return {} end
+  return tags_of(whole(key, head))
 end
 """
 
@@ -121,10 +128,10 @@ local function remove()
 end
 for i = 1, #KEYS do
   for _, key in ipairs(call('SMEMBERS', KEYS[i])) do
-    local tags = call('GETRANGE', key, '11', last)
+    local tags = redis.pcall('GETRANGE', key, '11', last)
     local has = tags == alone
-    if not has and #tags > 4 then
-      for _, other in ipairs(tags_of(whole(key, call('GETRANGE', key, '0', '255')))) do
+    if not has and type(tags) == 'string' and #tags > 4 then
+      for _, other in ipairs(tagged(key)) do
         has = has or other == name
       end
     end
@@ -154,7 +161,7 @@ local names, gone, batch = {}, 0, {}
 for i = 3, #ARGV do names[ARGV[i]] = true end
 local function has(key)
   local n = 0
-  for _, name in ipairs(tags_of(whole(key, call('GETRANGE', key, '0', '255')))) do
+  for _, name in ipairs(tagged(key)) do
     if names[name] then n = n + 1 end
   end
   if every then return n == #ARGV - 2 end
@@ -201,10 +208,10 @@ LISTED: Final = Script(
 local call, least, asked, wanted = redis.call, tonumber(ARGV[2]), {}, {}
 for i = 3, #ARGV do asked[ARGV[i]] = true end
 for _, key in ipairs(KEYS) do
-  local size = call('GETRANGE', key, '11', '12')
-  if #size == 2 and size ~= '\\0\\0' then
+  local size = redis.pcall('GETRANGE', key, '11', '12')
+  if type(size) == 'string' and #size == 2 and size ~= '\\0\\0' then
     local has = 0
-    for _, tag in ipairs(tags_of(whole(key, call('GETRANGE', key, '0', '255')))) do
+    for _, tag in ipairs(tagged(key)) do
       if asked[tag] then has = has + 1 end
     end
     if has >= least then wanted[#wanted + 1] = key end
@@ -225,9 +232,7 @@ local call, name, gone = redis.call, ARGV[1], 0
 local function keeps(key)
   if call('EXISTS', key) == 0 then return false end
   if name == '' then return true end
-  local head = redis.pcall('GETRANGE', key, '0', '255')
-  if type(head) ~= 'string' then return false end
-  for _, other in ipairs(tags_of(whole(key, head))) do
+  for _, other in ipairs(tagged(key)) do
     if other == name then return true end
   end
   return false
@@ -287,7 +292,9 @@ if not old then
 else
   if #old < 14 or string.byte(old, 1) ~= 1 or string.byte(old, 2) ~= 3 then return '' end
   local last = 13 + struct.unpack('<H', old, 12)
-  head, number = string.sub(old, 1, last), tonumber(string.sub(old, last + 1))
+  number = string.match(string.sub(old, last + 1), '^-?%d+$')
+  if not number then return '' end
+  head, number = string.sub(old, 1, last), tonumber(number)
 end
 local sum = number + tonumber(ARGV[1])
 if math.abs(number) > most or math.abs(sum) > most then return '' end

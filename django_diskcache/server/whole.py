@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, suppress
 from typing import Any
@@ -265,7 +266,11 @@ class WholeCache(Computing, Labels, ManyKeys):
     def _rank(self, name: bytes) -> tuple[int, Any]:
         start = self._engine._body
         sign, body = name[start - 1 : start], name[start:]
-        return ORDER.index(sign), number_of(body) if sign == NUMBER else body
+        if sign == NUMBER:
+            with suppress(struct.error):  # else it is none of ours, and shown to nobody
+                return 0, number_of(body)
+            return -1, body
+        return ORDER.index(sign), body
 
     def live_text_keys(self, head: str) -> Iterator[str]:
         """Text keys that begin with `head`, in no order."""

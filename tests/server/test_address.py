@@ -13,6 +13,7 @@ from redis.connection import SSLConnection, UnixDomainSocketConnection
 
 from django_diskcache.configuration import is_address
 from django_diskcache.server.address import DECIDED, OF_THREADS, read_address
+from django_diskcache.server.link import open_link
 
 
 @pytest.mark.parametrize("scheme", ["valkey", "redis", "VALKEY"])
@@ -168,6 +169,24 @@ def test_a_password_is_not_told(location: Any) -> None:
         read_address(location)
 
     assert "secret" not in str(raised.value)
+
+
+@pytest.mark.parametrize("location", [b"valkey://:secret@a", {"a": "valkey://:secret@a"}])
+def test_what_is_no_text_is_not_shown(location: Any) -> None:
+    with pytest.raises(ValueError, match=r"LOCATION is of type (bytes|dict)") as raised:
+        read_address(location)
+
+    assert "secret" not in str(raised.value)
+
+
+def test_an_address_shows_no_password() -> None:
+    for location in ("valkey://u:secret@a", ["valkey://u:secret@a"], "unix://u:secret@/s"):
+        address = read_address(location)
+        assert repr(address) == f"Address({address.text!r})"
+        assert "secret" not in repr(address)
+    one, other = (read_address(f"valkey://:{password}@a") for password in ("one", "other"))
+    link = open_link(one, 1.0)
+    assert open_link(one, 1.0) is link is not open_link(other, 1.0)
 
 
 def test_what_is_meant_to_be_a_server() -> None:

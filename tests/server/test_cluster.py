@@ -30,6 +30,7 @@ def opened(cluster: Cluster, **arguments: Any) -> ServerCache:
 def hasty(cluster: Cluster) -> ServerCache:
     """A cache that has time for answers, and none for a move."""
     cache = opened(cluster)
+    cache.engine.link.nodes()  # the first look has a deadline as well
     cache.engine.link.patience = 0.0
     return cache
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 
 from django_diskcache.server import ServerCache
+from django_diskcache.server.awaited import NATIVE_FROM
 from django_diskcache.server.board import Board
 from tests.conftest import FakeClock
 
@@ -207,16 +209,57 @@ def test_a_lost_connection_empties_it(server: Server, make_cache: Make) -> None:
     cache.set("key", 1)
     cache.get("key")
     assert remembers(cache, "key")
-    (node,) = cache.engine.link.nodes()
 
+    kill_others(cache, server)
+    assert cache.get("other") is None
+
+    assert not remembers(cache, "key")
+
+
+def kill_others(cache: ServerCache, server: Server) -> None:
+    """Let the server close all connections but that of the listener."""
+    (node,) = cache.engine.link.nodes()
     with server.client() as client:
         own = [client.client_id(), int(node.listener[0]) if node.listener else 0]
         for each in client.client_list():
             if int(each["id"]) not in own:
                 client.client_kill_filter(_id=each["id"])
-    assert cache.get("other") is None
 
-    assert not remembers(cache, "key")
+
+def test_a_lost_connection_is_noticed_before_it_is_used(
+    server: Server, make_cache: Make
+) -> None:
+    cache = listening(make_cache(server, statistics=0))  # nothing to tell
+    cache.set("key", 1)
+    cache.get("key")
+    assert remembers(cache, "key")
+
+    kill_others(cache, server)
+
+    until(lambda: not remembers(cache, "key"), "a look at the connections")
+
+
+def test_a_lost_connection_of_a_loop_is_noticed_before_it_is_used(
+    server: Server, make_cache: Make
+) -> None:
+    cache = listening(make_cache(server))
+    cache.set("key", 1)
+
+    async def main() -> None:
+        for number in range(NATIVE_FROM + 1):
+            await cache.aget(f"{number}")
+        cache.engine.near.clear()
+        for node in cache.engine.link.nodes():
+            node.close()
+        assert await cache.aget("key") == 1
+        assert remembers(cache, "key")
+        await asyncio.to_thread(kill_others, cache, server)
+        deadline = time.monotonic() + PATIENCE
+        while remembers(cache, "key"):
+            assert time.monotonic() < deadline, "nobody noticed"
+            await asyncio.sleep(0.01)
+
+    asyncio.run(main())
 
 
 def test_what_is_old_is_read_again(server: Server, make_cache: Make, clock: FakeClock) -> None:

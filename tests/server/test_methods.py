@@ -285,6 +285,28 @@ def test_keys_that_nobody_signed_are_not_loaded(
     assert list(cache.iterkeys(reverse=True)) == [(1, "mine"), "text"]
 
 
+def test_names_of_numbers_that_are_none(server: Server, cache: ServerCache) -> None:
+    cache.set(7, 1)
+    cache.set("text", 1)
+    with server.client() as client:
+        client.set("django_diskcache{00}#x", "somebody else's")
+
+    assert list(cache.iterkeys()) == [7, "text"]
+    assert list(cache.iterkeys(reverse=True)) == ["text", 7]
+
+
+@pytest.mark.parametrize("digits", [b"0x10", b"1e3", b"1.5", b"", b"nan", b"abc"])
+def test_digits_that_are_none_are_added_to_by_nobody(
+    digits: bytes, server: Server, cache: ServerCache
+) -> None:
+    cache.set("count", 16)
+    name = cache.engine.place("count")[0]
+    with server.client() as client:
+        client.set(name, client.get(name)[:-2] + digits)
+
+    assert cache.incr("count") == 1  # it was none of ours
+
+
 def test_caches_of_two_names_are_apart(server: Server, make_cache: Make) -> None:
     one, two = make_cache(server, name="one"), make_cache(server, name="two")
     star = make_cache(server, name="*")

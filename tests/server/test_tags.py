@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import struct
 import threading
 from collections.abc import Callable
+from math import inf
 from typing import Any
 
 import pytest
 
 from django_diskcache.engine.errors import ENOVAL
 from django_diskcache.engine.patterns import beginning
-from django_diskcache.server import ServerCache, browsing
+from django_diskcache.server import ServerCache, browsing, gauges
 from django_diskcache.server.awaited import NATIVE_FROM
 from django_diskcache.server.envelope import tag_name
 from tests.conftest import FakeClock
@@ -145,6 +147,48 @@ def test_hints_of_what_is_gone_do_not_pile_up(server: Server, cache: ServerCache
         cache.delete_many(some)
 
     assert hints(cache, server, "tag") < 400
+
+
+HEAD_OF_A_TEXT = b"\x01\x01\x00" + struct.pack("<d", inf)
+
+
+@pytest.mark.parametrize(
+    "foreign",
+    [None, HEAD_OF_A_TEXT + b"\xff\xffx", HEAD_OF_A_TEXT + b"\x05\x00\x60\xeaxyzv"],
+    ids=["another type", "shorter than it says", "a tag longer than all"],
+)
+def test_what_is_no_entry_spoils_no_eviction(
+    foreign: bytes | None, server: Server, make_cache: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = make_cache(server)
+
+    def fill() -> None:
+        cache.set_many({f"{n}": n for n in range(300)}, tag=("tag", "other"))
+        with server.client() as client:
+            name = cache.engine.place("5")[0]
+            if foreign is None:
+                client.delete(name)
+                client.rpush(name, "x")
+            else:
+                client.set(name, foreign)
+
+    others = [f"{n}" for n in range(300) if n != 5]
+    evictions: list[Callable[[], int]] = [
+        lambda: cache.evict("tag"),
+        lambda: cache.evict(("tag", "other"), match="all"),
+        lambda: cache.evict([f"no {n}" for n in range(20)] + ["tag"]),
+    ]
+    for evict in evictions:
+        fill()
+        assert sorted(cache.keys_by_tag("tag")) == sorted(others)
+        assert evict() == 299
+    fill()
+    monkeypatch.setattr(gauges, "hints_may_be_gone", lambda *_: True)
+    monkeypatch.setattr(cache, "_evict_hinted", lambda *_: [])
+    assert cache.evict("tag") == 299
+    assert cache.get_many(others) == {}
+    cache.expire()
+    assert sum(cache.faults().values()) == 0
 
 
 def test_hints_of_tags_that_an_entry_has_no_more_go(server: Server, cache: ServerCache) -> None:
