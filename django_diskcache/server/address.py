@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from inspect import signature
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
@@ -36,10 +37,11 @@ DECIDED = {
     *("protocol", "decode_responses", "encoding", "encoding_errors", "encoder_class"),
     *("retry", "parser_class", "connection_class", "credential_provider", "command_packer"),
 }
-# What the client's connections of event loops do not take.
+# What the client's connections of event loops do not take, or not those of its older versions.
 OF_THREADS = {
     *("ssl_validate_ocsp", "ssl_validate_ocsp_stapled"),
     *("ssl_ocsp_context", "ssl_ocsp_expected_cert"),
+    *("ssl_password", "ssl_ca_path"),
 }
 IN_WORDS = {"connection_class": "TLS", "username": "user"}
 FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
@@ -127,7 +129,7 @@ def _single(location: str) -> Address:
             reason = f"expected a host and a number as its port; {IN_A_PASSWORD}"
         raise ValueError(f"LOCATION={shown!r}: {reason.rstrip('.')}") from None
     for name in arguments:
-        if name in OF_THREADS:
+        if name in OF_THREADS and not _on_loops(name):
             raise ValueError(
                 f"LOCATION={shown!r}: {name!r} is not taken by connections of event loops; "
                 "leave it out"
@@ -151,6 +153,14 @@ def _single(location: str) -> Address:
         host = arguments.setdefault("host", "localhost")
         places = ((host, arguments.setdefault("port", PORT)),)
     return Address("single", places, "", arguments, scheme)
+
+
+def _on_loops(name: str) -> bool:
+    """Whether this client's connections of event loops take an argument of TLS."""
+    from redis.asyncio import connection as loops  # it takes its time, and few sites ask
+
+    classes = [each for each in loops.SSLConnection.__mro__ if "__init__" in vars(each)]
+    return any(name in signature(vars(each)["__init__"]).parameters for each in classes)
 
 
 def _not_taken(arguments: dict[str, Any]) -> str:
