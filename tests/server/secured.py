@@ -47,10 +47,19 @@ def certified(directory: Path) -> Certificates:
     key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
     openssl(
         "req", "-x509", *key, "-days", 2, "-subj", "/CN=an authority of a test",
+        "-addext", "keyUsage=critical,keyCertSign,cRLSign",
         "-keyout", directory / "ca.key", "-out", authority,
     )  # fmt: skip
     extensions = directory / "extensions"
-    extensions.write_text(f"subjectAltName=IP:{HOST}\n")
+    # From Python 3.13 on a certificate must say what it is for, and who has signed it.
+    extensions.write_text(
+        f"subjectAltName=IP:{HOST}\n"
+        "basicConstraints=CA:FALSE\n"
+        "keyUsage=critical,digitalSignature\n"
+        "extendedKeyUsage=serverAuth,clientAuth\n"
+        "subjectKeyIdentifier=hash\n"
+        "authorityKeyIdentifier=keyid\n"
+    )
     for name in ("server", "client"):
         request = directory / f"{name}.csr"
         openssl(
