@@ -102,8 +102,8 @@ async def decr_version(cache: Any, key: Any, delta: int = 1, version: Any = None
 
 async def get_many(cache: Any, keys: Iterable[Any], version: Any = None) -> dict[Any, Any]:
     keys = list(keys)
-    names = [cache._made(key, version) for key in keys]
-    if not all(type(name) is str and portable(name) for name in names):
+    names, clean = cache._made_many(keys, version)
+    if not clean:
         found: dict[Any, Any] = await in_thread(cache.get_many, keys, version)  # as `get`
         return found
     values = await cache._cache.aget_many(names)

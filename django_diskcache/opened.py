@@ -61,9 +61,8 @@ class Opened(NamedTuple):
 clock: Clock = wall_clock  # of what is opened from now on; tests put theirs here
 
 _opened: dict[str, list[Opened]] = {}  # by LOCATION
-_in_use: set[AnyEngine] = (
-    set()
-)  # else an engine would go with the last backend object of a thread
+# Else an engine would go with the last backend object of a thread.
+_in_use: set[AnyEngine] = set()
 
 
 def opened(location: Any, params: Mapping[str, Any]) -> Opened:

@@ -23,9 +23,11 @@ class Finding(Guarded):
     """
 
     def _found(self, wanted: Wanted, page: int, order: Order | None) -> Iterator[str]:
+        """The keys that are wanted, read `page` at a time; of each face."""
         raise NotImplementedError
 
     def _remove_found(self, wanted: Wanted, page: int, retry: bool) -> int:
+        """Remove the entries that are wanted; how many. Of each face."""
         raise NotImplementedError
 
     def keys(

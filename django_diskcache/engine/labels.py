@@ -18,9 +18,11 @@ class Labels(Guarded):
     """
 
     def _tagged(self, tags: tuple[Any, ...], every: bool) -> Iterable[Any]:
+        """The keys of what has any of these tags, or every one; of each face."""
         raise NotImplementedError
 
     def _evict(self, tags: tuple[Any, ...], every: bool, retry: bool) -> int:
+        """Remove what has any of these tags, or every one; how many. Of each face."""
         raise NotImplementedError
 
     def keys_by_tag(self, tag: Any, match: Match = "any") -> list[Any]:

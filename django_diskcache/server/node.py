@@ -104,9 +104,8 @@ class Node:
         self.clustered = clustered
         # Of the listener: a number that no other has had in this process, and who is told.
         self.generation = NOBODY
-        self.listener: tuple[bytes, Any] | None = (
-            None  # id of the client, where it is connected
-        )
+        # The id of its client, and where that is connected.
+        self.listener: tuple[bytes, Any] | None = None
         self.begin()
 
     def begin(self) -> None:

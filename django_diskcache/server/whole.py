@@ -18,7 +18,7 @@ from ..engine.shard import RemovalHandler
 from . import claiming, gauges
 from .envelope import tag_names
 from .link import BUCKETS
-from .names import PAGE, escaped, scanned
+from .names import PAGE, scanned
 from .node import Node
 from .remote import BYTES, ENTRIES, HINTS, NUMBER, PICKLED, TEXT, number_of
 from .scripts import EVICT, LISTED, PRUNE, TAGGED
@@ -271,11 +271,6 @@ class WholeCache(Computing, Labels, ManyKeys):
                 return 0, number_of(body)
             return -1, body
         return ORDER.index(sign), body
-
-    def live_text_keys(self, head: str) -> Iterator[str]:
-        """Text keys that begin with `head`, in no order."""
-        for each in self._names(self._engine.any_text + escaped(head.encode()) + b"*"):
-            yield self._engine.key_of(each)
 
     # Computing once
 
