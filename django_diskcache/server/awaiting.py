@@ -27,7 +27,7 @@ from ..engine.lifetime import (
 from ..engine.once import Found
 from ..engine.tagging import Match
 from ..engine.updating import Change
-from .awaited import NATIVE_FROM, AwaitedLink
+from .awaitedlink import NATIVE_FROM, AwaitedLink
 from .claiming import LoopClaim
 from .following import driven, driven_on_loop
 from .grouped import NodeSteps

@@ -20,9 +20,10 @@ from ..engine.faults import FAULTS
 from ..engine.together import together
 from .address import Address
 from .gauges import NodeFigures, of_node
+from .lines import TRACKING
 from .link import Link
 from .listener import CHANNEL
-from .node import TRACKING, Node
+from .node import Node
 from .trouble import POLICY, REMEDIES
 
 T = TypeVar("T")

@@ -23,7 +23,11 @@ from redis.backoff import NoBackoff
 from redis.connection import Connection
 from redis.exceptions import MovedError
 from redis.retry import Retry
-from redis.sentinel import Sentinel
+from redis.sentinel import (
+    Sentinel,
+    SentinelManagedConnection,
+    SentinelManagedSSLConnection,
+)
 
 from ..engine.errors import Fault
 from .address import Address
@@ -32,6 +36,7 @@ from .breaker import Breaker
 from .following import LOOK_EVERY, driven, following
 from .listener import TICK, Listener
 from .node import Node
+from .punctual import punctual
 from .topology import Place, owners, shuffled
 from .trouble import ERRORS, fault, kind_of, reason
 
@@ -50,7 +55,7 @@ class Link:
         self.address = address
         self.patience = patience
         self.board = Board()
-        # Caches, each with a `tick`; and of event loops what they have of it (`awaited`).
+        # Caches, each with a `tick`; and of event loops what they have of it (`awaitedlink`).
         self.remotes: weakref.WeakSet[Any] = weakref.WeakSet()
         self.loops: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
         self._of_parent: list[Any] = []
@@ -83,23 +88,26 @@ class Link:
 
     def _of_one(self) -> Callable[[], Any]:
         arguments = dict(self._arguments)
-        cls = arguments.pop("connection_class", Connection)
+        cls = punctual(arguments.pop("connection_class", Connection))
         return lambda: cls(**arguments)
 
     def _of_sentinels(self) -> Callable[[], Any]:
         arguments = dict(self._arguments)
-        cls = arguments.pop("connection_class", None)
-        if cls is not None:
-            arguments["ssl"] = True
+        plain = arguments.pop("connection_class", None) is None
+        cls = SentinelManagedConnection if plain else SentinelManagedSSLConnection
+        part = self.patience / len(self.address.places)  # who is away leaves time for others
         sentinels: Any = _sentinel(
             self.address.places,
             sentinel_kwargs={
-                "socket_timeout": self.patience,
-                "socket_connect_timeout": self.patience,
+                "socket_timeout": part,
+                "socket_connect_timeout": part,
                 "retry": Retry(NoBackoff(), 0),  # by default it pauses for seconds
             },
+            connection_class=punctual(cls),
             **arguments,
         )
+        for each in sentinels.sentinels:
+            each.connection_pool.connection_class = punctual(Connection)
         pool: Any = sentinels.master_for(
             self.address.service, max_connections=TO_BE_MADE
         ).connection_pool
@@ -238,8 +246,10 @@ class Link:
         arguments = {**self._arguments, "host": host, "port": port}
         if patience is not None:
             arguments["socket_timeout"] = arguments["socket_connect_timeout"] = patience
-        cls = arguments.pop("connection_class", Connection)
-        return cls(**arguments)
+        made = punctual(arguments.pop("connection_class", Connection))(**arguments)
+        if patience is not None:  # for all that is done on it
+            made.timed.begin()
+        return made
 
     def _named(self, name: str) -> Node:
         return self._node(name, partial(self._connection, *_place(name)))

@@ -32,7 +32,8 @@ from typing import Any
 from redis.exceptions import TimeoutError
 
 from ..engine.errors import Fault
-from .node import NOBODY, Node, place_of
+from .lines import NOBODY, place_of
+from .node import Node
 from .trouble import ERRORS, kind_of
 
 CHANNEL = b"__redis__:invalidate"

@@ -1,92 +1,41 @@
-"""One server: connections to it, and calls on them.
+"""One server, and calls on it, on connections of threads.
 
-The client library connects, authenticates, packs and parses; this keeps its connections, which
-any thread borrows for a call. Its own pool asks the socket of each connection that it lends
-whether something happened to it meanwhile, which takes a third of the time of a call. Here, a
-call that finds its connection broken is made once more on a new one; where doing it twice is
-not the same as once, the connection is looked at before.
-
-A connection from which the near cache may remember has asked the server to tell the listener
-what changes of all that is read on it (`CLIENT TRACKING`). When such a connection is given up,
-the server tells no more of that; so everything is forgotten then.
-
-An exception may fall between any two steps, since a signal handler may raise. A connection is
-in the list only while nobody uses it, and whoever is interrupted loses it. Commands are made of
-bytes: of a number hiredis makes a text, and when a handler raises just then the process crashes
-(hiredis-py 3.5).
+Commands are made of bytes: of a number hiredis makes a text, and when a signal handler raises
+just then the process crashes (hiredis-py 3.5).
 """
 
 from __future__ import annotations
 
-import time
-import weakref
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
 
 from redis.exceptions import (
     AskError,
-    BusyLoadingError,
     ClusterCrossSlotError,
-    ConnectionError,
     NoScriptError,
     ResponseError,
-    TimeoutError,
     TryAgainError,
 )
 
 from ..engine.errors import Fault
-from .breaker import Breaker
+from .lines import Line, Lines, may_try_again
 from .scripts import Script
-from .trouble import ERRORS, fault, kind_of, reason
+from .trouble import ERRORS, fault
 
 T = TypeVar("T")
 
-MOST_LINES = 64  # connections of a process to a server
-LOOK_EVERY = 0.0005  # seconds between two looks for one that is free
 AT_ONCE = 1000  # commands that are sent before their answers are read
 
 CLUSTERED = "it is a node of a cluster: LOCATION takes a list of nodes then"
 OF_CLUSTERS = (AskError, TryAgainError, ClusterCrossSlotError)
-TRACKING = (b"CLIENT", b"TRACKING", b"ON", b"REDIRECT")
 UNTOLD = (b"CLIENT", b"CACHING", b"NO")  # of the next command, where that can be left out
-NOBODY = 0  # the generation where no listener is told
 
 
-class Line:
-    """A connection, and what it has asked the server for.
-
-    :param forget: called when changes of what was read on it are no longer told
-    """
-
-    __slots__ = ("__weakref__", "_forget", "asked", "connection", "read", "send", "tracked")
-
-    def __init__(self, connection: Any, forget: Callable[[], object]) -> None:
-        self.connection = connection
-        self._forget = forget
-        self.send = connection.send_command
-        self.read = connection.read_response
-        self.asked = NOBODY  # the generation of the listener that it has asked for
-        self.tracked = False  # whether that one will be told
-
-    def lost(self) -> None:
-        """It is given up."""
-        if self.tracked:
-            self.tracked = False
-            self._forget()
-
-    def __del__(self) -> None:  # by an exception that fell between two steps
-        self.lost()
-
-
-class Node:
+class Node(Lines):
     """A server.
 
-    :param make: makes a connection, unconnected
-    :param name: its address, as it may be shown
-    :param patience: seconds that a call may wait
-    :param forget: called when what was remembered of this server may be stale
-    :param clustered: it may answer that another node has a key
+    :param clustered: it may answer that another node has a key; the others are those of `Lines`
     """
 
     def __init__(
@@ -97,126 +46,8 @@ class Node:
         forget: Callable[[], object],
         clustered: bool,
     ) -> None:
-        self.make = make
-        self.name = name
-        self.patience = patience
-        self.forget = forget
+        super().__init__(make, name, patience, forget)
         self.clustered = clustered
-        # Of the listener: a number that no other has had in this process, and who is told.
-        self.generation = NOBODY
-        # The id of its client, and where that is connected.
-        self.listener: tuple[bytes, Any] | None = None
-        self.begin()
-
-    def begin(self) -> None:
-        """Know no connection; those of a parent process are the parent's."""
-        self.breaker = Breaker()
-        self._refusal = "lost", "it could not be reached"
-        self._idle: list[Line] = []
-        self._lines: weakref.WeakSet[Line] = weakref.WeakSet()
-
-    # Connections
-
-    def _borrow(self) -> Line:
-        try:
-            return self._idle.pop()
-        except IndexError:
-            pass
-        if len(self._lines) >= MOST_LINES:
-            deadline = time.monotonic() + self.patience
-            while time.monotonic() < deadline:
-                time.sleep(LOOK_EVERY)
-                if self._idle:
-                    try:
-                        return self._idle.pop()
-                    except IndexError:
-                        continue
-            raise Fault("slow", self.name, f"all {MOST_LINES} connections are in use")
-        return self._connect()
-
-    def _connect(self) -> Line:
-        self.refuse()
-        line = Line(self.make(), self.forget)
-        self._lines.add(line)
-        try:
-            line.connection.connect()
-        except ERRORS as error:
-            self._lines.discard(line)
-            self.refused(error)
-            raise fault(error, self.name) from error
-        if self.breaker.open:
-            self.breaker.worked()
-        return line
-
-    def refuse(self) -> None:
-        """:raises Fault: when the breaker does not let a connection be made"""
-        if self.breaker.refuses():
-            kind, why = self._refusal
-            raise Fault(kind, self.name, f"not tried again yet; the last time: {why}")
-
-    def refused(self, error: BaseException) -> None:
-        """A connection could not be made."""
-        self._refusal = kind_of(error) or "other", reason(error)
-        self.breaker.failed()
-
-    def _drop(self, *lines: Line) -> None:
-        """Give connections up that may have an answer on its way, or are broken."""
-        for line in lines:
-            self._lines.discard(line)
-            line.lost()
-            line.connection.disconnect()
-
-    def _drop_idle(self) -> None:
-        lines = []
-        while self._idle:
-            try:
-                lines.append(self._idle.pop())
-            except IndexError:  # another thread
-                break
-        self._drop(*lines)
-
-    def look_around(self) -> None:
-        """Notice which connections were closed while nobody used them.
-
-        The server tells no more of what was read on these.
-        """
-        for line in list(self._idle):
-            if not line.tracked:
-                continue
-            try:
-                self._idle.remove(line)
-            except ValueError:  # somebody uses it, and will notice
-                continue
-            try:
-                sound = not line.connection.can_read()
-            except ERRORS:
-                sound = False
-            if sound:
-                self._idle.append(line)
-            else:
-                self._drop(line)
-
-    def close(self) -> None:
-        """Close the connections that nobody uses; the next call opens new ones."""
-        self._drop_idle()
-
-    def _track(self, line: Line) -> None:
-        """Let the listener be told of what is read on this connection."""
-        generation, listener = self.generation, self.listener
-        line.tracked = False
-        if generation != NOBODY and listener is not None:
-            identity, where = listener
-            if place_of(line.connection) != where:
-                return  # there was a failover, and the listener has not yet noticed
-            try:
-                line.send(*TRACKING, identity, b"OPTOUT")
-                line.read()
-                line.tracked = True
-            except ResponseError:  # that listener is gone, or tracking is not allowed
-                pass
-        line.asked = generation
-
-    # Calls
 
     def do(self, method: str, arguments: Sequence[Any]) -> Any:
         """What one of the following methods returns."""
@@ -235,7 +66,7 @@ class Node:
             reply = line.read()
         except BaseException as error:
             return self._again(line, error, False, command)[0]
-        self._idle.append(line)
+        self._give(line)
         return reply
 
     def look(self, *command: Any) -> tuple[Any, bool]:
@@ -249,7 +80,7 @@ class Node:
         except BaseException as error:
             return self._again(line, error, True, command)
         tracked = line.tracked
-        self._idle.append(line)
+        self._give(line)
         return reply, tracked
 
     def glance(self, untold: Sequence[bytes], told: Sequence[bytes]) -> tuple[list[Any], bool]:
@@ -272,20 +103,20 @@ class Node:
         except BaseException as error:
             return self._again(line, error, True, (b"MGET", *untold, *told))
         tracked = line.tracked
-        self._idle.append(line)
+        self._give(line)
         return reply, tracked
 
     def _again(
         self, line: Line, error: BaseException, track: bool, command: Sequence[Any]
     ) -> tuple[Any, bool]:
         """What to do about an exception in a call: give it back, or try on a new connection."""
-        broke = isinstance(error, (ConnectionError, OSError))
-        if not broke or isinstance(error, (BusyLoadingError, TimeoutError)):
+        if not may_try_again(line, error):
             self._failed(line, error)
             raise error
+        begun = line.deadline.begun
         self._drop(line)
         self._drop_idle()
-        line = self._connect()
+        line = self._connect(begun)
         try:
             if track:
                 self._track(line)
@@ -295,7 +126,7 @@ class Node:
             self._failed(line, another)
             raise
         tracked = line.tracked
-        self._idle.append(line)
+        self._give(line)
         return reply, tracked
 
     def once(self, *command: Any) -> Any:
@@ -307,7 +138,7 @@ class Node:
         except BaseException as error:
             self._failed(line, error)
             raise
-        self._idle.append(line)
+        self._give(line)
         return reply
 
     def _on_sound(self, talk: Callable[[Line], T]) -> T:
@@ -318,13 +149,13 @@ class Node:
         except BaseException as error:
             self._failed(line, error)
             raise
-        self._idle.append(line)
+        self._give(line)
         return found
 
     def _failed(self, line: Line, error: BaseException) -> None:
         """Give a connection back or up, and raise what an exception in a call means."""
         if isinstance(error, ResponseError):  # an answer; the connection is all right
-            self._idle.append(line)
+            self._give(line)
             named = self.named(error)
             raise named from (None if named is error else error)
         self._drop(line)
@@ -376,7 +207,7 @@ class Node:
                 return self._again(line, error, False, command)[0]
             self._failed(line, error)
             raise
-        self._idle.append(line)
+        self._give(line)
         return reply
 
     def asking(self, *command: Any) -> Any:
@@ -431,6 +262,8 @@ class Node:
             aside = untold and line.tracked
             for start in range(0, len(commands), AT_ONCE):
                 some = commands[start : start + AT_ONCE]
+                if start:  # each round trip has a deadline of its own
+                    line.deadline.begin()
                 sent = some if not aside else [each for one in some for each in (UNTOLD, one)]
                 line.connection.send_packed_command(line.connection.pack_commands(sent))
                 for _ in some:
@@ -497,9 +330,3 @@ def _values_apart(read: Callable[[], Any], two: bool) -> Any:
                 read()
         raise
     return values + read() if two else values
-
-
-def place_of(connection: Any) -> Any:
-    """Which server a connection is to."""
-    path = getattr(connection, "path", None)
-    return path or (connection.host, connection.port)

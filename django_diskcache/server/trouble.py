@@ -87,6 +87,13 @@ def kind_of(error: BaseException) -> str | None:
     return None
 
 
+def is_broken(error: BaseException) -> bool:
+    """Whether it says that a connection broke, so that a call may be made on another."""
+    if isinstance(error, (exceptions.BusyLoadingError, exceptions.TimeoutError)):
+        return False
+    return isinstance(error, (exceptions.ConnectionError, OSError))
+
+
 def _is_of_certificates(error: BaseException) -> bool:
     """Whether one of the two sides does not trust the other, or does not speak TLS at all.
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from django_diskcache.server import ServerCache
-from django_diskcache.server.awaited import NATIVE_FROM
+from django_diskcache.server.awaitedlink import NATIVE_FROM
 from django_diskcache.server.board import Board
 from tests.conftest import FakeClock
 

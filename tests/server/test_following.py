@@ -13,7 +13,7 @@ from redis.exceptions import MovedError, RedisClusterException, TimeoutError, Tr
 from django_diskcache.engine.errors import Fault
 from django_diskcache.server import topology
 from django_diskcache.server.address import read_address
-from django_diskcache.server.awaited import AwaitedLink
+from django_diskcache.server.awaitedlink import AwaitedLink
 from django_diskcache.server.following import MOST_MOVES
 from django_diskcache.server.link import BUCKETS, Link
 

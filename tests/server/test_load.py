@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 
 from django_diskcache.server import ServerCache
-from django_diskcache.server.node import MOST_LINES
+from django_diskcache.server.lines import MOST_LINES
 
 from .conftest import listening
 from .servers import PATIENCE, Server

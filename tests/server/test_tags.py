@@ -14,7 +14,7 @@ import pytest
 from django_diskcache.engine.errors import ENOVAL
 from django_diskcache.engine.patterns import beginning
 from django_diskcache.server import ServerCache, browsing, gauges
-from django_diskcache.server.awaited import NATIVE_FROM
+from django_diskcache.server.awaitedlink import NATIVE_FROM
 from django_diskcache.server.envelope import tag_name
 from tests.conftest import FakeClock
 

@@ -1,0 +1,122 @@
+"""A deadline for a whole call, however its answer comes, kept by the socket.
+
+A socket has a timeout, and each packet begins that anew: a server that sends a byte now and
+then holds a thread for as long as it likes. `Timed` stands for a socket and knows when the call
+has begun. It looks at the clock before it waits, and waits no longer than is left.
+"""
+
+from __future__ import annotations
+
+import ssl
+from time import monotonic
+from typing import Any
+
+NEVER = float("inf")
+OVER = -NEVER
+# Of the timeout: what may be gone before the socket is told how much is left, which is a call
+# to the system; and how long an answer is waited for that may be here by now, once.
+TOLERANCE = 0.05
+
+
+class Deadline:
+    """When the calls on a connection must be over, one after the other.
+
+    :param seconds: that each of them may take
+    :ivar begun: when it began, by `time.monotonic`; `NEVER` where there is no deadline
+    """
+
+    __slots__ = ("begun", "seconds")
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.begun = NEVER
+
+    def begin(self) -> None:
+        """A call begins."""
+        self.begun = monotonic()
+
+    def left(self) -> float:
+        """Seconds, from 0 to what a call may take."""
+        return min(max(self.begun - monotonic() + self.seconds, 0.0), self.seconds)
+
+
+class Timed(Deadline):
+    """A deadline that is kept by the socket of a connection: the client takes this for it."""
+
+    __slots__ = (
+        *("_enough", "_receive", "_receive_into", "_send", "_socket"),
+        *("fileno", "pending"),
+    )
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(seconds)
+        self._socket: Any = None
+        self._enough = seconds * TOLERANCE  # when so much is gone, the timeout is another
+
+    def around(self, connected: Any) -> Timed:
+        """This, as the socket that was just connected."""
+        self._socket = connected
+        self._receive, self._receive_into = connected.recv, connected.recv_into
+        of_tls = isinstance(connected, ssl.SSLSocket)
+        self._send = self._send_in_parts if of_tls else connected.sendall
+        # The client looks at these before each call that must not be done twice.
+        self.fileno = connected.fileno
+        self.pending = connected.pending if of_tls else int
+        self.settimeout(self.seconds)
+        return self
+
+    def settimeout(self, seconds: float | None) -> None:
+        """By the client, for a look: then there is no other deadline than this."""
+        self._socket.settimeout(seconds)
+        self._enough = self.seconds * TOLERANCE if seconds == self.seconds else NEVER
+
+    # What the client does with a socket in a call
+
+    def sendall(self, data: Any) -> None:
+        if monotonic() - self.begun > self._enough:
+            self._shorten()
+        self._send(data)
+
+    def recv_into(self, buffer: Any) -> int:
+        if monotonic() - self.begun > self._enough:
+            self._shorten()
+        count: int = self._receive_into(buffer)
+        return count
+
+    def recv(self, size: int, flags: int = 0) -> bytes:
+        if monotonic() - self.begun > self._enough:
+            self._shorten()
+        data: bytes = self._receive(size, flags)
+        return data
+
+    def _shorten(self) -> None:
+        """Let the socket wait for what is left, or as it usually does.
+
+        :raises TimeoutError: when nothing is
+        """
+        gone = monotonic() - self.begun
+        usual = self.seconds * TOLERANCE
+        if gone <= usual:
+            self.settimeout(self.seconds)
+            return
+        left = self.seconds - gone
+        if left <= 0:
+            if self.begun == OVER:
+                raise TimeoutError("the deadline is over")
+            # Perhaps this thread had to wait for its turn, and the answer has been here.
+            self.begun = OVER
+            left = usual
+        self._enough = OVER  # look again, for the next call has more time
+        self._socket.settimeout(left)
+
+    def _send_in_parts(self, data: Any) -> None:
+        """`sendall` of TLS would begin the timeout anew with each record."""
+        with memoryview(data) as view, view.cast("B") as octets:
+            sent = 0
+            while sent < len(octets):
+                if sent and monotonic() - self.begun > self._enough:
+                    self._shorten()
+                sent += self._socket.send(octets[sent:])
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._socket, name)
