@@ -129,6 +129,18 @@ class AwaitedLines:
             node.breaker.worked()
         return line
 
+    async def _instead(self, broken: Line) -> Line:
+        """A new connection for a call that found its own broken, and began with that."""
+        broken.lost()
+        try:
+            await broken.connection.disconnect(nowait=True)
+            await self.close()
+        except BaseException:
+            await self._drop(broken)
+            raise
+        self._lines.discard(broken)
+        return await self._connect(broken.deadline.begun)
+
     async def _in_time(self, line: Line, call: Callable[..., Any], *arguments: Any) -> Any:
         """What a call on a connection returns, within the deadline of that."""
         try:

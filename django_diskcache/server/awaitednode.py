@@ -50,10 +50,7 @@ class AwaitedNode(AwaitedLines):
             if not twice or not may_try_again(line, error):
                 await self._failed(line, error)
                 raise
-            begun = line.deadline.begun
-            await self._drop(line)
-            await self.close()
-            line = await self._connect(begun)
+            line = await self._instead(line)
             try:
                 reply = await self._in_time(line, exchange, line, track, *command)
             except BaseException as another:
@@ -76,23 +73,21 @@ class AwaitedNode(AwaitedLines):
 
     async def _sound(self, line: Line) -> Line:
         """A connection that was not closed while nobody used it: this one, or another."""
-        while True:
-            try:
-                # In one round the loop sees that it was closed, then it tells the stream.
-                await asyncio.sleep(0)
-                await asyncio.sleep(0)
-                connection = line.connection
-                # Before 8.0 its name is the other; what it destroys is not wanted here.
-                ready = getattr(connection, "can_read", None) or connection.can_read_destructive
-                if not await ready():
-                    return line
-            except ERRORS:
-                pass
-            except BaseException:
-                await self._drop(line)
-                raise
+        try:
+            # In one round the loop sees that it was closed, then it tells the stream.
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            connection = line.connection
+            # Before 8.0 its name is the other; what it destroys is not wanted here.
+            ready = getattr(connection, "can_read", None) or connection.can_read_destructive
+            if not await ready():
+                return line
+        except ERRORS:
+            pass
+        except BaseException:
             await self._drop(line)
-            line = await self._borrow()
+            raise
+        return await self._instead(line)
 
     async def ask(self, *command: Any) -> Any:
         return (await self._call(False, True, *command))[0]

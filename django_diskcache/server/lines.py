@@ -129,14 +129,14 @@ class Lines:
         """
         begun = monotonic()
         while True:
-            if not self._waiting and len(self._lines) < MOST_LINES:
-                return self._connect()
+            if not self._waiting and (made := self._made()):
+                return made
             given = self._wait(begun)
             if given is not None:
                 given.deadline.begin()
                 return given
-            if len(self._lines) < MOST_LINES:
-                return self._connect()
+            if made := self._made():
+                return made
 
     def _wait(self, begun: float) -> Line | None:
         """What is given to this thread in its turn: None is leave to look again."""
@@ -193,23 +193,49 @@ class Lines:
 
     # Connecting, and giving up
 
-    def _connect(self, begun: float | None = None) -> Line:
-        """A new connection, for the call whose deadline begins, or began then."""
+    def _made(self) -> Line | None:
+        """A new connection for a call that begins, if there is room for one."""
+        if len(self._lines) >= MOST_LINES:
+            return None
         try:
             self.refuse()
         except Fault:
-            self._hand_on()  # whoever waits for a connection is not to wait for this one
+            self._hand_on()  # who waits for a connection would wait for nothing
             raise
+        line = self._line()
+        if len(self._lines) > MOST_LINES:  # others were faster
+            self._lines.discard(line)
+            self._hand_on()
+            return None
+        line.deadline.begin()
+        return self._connected(line)
+
+    def _instead(self, broken: Line) -> Line:
+        """A new connection for a call that found its own broken, and began with that."""
+        self._close(broken)
+        self._drop_idle()
+        try:
+            self.refuse()
+            line = self._line()
+        finally:
+            self._lines.discard(broken)
+            self._hand_on()
+        line.deadline.begun = broken.deadline.begun
+        return self._connected(line)
+
+    def _line(self) -> Line:
         connection = self.make()
         line = Line(connection, connection.timed, self.forget)
         self._lines.add(line)
-        line.deadline.begun = monotonic() if begun is None else begun
+        return line
+
+    def _connected(self, line: Line) -> Line:
+        """The same, connected."""
         try:
-            connection.connect()
+            line.connection.connect()
         except ERRORS as error:
             self.refused(error)
-            self._lines.discard(line)
-            self._hand_on()
+            self._drop(line)
             raise fault(error, self.name) from error
         if self.breaker.open:
             self.breaker.worked()
@@ -230,10 +256,13 @@ class Lines:
         """Give connections up that may have an answer on its way, or are broken."""
         for line in lines:
             self._lines.discard(line)
-            line.lost()
-            line.connection.disconnect()
+            self._close(line)
         if self._waiting:
             self._hand_on()
+
+    def _close(self, line: Line) -> None:
+        line.lost()
+        line.connection.disconnect()
 
     def _drop_idle(self) -> None:
         lines = []

@@ -113,10 +113,7 @@ class Node(Lines):
         if not may_try_again(line, error):
             self._failed(line, error)
             raise error
-        begun = line.deadline.begun
-        self._drop(line)
-        self._drop_idle()
-        line = self._connect(begun)
+        line = self._instead(line)
         try:
             if track:
                 self._track(line)
@@ -165,14 +162,13 @@ class Node(Lines):
 
     def _sound(self) -> Line:
         """A connection that was not closed while nobody used it."""
-        while True:
-            line = self._borrow()
-            try:
-                if not line.connection.can_read():
-                    return line
-            except ERRORS:
-                pass
-            self._drop(line)
+        line = self._borrow()
+        try:
+            if not line.connection.can_read():
+                return line
+        except ERRORS:
+            pass
+        return self._instead(line)
 
     def run(self, script: Script, keys: Sequence[bytes], *arguments: Any) -> Any:
         """What a script returns; it is not run twice.
