@@ -7,7 +7,6 @@ has begun. It looks at the clock before it waits, and waits no longer than is le
 
 from __future__ import annotations
 
-import ssl
 from time import monotonic
 from typing import Any
 
@@ -57,11 +56,10 @@ class Timed(Deadline):
         """This, as the socket that was just connected."""
         self._socket = connected
         self._receive, self._receive_into = connected.recv, connected.recv_into
-        of_tls = isinstance(connected, ssl.SSLSocket)
-        self._send = self._send_in_parts if of_tls else connected.sendall
+        self._send = connected.sendall
         # The client looks at these before each call that must not be done twice.
         self.fileno = connected.fileno
-        self.pending = connected.pending if of_tls else int
+        self.pending = getattr(connected, "pending", int)  # 0 of one without TLS
         self.settimeout(self.seconds)
         return self
 
@@ -108,15 +106,6 @@ class Timed(Deadline):
             left = usual
         self._enough = OVER  # look again, for the next call has more time
         self._socket.settimeout(left)
-
-    def _send_in_parts(self, data: Any) -> None:
-        """`sendall` of TLS would begin the timeout anew with each record."""
-        with memoryview(data) as view, view.cast("B") as octets:
-            sent = 0
-            while sent < len(octets):
-                if sent and monotonic() - self.begun > self._enough:
-                    self._shorten()
-                sent += self._socket.send(octets[sent:])
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._socket, name)

@@ -5,7 +5,7 @@ connect, to greet, to send, to read (`deadline`).
 
 Each class of the client makes its socket in `_connect`, which those for TLS extend. That is
 what is overridden here, since there is no public place for it. Greeting over TLS has one
-timeout for all of its packets, and so has `sendall` of a plain socket: that is Python's.
+timeout for all of its packets, and so has `sendall`: that is Python's.
 """
 
 from __future__ import annotations
