@@ -10,15 +10,19 @@ exception that falls between two steps, by a signal handler, may cost a wait, an
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
+from time import monotonic
 from typing import TypeAlias
 
 from redis.exceptions import TimeoutError
 
 SHARE = 0.5  # of the time that is left, before what was found last is used
+UNBEGUN = 1.0  # seconds in which a thread begins
 
 _Host: TypeAlias = "tuple[str, int]"
 _looking: dict[_Host, Lookup] = {}
@@ -37,6 +41,7 @@ class Lookup(threading.Thread):
         self.found: list[str] | None = None
         self.error: OSError | None = None
         self._host = host
+        self._made = monotonic()
         self._waiting: list[Callable[[], object]] = []
 
     def run(self) -> None:
@@ -55,15 +60,47 @@ class Lookup(threading.Thread):
 
     @property
     def lost(self) -> bool:
-        """Whether there will be no answer: its thread was that of a parent process."""
-        return self.ident is not None and not self.is_alive() and not self.over
+        """Whether there will be no answer.
+
+        Its thread was that of a parent process, or whoever was to begin it was interrupted.
+        """
+        if self.ident is None:
+            return monotonic() - self._made > UNBEGUN
+        return not self.is_alive() and not self.over
+
+    def tell(self, over: Callable[[], object]) -> None:
+        """Call this when it is over; perhaps twice."""
+        self._waiting.append(over)
+        if self.over:
+            over()
 
     def wait(self, seconds: float) -> bool:
         """Whether it is over in time."""
-        done = threading.Lock()  # each has his own: whoever is interrupted disturbs nobody
-        done.acquire()
-        self._waiting.append(done.release)
-        return self.over or done.acquire(timeout=seconds) or self.over
+        opened = threading.Lock()  # each has his own: whoever is interrupted disturbs nobody
+        opened.acquire()
+        self.tell(partial(_open, opened))
+        return opened.acquire(timeout=seconds) or self.over
+
+    def answer(self) -> list[str]:
+        """The addresses, once it is over.
+
+        :raises OSError: when there are none
+        """
+        if self.found is not None:
+            return self.found
+        assert self.error is not None
+        # Its own traceback would grow with each who raises it.
+        raise type(self.error)(*self.error.args) from None
+
+    @property
+    def for_now(self) -> bool:
+        """Whether there are none for now: no name server has answered."""
+        return getattr(self.error, "errno", None) == socket.EAI_AGAIN
+
+
+def _open(lock: threading.Lock) -> None:
+    with suppress(RuntimeError):  # it is open
+        lock.release()
 
 
 def addresses(host: str, family: int, seconds: float) -> list[str]:
@@ -77,38 +114,57 @@ def addresses(host: str, family: int, seconds: float) -> list[str]:
     if _is_number(host):
         return [host]
     key = host, family
-    lookup = begun(key)
-    if lookup is None:  # no thread can be started: the interpreter ends
-        return asked(host, family)
+    lookup = lookup_of(key)
     last = _found.get(key)
-    if not lookup.wait(seconds * SHARE if last else seconds):
-        if last:
-            return last
+    over = lookup.wait(seconds * SHARE if last else seconds)
+    if last and (not over or lookup.for_now):
+        return last
+    if not over:
         raise TimeoutError(f"the name {host!r} was not resolved in time")
-    if lookup.found is None:
-        temporary = getattr(lookup.error, "errno", None) == socket.EAI_AGAIN
-        if temporary and last:
-            return last
-        assert lookup.error is not None
-        # Its own traceback would grow with each who raises it.
-        raise type(lookup.error)(*lookup.error.args) from None
-    return lookup.found
+    return lookup.answer()
 
 
-def begun(host: _Host) -> Lookup | None:
-    """The one lookup of a host that is on its way; None if there can be none."""
+async def answered(host: str, family: int) -> None:
+    """Wait, on an event loop, until the system has an answer for a host.
+
+    The client asks it as well, in one of the few threads that a loop has for all such calls.
+    They would all be taken while no name server answers.
+
+    :raises OSError: when there are none
+    """
+    if _is_number(host):
+        return
+    loop = asyncio.get_running_loop()
+    over = loop.create_future()
+    lookup = lookup_of((host, family))
+    lookup.tell(partial(_resume, loop, over))
+    await over
+    lookup.answer()
+
+
+def _resume(loop: asyncio.AbstractEventLoop, over: asyncio.Future[None]) -> None:
+    with suppress(RuntimeError):  # the loop is closed
+        loop.call_soon_threadsafe(_done, over)
+
+
+def _done(over: asyncio.Future[None]) -> None:
+    if not over.done():
+        over.set_result(None)
+
+
+def lookup_of(host: _Host) -> Lookup:
+    """The one lookup of a host that is on its way."""
     lookup = _looking.get(host)
     if lookup is None or lookup.lost:
         new = Lookup(host)
         if lookup is not None:
-            _looking[host] = new
+            _looking.pop(host, None)
         lookup = _looking.setdefault(host, new)
-    if lookup.ident is None:
-        try:
-            lookup.start()
-        except RuntimeError:  # another thread has just done so, or there can be no more
-            if lookup.ident is None and not lookup.over:
-                return None
+        if lookup is new:
+            try:
+                lookup.start()
+            except RuntimeError:  # there can be no more threads, or the interpreter ends
+                lookup.run()
     return lookup
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import threading
@@ -14,6 +15,7 @@ from redis.exceptions import TimeoutError
 
 from django_diskcache.server import ServerCache, resolving
 from django_diskcache.server.resolving import addresses
+from tests.conftest import FakeClock
 
 from .servers import HOST, PATIENCE, Server, until
 
@@ -128,18 +130,24 @@ def test_a_child_asks_for_itself(resolver: Resolver) -> None:
 
 
 def test_a_lookup_that_was_never_begun(
-    resolver: Resolver, monkeypatch: pytest.MonkeyPatch
+    resolver: Resolver, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An exception fell between two steps of whoever was to begin it."""
+    monkeypatch.setattr(resolving, "monotonic", clock)
     resolving._looking[NAME, 0] = resolving.Lookup((NAME, 0))
+    with pytest.raises(TimeoutError):
+        addresses(NAME, 0, SOON)
+    clock.advance(2 * resolving.UNBEGUN)
     assert addresses(NAME, 0, PATIENCE) == [HOST]
 
+
+def test_no_thread_can_be_started(resolver: Resolver, monkeypatch: pytest.MonkeyPatch) -> None:
     def none_left(thread: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr(resolving.Lookup, "start", none_left)
     assert addresses(NAME, 0, PATIENCE) == [HOST]
-    resolving._looking.clear()
+    assert not resolving._looking
 
 
 def test_a_cache_whose_name_server_is_away(server: Server, resolver: Resolver) -> None:
@@ -174,3 +182,42 @@ def test_addresses_are_tried_one_by_one(server: Server, resolver: Resolver) -> N
     with ServerCache(location, 9.0, near_cache_size=0, statistics=0) as cache:
         assert cache.set("key", 1) is False
         assert cache.faults()["lost"] == 1
+
+
+def test_an_event_loop_whose_name_server_is_away(
+    server: Server, resolver: Resolver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The few threads of the loop are left alone: calls wait for the one lookup."""
+    asked_by_client: list[str] = []
+    ask = socket.getaddrinfo
+
+    def getaddrinfo(host: str, *arguments: Any, **more: Any) -> Any:
+        if host != NAME or more.get("flags"):
+            return ask(host, *arguments, **more)
+        asked_by_client.append(host)
+        return ask(HOST, *arguments, **more)
+
+    async def main(cache: ServerCache) -> None:
+        for _ in range(2):  # those go to a thread
+            assert await cache.aset("key", 1)
+        resolver.open.clear()
+        for _ in range(20):
+            assert await cache.aset("key", 1) is False
+        assert asked_by_client == []
+        assert len(resolver.asked) == 2
+        resolver.open.set()
+        deadline = time.monotonic() + PATIENCE
+        while not await cache.aset("key", 2):
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.01)
+        assert asked_by_client == [NAME]
+
+        resolver.found = socket.gaierror(socket.EAI_AGAIN, "Temporary failure")
+        await cache.engine.link.loops[asyncio.get_running_loop()].close()
+        assert await cache.aset("key", 1) is False
+        assert asked_by_client == [NAME]
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    location = f"valkey://{NAME}:{server.port}"
+    with ServerCache(location, 0.3, near_cache_size=0, statistics=0) as cache:
+        asyncio.run(main(cache))
