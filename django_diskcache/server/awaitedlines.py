@@ -162,8 +162,8 @@ class AwaitedLines:
     def look_around(self) -> None:
         """Notice which connections were closed while nobody used them."""
         for line in self._idle:
-            # There is no public word for it, from 6.2 to 8.1: to `is_connected` all is well, and
-            # `can_read` does not tell of a connection that was reset.
+            # The client has no public word for it, from 6.2 to 8.1: `is_connected` is true, and
+            # `can_read` says nothing of a connection that was reset.
             reader = getattr(line.connection, "_reader", None)
             if reader is not None and (reader.at_eof() or reader.exception() is not None):
                 line.lost()  # who uses it next gives it up
