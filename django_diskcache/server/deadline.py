@@ -11,10 +11,12 @@ from time import monotonic
 from typing import Any
 
 NEVER = float("inf")
-OVER = -NEVER
-# Of the timeout: what may be gone before the socket is told how much is left, which is a call
-# to the system; and how long an answer is waited for that may be here by now, once.
-TOLERANCE = 0.05
+# Of the deadline: what may be gone before the socket is told how much is left, which is a call
+# to the system.
+TOLERANCE = 0.03
+# Instead of when a call began, where its time is over. It may send and receive once more within
+# the tolerance: perhaps its thread had to wait for the interpreter, and not for the server.
+LATE, LAST = -1e12, -2e12
 
 
 class Deadline:
@@ -82,7 +84,7 @@ class Timed(Deadline):
         return count
 
     def recv(self, size: int, flags: int = 0) -> bytes:
-        if monotonic() - self.begun > self._enough:
+        if monotonic() - self.begun > self._enough and not flags:  # else it is but a look
             self._shorten()
         data: bytes = self._receive(size, flags)
         return data
@@ -99,12 +101,11 @@ class Timed(Deadline):
             return
         left = self.seconds - gone
         if left <= 0:
-            if self.begun == OVER:
+            if self.begun == LAST:
                 raise TimeoutError("the deadline is over")
-            # Perhaps this thread had to wait for its turn, and the answer has been here.
-            self.begun = OVER
+            self.begun = LAST if self.begun == LATE else LATE
             left = usual
-        self._enough = OVER  # look again, for the next call has more time
+        self._enough = -NEVER  # look again, for the next call has more time
         self._socket.settimeout(left)
 
     def __getattr__(self, name: str) -> Any:
