@@ -51,14 +51,18 @@ class AwaitedNode(AwaitedLines):
                 await self._failed(line, error)
                 raise
             line = await self._instead(line)
-            try:
-                reply = await self._in_time(line, exchange, line, track, *command)
-            except BaseException as another:
-                await self._failed(line, another)
-                raise
+            reply = await self._on(line, exchange, line, track, *command)
         tracked = line.tracked
         self._give(line)
         return reply, tracked
+
+    async def _on(self, line: Line, exchange: Any, *arguments: Any) -> Any:
+        """What an exchange on a connection returns, which is not tried again."""
+        try:
+            return await self._in_time(line, exchange, *arguments)
+        except BaseException as error:
+            await self._failed(line, error)
+            raise
 
     async def _failed(self, line: Line, error: BaseException) -> None:
         """Give a connection back or up, and raise what an exception in a call means."""
@@ -157,11 +161,7 @@ class AwaitedNode(AwaitedLines):
             return await self._exchange(line, False, *command)
 
         line = await self._sound(await self._borrow())
-        try:
-            reply = await self._in_time(line, both, line)
-        except BaseException as error:
-            await self._failed(line, error)
-            raise
+        reply = await self._on(line, both, line)
         self._give(line)
         return reply
 

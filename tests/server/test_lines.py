@@ -5,15 +5,17 @@ from __future__ import annotations
 import gc
 import random
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
 from django_diskcache.engine.errors import Fault
-from django_diskcache.server import ServerCache
+from django_diskcache.server import ServerCache, lines, turns
 from django_diskcache.server.lines import MOST_LINES, Line
 from django_diskcache.server.turns import Turn
 from tests.conftest import FakeClock
@@ -273,3 +275,73 @@ def test_an_exception_at_any_moment_keeps_nobody_waiting(
     assert cache.get("mine") == -1
     assert len(node._lines) <= 3
     assert not node._waiting
+
+
+class AtLine:
+    """Raises at one of the lines of these modules that this thread comes to."""
+
+    def __init__(self, number: int) -> None:
+        self.left = number
+        self.raised = False
+
+    def __enter__(self) -> AtLine:
+        sys.settrace(self.enter)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        sys.settrace(None)
+
+    def enter(self, frame: Any, event: str, argument: Any) -> Any:
+        inside = frame.f_globals["__name__"] in (lines.__name__, turns.__name__)
+        return self.line if inside else None
+
+    def line(self, frame: Any, event: str, argument: Any) -> Any:
+        if event == "line" and not self.raised:
+            self.left -= 1
+            if self.left < 0:
+                self.raised = True
+                raise Interrupt
+        return self.line
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_an_exception_at_each_line_keeps_nobody_waiting(
+    server: Server, make_cache: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lines, "MOST_LINES", 2)
+    monkeypatch.setattr(lines, "LOOK_EVERY", 0.01)
+    cache = make_cache(server, near_cache_size=0)
+    node = node_of(cache)
+
+    served: list[int] = []
+
+    def borrow_and_give(number: int) -> None:
+        node._give(node._borrow())
+        served.append(number)
+
+    number, raised = 0, True
+    while raised:
+        served.clear()
+        node.begin()
+        held = [node._borrow(), node._borrow()]
+        threads = in_threads(2, borrow_and_give)
+        until(lambda: len(node._waiting) == 2, "threads in the queue")
+        with suppress(Interrupt), AtLine(number) as at:
+            node._give(held.pop())
+            node._drop(held.pop())
+            one = node._borrow()
+            other = node._borrow()
+            node._give(one)
+            node._give(other)
+        raised = at.raised
+        held.clear()
+        one = other = None
+        joined(threads)
+        assert sorted(served) == [0, 1]
+        first, second = node._borrow(), node._borrow()
+        assert first is not second
+        assert len(node._lines) == 2
+        assert not node._waiting
+        first = second = None
+        number += 1
+    assert number > 50
