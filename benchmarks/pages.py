@@ -47,7 +47,7 @@ from django.core.wsgi import get_wsgi_application  # noqa: E402
 
 
 def _answer(found: list[Any]) -> HttpResponse:
-    """The page; what the cache has lost is made anew, as a site does, and the page tells of it."""
+    """The page. What the cache lacks is made anew, as a site does, and the page tells it."""
     lost = [number for number, item in enumerate(found) if item is None]
     for number in lost:
         found[number] = values.small(number)

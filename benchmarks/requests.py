@@ -67,8 +67,8 @@ def run(bench: Bench) -> list[Table]:
         table.measures.append(measure)
         for name, pages in lost.items():
             table.notes.append(
-                f"Under {module}, {name} did not have all values for {pages:,} of its pages, though"
-                " nothing removes them; what it lacked was made anew."
+                f"Under {module}, {name} did not have all values for {pages:,} of its pages,"
+                " though nothing removes them; what it lacked was made anew."
             )
     table.notes.append(
         "The rate is the median of the turns. gunicorn has one process of four threads, uvicorn"

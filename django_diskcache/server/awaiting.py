@@ -297,11 +297,10 @@ class AwaitingCache(SearchedCache):
     async def adelete_many(self, keys: Iterable[Any], retry: bool = False) -> int:
         """`delete_many`."""
         keys = list(keys)
-        places = self._engine.places(keys)
+        names, numbers = self._engine.names(keys)
         removed = 0
-        groups = await self._agroups([number for _, number, _ in places])
-        for node, positions in groups.items():
-            steps = self._operations.unlink(positions, places)
+        for node, positions in (await self._agroups(numbers)).items():
+            steps = self._operations.unlink(positions, names, numbers)
             some, again = await self._awaited_on(node, (0, ()), steps)
             removed += some
             for n in again:
