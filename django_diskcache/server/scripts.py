@@ -251,8 +251,9 @@ return gone
 # A full server refuses what may take memory only where it is the first that a script writes; so
 # what takes none comes first. The tags of an entry, and so its sets of hints, are not known to
 # who calls; but most entries have none. BITFIELD tells, and is no read to the server, which it
-# would have to note and to tell of. An entry with tags is written last once more, which lets
-# the server forget what it has noted.
+# would have to note and to tell of. Where there are tags, the entry is written last once more,
+# which lets the server forget that it was read, and the sets are not read: they have the entry,
+# unless hints were lost, and GT lets a set end no earlier than before (not so Redis 6.2).
 _ENDS = (
     """
 if px == '-1' then return call('UNLINK', key) end
@@ -264,7 +265,18 @@ if call('BITFIELD', key, 'GET', 'u16', '88')[1] == 0 then return 1 end
     + _TAGS
     + _HINT
     + """
-for _, name in ipairs(tagged(key)) do hint(ARGV[3] .. name, key, px) end
+local function extend(set)
+  if px == '0' then
+    call('SADD', set, key)
+    call('PERSIST', set)
+  elseif type(redis.pcall('PEXPIRE', set, px, 'GT')) ~= 'number' then
+    hint(set, key, px)
+  elseif call('SADD', set, key) == 1 then
+    call('SREM', set, key)
+    hint(set, key, px)
+  end
+end
+for _, name in ipairs(tagged(key)) do extend(ARGV[3] .. name) end
 call('SETRANGE', key, '3', ARGV[1])
 return 1
 """
