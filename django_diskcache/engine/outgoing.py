@@ -20,7 +20,8 @@ from . import schema, tagging
 from .disk import INT64_MIN
 from .engine import Engine
 from .errors import Foreign, Unavailable, Unreadable
-from .store import Row, Store
+from .rows import Row
+from .store import Store
 
 PAGE = 500  # entries
 PAGE_BYTES = 8 * 2**20  # of their values

@@ -28,7 +28,7 @@ from ..engine.once import Found
 from ..engine.tagging import Match
 from ..engine.updating import Change
 from .awaitedlink import NATIVE_FROM, AwaitedLink
-from .claiming import LoopClaim
+from .claiming import Claim, LoopClaim, claiming
 from .following import driven, driven_on_loop
 from .grouped import NodeSteps
 from .node import Node
@@ -297,23 +297,22 @@ class AwaitingCache(SearchedCache):
     async def adelete_many(self, keys: Iterable[Any], retry: bool = False) -> int:
         """`delete_many`."""
         keys = list(keys)
-        places = self._engine.places(keys)
+        names, numbers = self._engine.names(keys)
         removed = 0
-        groups = await self._agroups([number for _, number, _ in places])
-        for node, positions in groups.items():
-            steps = self._operations.unlink(positions, places)
+        for node, positions in (await self._agroups(numbers)).items():
+            steps = self._operations.unlink(positions, names, numbers)
             some, again = await self._awaited_on(node, (0, ()), steps)
             removed += some
             for n in again:
                 removed += await self.adelete(keys[n])
         return removed
 
-    # The whole cache, and what is rare: these are left to a thread
-
     async def aclaim(self, key: Any) -> LoopClaim | None:
-        """`claim`, in a thread, and so is the `release` of what it returns."""
-        made = await asyncio.to_thread(self.claim, key)
+        """`claim`; what it returns is released in a thread."""
+        made: Claim | None = await self._awaited(RAISE, claiming(self._engine, key))
         return None if made is None else LoopClaim(made)
+
+    # The whole cache: what is long by nature is left to a thread
 
     async def aevict(self, tag: Any, retry: bool = False, match: Match = "any") -> int:
         """`evict`."""

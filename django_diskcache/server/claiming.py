@@ -20,6 +20,7 @@ from ..engine.faults import FAULTS
 from .board import present
 from .remote import Remote
 from .scripts import CLAIM
+from .steps import Steps
 
 MILLISECONDS = b"5000"  # after which the claim of a dead holder is free
 SIGN = b"~"
@@ -95,7 +96,7 @@ class LoopClaim:
         self.release()
 
 
-def claim(remote: Remote, key: Any) -> Claim | None:
+def claiming(remote: Remote, key: Any) -> Steps:
     """The claim on a key, or None while another has it.
 
     Who gets it sees what the one before has stored, even if that was not told here yet.
@@ -107,9 +108,9 @@ def claim(remote: Remote, key: Any) -> Claim | None:
     bucket = number & 255
     name = remote.heads[bucket] + SIGN + entry[len(remote.heads[bucket]) :]
     token = token_bytes(16)
-    command = (b"SET", name, token, b"PX", MILLISECONDS, b"NX")
     try:
-        if remote.link.moving(bucket, "once", *command) is None:
+        command = (b"SET", name, token, b"PX", MILLISECONDS, b"NX")
+        if (yield number, "once", command) is None:
             return None
     except Fault as error:
         remote.triage.met(error)

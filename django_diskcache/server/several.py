@@ -105,10 +105,11 @@ class ManyKeys(SingleKey):
     def delete_many(self, keys: Iterable[Any], retry: bool = False) -> int:
         """Remove `keys`; how many were there."""
         keys = keys if type(keys) is list else list(keys)
-        places = self._engine.places(keys)
+        names, numbers = self._engine.names(keys)
         removed = 0
-        for node, positions in self._groups_of(places).items():
-            some, again = self._on(node, (0, ()), self._operations.unlink(positions, places))
+        for node, positions in self._groups(numbers).items():
+            steps = self._operations.unlink(positions, names, numbers)
+            some, again = self._on(node, (0, ()), steps)
             removed += some + sum(self.delete(keys[n]) for n in again)
         return removed
 
