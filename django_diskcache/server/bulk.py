@@ -25,6 +25,8 @@ from .whole import WholeCache
 
 Self = TypeVar("Self", bound="BulkEntries")
 
+HAVE_VALUES = ("deque", "index")  # the kinds of collections with such a part, if they have any
+VALUES = b"=values"
 LARGEST = 512 * 2**20  # bytes that a server takes in one string, where it was not told another
 # What a key, a value or a tag raises that cannot be stored here.
 ODD = (TypeError, ValueError, AttributeError, ArithmeticError, RecursionError, PicklingError)
@@ -77,13 +79,23 @@ class BulkEntries(WholeCache):
             for names in scanned(node, escaped(head) + b"*{??}*"):
                 for name in names:
                     path, _, rest = name[len(head) :].partition(b"{")
-                    kind, _, inner = path.decode().partition("/")
-                    # Who has entries is a cache; a deque and an index have others.
-                    if (kind == "cache") == (rest[3:4] in ENTRIES):
+                    kind, _, inner = path.decode(errors="replace").partition("/")
+                    if kind == "cache":
+                        some = rest[3:4] in ENTRIES
+                    else:
+                        some = kind in HAVE_VALUES and rest[3:] == VALUES
+                    if some:
                         found.add((kind, unquote(inner)))  # a brace stands there by its number
         return sorted(found)
 
     # Reading
+
+    def names(self) -> int:
+        """How many names there are on its servers, others' as well: `pages` looks at all.
+
+        :raises Fault: when a server does not answer
+        """
+        return sum(node.ask(b"DBSIZE") for node in self._nodes())
 
     def pages(self) -> Iterator[Page]:
         """All live entries, in no order; while the server's table grows, some come twice.

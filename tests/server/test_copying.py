@@ -150,8 +150,8 @@ def test_caches_beside_a_cache(server: Server, make_cache: Make, fanout: FanoutC
     cache.cache("one/two").set("a", 1)
     make_cache(server, name="another").cache("three").set("a", 1)
     with server.client() as client:  # as collections lie there
-        client.rpush("django_diskcache/deque/a%7Bb{3f}=v", 1)
-        client.rpush("django_diskcache/cache/one/deque/inner{3f}=v", 1)
+        client.rpush("django_diskcache/deque/a%7Bb{3f}=values", 1)
+        client.rpush("django_diskcache/cache/one/deque/inner{3f}=values", 1)
     assert cache.collections() == [
         ("cache", "one"),
         ("cache", "one/two"),

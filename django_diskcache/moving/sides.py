@@ -1,0 +1,92 @@
+"""The two sides of a copy: a cache and what is in it, each by a face that has time and raises.
+
+A server is asked by connections of their own, which wait longer than a site does. A directory
+may have hundreds of collections: who has been copied is closed.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..engine.faults import FAULTS
+from ..engine.guard import raising
+from .copying import collections
+
+PATIENCE = 10.0  # seconds for an answer: a page is large, and nobody waits for it
+CACHE = "cache"  # the kind of a cache, among deques and indexes
+ITSELF = (CACHE, "")  # the cache itself, among (kind, name) of what is in it
+
+
+class Side:
+    """One of them.
+
+    :param face: of the cache; None is one that is not there
+    :param makes: whether what is not there yet is made
+    """
+
+    def __init__(self, face: Any, makes: bool) -> None:
+        self._face = face
+        self._in_files = face is None or bool(face.engine.in_files)
+        self._patient = None if self._in_files else face.patient(PATIENCE)
+        self._there = None if makes or face is None else set(self.collections())
+        self._opened: Any = None
+
+    def collections(self) -> list[tuple[str, str]]:
+        """(kind, name) of what is in it, see `copying.collections`.
+
+        :raises Fault: when a server does not answer
+        """
+        return collections(self._face if self._patient is None else self._patient)
+
+    def part(self, kind: str, name: str) -> Any:
+        """What `copying` and `ordered` copy: the cache itself, or what is in it.
+
+        :return: None for what is not there and is not made
+        :raises OSError, ValueError: for a name that no directory can have
+        """
+        part = (kind, name)
+        if self._face is None or not (
+            part == ITSELF or self._there is None or part in self._there
+        ):
+            return None
+        if part == ITSELF:
+            return raising(self._face) if self._in_files else self._patient
+        if kind == CACHE and not self._in_files:
+            self._opened = self._face.cache(name).patient(PATIENCE)
+            return self._opened
+        found = getattr(self._face if self._in_files else self._patient, kind)(name)
+        found = raising(found if kind == CACHE else found.cache)
+        if self._in_files:
+            self._opened = found
+        return found
+
+    def leave(self) -> None:
+        """Close what `part` has opened last."""
+        if self._opened is not None:
+            self._opened.close()
+            self._opened = None
+
+    def close(self) -> None:
+        """Close all that is not the site's."""
+        self.leave()
+        if self._patient is not None:
+            self._patient.close()
+
+    def weight(self, kind: str, name: str) -> int:
+        """How much there is to look at: entries, or names on a server; 0 if nobody knows.
+
+        :raises Fault: when a server does not answer
+        """
+        if kind == CACHE and self._patient is not None:
+            names: int = self._patient.names()
+            return names
+        part = self.part(kind, name)
+        try:
+            # Not by the face: it would put aside what is damaged, before anybody is told.
+            return int(part.engine.count() if self._in_files else len(part))
+        except FAULTS:
+            if not self._in_files:
+                raise
+            return 0
+        finally:
+            self.leave()
