@@ -136,7 +136,7 @@ def items(engine: Engine) -> Iterator[Page]:
 def queued(engine: Engine) -> Iterator[Page]:
     """All live values of a deque, from its front to what was its back at the beginning.
 
-    What others add at its ends meanwhile is not among them.
+    What others take and add at its ends meanwhile may be among them; what stays comes once.
 
     :raises Timeout: when it cannot be read in time
     :raises Fault: when it cannot be read

@@ -14,7 +14,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..engine import files, outgoing
 from ..engine.disk import Pinned
@@ -30,6 +30,22 @@ REASONS = (THERE, EXPIRED, LOCKS, FOREIGN, UNREADABLE, UNKNOWN_CODEC, TOO_LARGE,
 REFUSALS = REASONS[3:]
 
 NAMED = 10  # refusals that are told
+
+
+class Part(NamedTuple):
+    """What is in a cache.
+
+    :param kind: 'cache', 'deque' or 'index'
+    :param cache: of the cache in it that a deque or an index is in, which is so on a server
+    """
+
+    kind: str
+    name: str
+    cache: str = ""
+
+    def __str__(self) -> str:
+        inside = f" of cache {self.cache!r}" if self.cache else ""
+        return f"{self.kind} {self.name!r}{inside}"
 
 
 @dataclass
@@ -141,20 +157,19 @@ def _shown(key: Any) -> str:
     return text if len(text) <= 100 else f"{text[:97]}..."
 
 
-def collections(face: Any) -> list[tuple[str, str]]:
-    """(kind, name) of the collections of a cache: 'cache', 'deque' or 'index'.
+def collections(face: Any) -> list[Part]:
+    """What is in a cache: caches, deques and indexes.
 
     :raises Fault: when a server does not answer
     """
     if not face.engine.in_files:
-        listed: list[tuple[str, str]] = face.collections()
-        return listed
+        return [Part(kind, name, cache) for cache, kind, name in face.all_collections()]
     found = []
     for kind in COLLECTIONS:
         top = os.path.join(face.directory, kind)
         for path, _, names in os.walk(top):
             if files.DATABASE in names:
-                found.append((kind, os.path.relpath(path, top)))
+                found.append(Part(kind, os.path.relpath(path, top)))
     return sorted(found)
 
 

@@ -17,6 +17,8 @@ from ..engine.refilling import refilling
 from .copying import Copied, put_all
 from .takeover import ODD, THERE
 
+NEARLY = 0.99  # how far a deque is whose values are all read
+
 
 def copy_index(
     source: Any, target: Any, overwrite: bool, write: bool, found: Copied
@@ -94,7 +96,7 @@ def _fill(filling: Any, source: Any, found: Copied) -> Iterator[Copied]:
         for entry, outcome in zip(page.entries, filling.add(page.entries), strict=True):
             (taken if outcome is True else found).count(number, entry.size, outcome)
             number += 1
-        found.done = page.done
+        found.done = min(page.done, NEARLY)
         yield found
     if filling.keep():
         found.entries += taken.entries

@@ -10,11 +10,11 @@ from typing import Any
 
 from ..engine.faults import FAULTS
 from ..engine.guard import raising
-from .copying import collections
+from .copying import Part, collections
 
 PATIENCE = 10.0  # seconds for an answer: a page is large, and nobody waits for it
 CACHE = "cache"  # the kind of a cache, among deques and indexes
-ITSELF = (CACHE, "")  # the cache itself, among (kind, name) of what is in it
+ITSELF = Part(CACHE, "")  # the cache itself, beside what is in it
 
 
 class Side:
@@ -31,34 +31,39 @@ class Side:
         self._there = None if makes or face is None else set(self.collections())
         self._opened: Any = None
 
-    def collections(self) -> list[tuple[str, str]]:
-        """(kind, name) of what is in it, see `copying.collections`.
+    def collections(self) -> list[Part]:
+        """What is in it, see `copying.collections`.
 
         :raises Fault: when a server does not answer
         """
         return collections(self._face if self._patient is None else self._patient)
 
-    def part(self, kind: str, name: str) -> Any:
+    def part(self, part: Part) -> Any:
         """What `copying` and `ordered` copy: the cache itself, or what is in it.
 
         :return: None for what is not there and is not made
-        :raises OSError, ValueError: for a name that no directory can have
+        :raises OSError, ValueError: for what no directory can have
         """
-        part = (kind, name)
+        kind, name, cache = part
+        if cache and self._in_files:
+            raise ValueError(f"a cache in a directory has no {kind} of its own")
         if self._face is None or not (
             part == ITSELF or self._there is None or part in self._there
         ):
             return None
         if part == ITSELF:
             return raising(self._face) if self._in_files else self._patient
-        if kind == CACHE and not self._in_files:
+        if self._in_files:
+            found = getattr(self._face, kind)(name)
+            self._opened = raising(found if kind == CACHE else found.cache)
+            return self._opened
+        if kind == CACHE:
             self._opened = self._face.cache(name).patient(PATIENCE)
             return self._opened
-        found = getattr(self._face if self._in_files else self._patient, kind)(name)
-        found = raising(found if kind == CACHE else found.cache)
-        if self._in_files:
-            self._opened = found
-        return found
+        owner = self._patient
+        if cache:
+            owner = self._opened = self._face.cache(cache).patient(PATIENCE)
+        return getattr(owner, kind)(name).cache
 
     def leave(self) -> None:
         """Close what `part` has opened last."""
@@ -72,18 +77,18 @@ class Side:
         if self._patient is not None:
             self._patient.close()
 
-    def weight(self, kind: str, name: str) -> int:
+    def weight(self, part: Part) -> int:
         """How much there is to look at: entries, or names on a server; 0 if nobody knows.
 
         :raises Fault: when a server does not answer
         """
-        if kind == CACHE and self._patient is not None:
+        if part.kind == CACHE and self._patient is not None:
             names: int = self._patient.names()
             return names
-        part = self.part(kind, name)
+        face = self.part(part)
         try:
             # Not by the face: it would put aside what is damaged, before anybody is told.
-            return int(part.engine.count() if self._in_files else len(part))
+            return int(face.engine.count() if self._in_files else len(face))
         except FAULTS:
             if not self._in_files:
                 raise

@@ -33,6 +33,7 @@ class Staged:
         self._overwrite = overwrite
         self._names = (*entries._names, entries._names[0] + b"~" + token_hex(8).encode())
         self._added = 0
+        self._away = False
 
     @property
     def there(self) -> int:
@@ -82,13 +83,17 @@ class Staged:
         return bool(done)
 
     def drop(self) -> None:
-        """Remove what was not kept; the server does so after ten minutes by itself."""
-        if self._added:
+        """Remove what was not kept; a server that is away does so by itself, see KEPT."""
+        if self._added and not self._away:
             with suppress(*FAULTS):
                 self._entries._ask(b"UNLINK", self._names[2])
 
     def _call(self, script: Any, *arguments: bytes) -> int:
-        return int(self._entries._call("run", script, self._names, *arguments))
+        try:
+            return int(self._entries._call("run", script, self._names, *arguments))
+        except Fault as error:
+            self._away = error.kind in ("slow", "lost")
+            raise
 
 
 class ListCopies(Collection):
@@ -99,9 +104,9 @@ class ListCopies(Collection):
         def encoded(self, value: Any) -> bytes: ...
 
     def whole_pages(self) -> Iterator[Page]:
-        """All values, from the front to what is the back when it begins.
+        """All values, from the front to what was the back at the beginning.
 
-        What others add at the ends meanwhile is not among them.
+        What others take and add at the ends meanwhile may be among them; what stays comes once.
 
         :raises Fault: when the server does not answer
         """

@@ -175,7 +175,15 @@ def test_json(site: Path, source: str, target: str) -> None:
     assert found["elements"] == 3
     assert size > 0
     assert found["collections"] == [
-        {"kind": "deque", "name": "tasks", "copied": 3, "bytes": size, "left": {}}
+        {
+            "kind": "deque",
+            "name": "tasks",
+            "cache": "",
+            "complete": True,
+            "copied": 3,
+            "bytes": size,
+            "left": {},
+        }
     ]
 
 
@@ -278,6 +286,24 @@ def test_a_name_that_no_directory_can_have(site: Path) -> None:
     with pytest.raises(CommandError, match="2 values of deques and indexes could not be"):
         copied("remote", "back", "-v", "0")
     assert list(cache("back").deque("tasks")) == [1]
+
+
+def test_those_of_a_cache_in_it(site: Path) -> None:
+    """Only on a server have caches in a cache any."""
+    inner = cache("remote").cache("one")
+    inner.deque("tasks").extend("ab")
+    inner.index("in/dex")["a"] = 1
+    copied("remote", "other")
+    assert list(cache("other").cache("one").deque("tasks")) == ["a", "b"]
+    assert dict(cache("other").cache("one").index("in/dex")) == {"a": 1}
+    out = io.StringIO()
+    for arguments in ([], ["--dry-run"]):
+        with pytest.raises(CommandError, match="3 values of deques and indexes could not be"):
+            call_command("cachecopy", "remote", "back", *arguments, stdout=out)
+        assert (
+            "back: refused all of deque 'tasks' of cache 'one': ValueError: a cache in a "
+            "directory has no deque of its own\n"
+        ) in out.getvalue()
 
 
 def test_many_of_them_are_summed_up(site: Path) -> None:

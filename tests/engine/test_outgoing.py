@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from django_diskcache.engine import FanoutCache, outgoing
-from django_diskcache.engine.outgoing import Page, is_lock, pages
+from django_diskcache.engine.outgoing import Page, is_lock, items, pages, queued
 from tests.conftest import FakeClock
 
 
@@ -105,3 +105,60 @@ def test_locks_are_told_by_their_state(fanout: FanoutCache) -> None:
 )
 def test_what_only_looks_like_a_lock(key: Any, value: Any) -> None:
     assert not is_lock(key, value)
+
+
+# Deques and indexes
+
+
+def all_of(found: Iterator[Page]) -> Iterator[Any]:
+    """The key and the value of each entry, read as it is asked for."""
+    return ((entry.key, entry.value) for page in found for entry in page.entries)
+
+
+def test_a_deque_in_its_order(fanout: FanoutCache, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outgoing, "PAGE", 3)
+    deque = fanout.deque("tasks")
+    assert list(queued(deque.cache.engine)) == []
+    for number in range(10):
+        deque.appendleft(number)
+    found = list(queued(deque.cache.engine))
+    assert [entry.value for page in found for entry in page.entries] == list(deque)
+    assert [page.done for page in found] == [0.3, 0.6, 0.9, 1.0]
+
+
+def test_a_deque_that_others_change(
+    fanout: FanoutCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At its ends: what stays comes once, in its order."""
+    monkeypatch.setattr(outgoing, "PAGE", 3)
+    deque = fanout.deque("tasks")
+    deque.extend(range(10))
+    values = (value for _, value in all_of(queued(deque.cache.engine)))
+    found = [next(values)]
+    for _ in range(5):  # two of which are not read yet
+        deque.popleft()
+    deque.pop()
+    deque.append("new")
+    deque.appendleft("new")
+    # Those that were added have places of some that were taken.
+    assert found + list(values) == [0, 1, 2, "new", 5, 6, 7, 8, "new"]
+
+
+def test_an_index_that_others_change(
+    fanout: FanoutCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is moved to an end comes all the same."""
+    monkeypatch.setattr(outgoing, "PAGE", 3)
+    index = fanout.index("index")
+    index.update((n, str(n)) for n in range(10))
+    pairs = all_of(items(index.cache.engine))
+    found = [next(pairs)]
+    index.move_to_end(8)
+    index.move_to_end(7, last=False)
+    index.move_to_end(0)
+    del index[5]
+    index["new"] = "new"
+    found += pairs
+    assert [key for key, _ in found] == [0, 1, 2, 3, 4, 6, 9, 8, 0, "new", 7]
+    assert dict(found) == dict(index)
+    assert list(all_of(items(fanout.index("empty").cache.engine))) == []

@@ -9,7 +9,7 @@ import pytest
 
 from django_diskcache.engine import FanoutCache
 from django_diskcache.engine.errors import Fault
-from django_diskcache.moving.copying import Copied, collections, copy, same_place
+from django_diskcache.moving.copying import Copied, Part, collections, copy, same_place
 from django_diskcache.server import ServerCache, bulk
 from tests.conftest import FakeClock
 
@@ -157,11 +157,34 @@ def test_caches_beside_a_cache(server: Server, make_cache: Make, fanout: FanoutC
         ("cache", "one/two"),
         ("deque", "a{b"),
     ]
-    assert collections(cache) == cache.collections()
+    assert [part[:2] for part in collections(cache) if not part.cache] == cache.collections()
+    assert Part("deque", "inner", "one") in collections(cache)
     fanout.cache("a").set("a", 1)
     fanout.cache("b/c").set("a", 1)
     fanout.deque("d")
-    assert collections(fanout) == [("cache", "a"), ("cache", "b/c"), ("deque", "d")]
+    fanout.index("e/f")
+    assert collections(fanout) == [
+        Part("cache", "a"),
+        Part("cache", "b/c"),
+        Part("deque", "d"),
+        Part("index", "e/f"),
+    ]
+
+
+def test_collections_have_the_same_names_in_both(
+    server: Server, make_cache: Make, fanout: FanoutCache
+) -> None:
+    remote = make_cache(server)
+    for cache in (remote, fanout):
+        cache.deque("a/b").append(1)
+        cache.deque("{%}ä").append(1)
+        cache.index("a\nb")["key"] = 1
+        cache.cache("one/deque/two").set("key", 1)
+    assert collections(remote) == collections(fanout)
+    assert len(collections(remote)) == 4
+    remote.deque("a/b").pop()  # there is nothing left of it but how far it has moved
+    remote.deque("{%}ä").popleft()
+    assert [kind for kind, _, _ in collections(remote)] == ["cache", "index"]
 
 
 def test_clusters_are_copied_both_ways(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from collections.abc import Generator, Iterable
 from contextlib import closing, nullcontext
-from typing import Any, TypeAlias
+from typing import Any
 
 from django.core.management.base import CommandError
 
@@ -14,7 +14,7 @@ from ...engine.faults import FAULTS
 from ...engine.outgoing import LOCKS
 from ...engine.selection import Step
 from ...moving import copying, ordered
-from ...moving.copying import NAMED, REASONS, REFUSALS, Copied
+from ...moving.copying import NAMED, REASONS, REFUSALS, Copied, Part
 from ...moving.sides import CACHE, ITSELF, Side
 from ...moving.takeover import THERE
 from ..shared import (
@@ -32,8 +32,6 @@ from ..shared import (
 
 ELEMENTS = {"deque": ("value", "values"), "index": ("item", "items")}
 LISTED = 20  # deques and indexes with a line each; of more than that, how many they are
-
-Part: TypeAlias = "tuple[str, str]"  # kind and name
 
 
 class Command(CacheCommand):
@@ -122,19 +120,20 @@ class Command(CacheCommand):
         other = Side(None if target is None else target.cache._cache, write)
         with closing(one), closing(other):
             parts = [ITSELF, *one.collections()]
-            weights = [1 + one.weight(*part) for part in parts]
+            weights = [1 + one.weight(part) for part in parts]
             begun = 0
-            for (kind, name), weight in zip(parts, weights, strict=True):
-                tally = found[ITSELF] if kind == CACHE else Copied()
-                found.setdefault((kind, name), tally)
+            for part, weight in zip(parts, weights, strict=True):
+                tally = found[ITSELF] if part.kind == CACHE else Copied()
+                found.setdefault(part, tally)
                 before, begun = begun, begun + weight
                 try:
-                    faces = one.part(kind, name), other.part(kind, name)
+                    faces = one.part(part), other.part(part)
                 except (OSError, ValueError) as why:  # no name for a directory
-                    tally.refuse(text_of(kind, name), why, weight - 1)
+                    tally.refuse("all", why, 1 if part.kind == CACHE else weight - 1)
+                    tally.done = 1.0
                     continue
                 try:
-                    for _ in copies[kind](*faces, overwrite, write, tally):
+                    for _ in copies[part.kind](*faces, overwrite, write, tally):
                         yield Step(0, 0, (before + weight * tally.done) / sum(weights))
                 except FAULTS as error:
                     care_for(faces, error)
@@ -170,7 +169,7 @@ class Command(CacheCommand):
         """Print what became of deques and indexes."""
         if options["verbosity"] == 0:
             return
-        would = "would be " if options["dry_run"] else ""
+        source, would = options["source"], "would be " if options["dry_run"] else ""
         copied = [each for each in result["collections"] if each["copied"]]
         for each in copied[:LISTED]:
             self.stdout.write(
@@ -183,6 +182,9 @@ class Command(CacheCommand):
                 f"{alias}: {total:,} of {len(more):,} more deques and indexes {would}copied"
             )
         for each in result["collections"]:
+            if not each["complete"]:
+                was = ", and stays as it was there" if each["kind"] == "deque" else ""
+                self.stdout.write(f"{alias}: {part_of(each)} of {source} is not complete{was}")
             if not each["left"]:
                 continue
             total = sum(each["left"].values())
@@ -229,15 +231,14 @@ def care_for(faces: Iterable[Any], error: Exception) -> None:
                 face._absorbed(error)
 
 
-def text_of(kind: str, name: str) -> str:
-    """What is in a cache, as people and refusals name it."""
-    return f"{kind} {name!r}"
+def part_of(each: dict[str, Any]) -> Part:
+    """The deque or index that figures are about."""
+    return Part(each["kind"], each["name"], each["cache"])
 
 
 def elements_text(each: dict[str, Any], number: int) -> str:
     """'1 value of deque 'tasks'', '1,234 items of index 'scores''."""
-    name = text_of(each["kind"], each["name"])
-    return f"{counted(number, *ELEMENTS[each['kind']])} of {name}"
+    return f"{counted(number, *ELEMENTS[each['kind']])} of {part_of(each)}"
 
 
 def warning(source: str, target: str) -> str:
@@ -262,17 +263,17 @@ def refused_text(result: dict[str, Any]) -> str:
 
 def figures(found: dict[Part, Copied]) -> dict[str, Any]:
     """What was counted, as JSON has it."""
-    collections = {part: each for part, each in found.items() if part[0] != CACHE}
+    collections = {part: each for part, each in found.items() if part.kind != CACHE}
     refusals = dict(found[ITSELF].refusals)
     for part, each in collections.items():
         for what, why in each.refusals.items():
-            refusals[f"{what} of {text_of(*part)}"] = why
+            refusals[f"{what} of {part}"] = why
     return {
         **counts(found[ITSELF]),
         "elements": sum(each.entries for each in collections.values()),
         "collections": [
-            {"kind": kind, "name": name, **counts(each)}
-            for (kind, name), each in collections.items()
+            {**part._asdict(), "complete": each.done == 1, **counts(each)}
+            for part, each in collections.items()
         ],
         "refused": sum(each.refused for each in (found[ITSELF], *collections.values())),
         "refusals": dict(list(refusals.items())[:NAMED]),
