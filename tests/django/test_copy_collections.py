@@ -17,7 +17,7 @@ from django_diskcache.engine import outgoing
 from django_diskcache.moving import ordered
 from django_diskcache.server import carrying
 from tests.server.clusters import clustered
-from tests.server.servers import required, serving
+from tests.server.servers import required, serving, until
 
 from .conftest import patience
 from .test_copy import BACKEND, WAYS, cache, copied, document, site
@@ -400,3 +400,55 @@ def test_a_server_that_is_full_keeps_what_it_had(site: Path, tmp_path: Path) -> 
             assert list(cache("full").deque("tasks")) == ["mine"]
             assert cache("full")._cache.names() < 4  # type: ignore[attr-defined]
             cache("full").shutdown()
+
+
+@pytest.mark.parametrize(("source", "target"), [("default", "own"), ("own", "back")])
+def test_a_server_that_is_killed_meanwhile(
+    site: Path,
+    tmp_path: Path,
+    source: str,
+    target: str,
+    interrupted: Callable[[type], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    required()
+    with serving(tmp_path / "own") as server:
+        options = {"database_timeout": patience()}
+        own = {"BACKEND": BACKEND, "LOCATION": server.url, "OPTIONS": options}
+        with override_settings(CACHES={**settings.CACHES, "own": own}):
+            fill(source)
+            if target == "back":
+                cache("back").deque("tasks").append("mine")
+            real = ordered._pages
+
+            def pages(source: Any) -> Iterator[Any]:
+                found = real(source)
+                yield next(found)
+                server.kill()
+                yield from found
+
+            with monkeypatch.context() as patched:
+                patched.setattr(ordered, "_pages", pages)
+                out = io.StringIO()
+                with pytest.raises(CommandError, match=r"\(lost\)$") as error:
+                    call_command("cachecopy", source, target, stdout=out)
+            where = server.url.removesuffix("/0")
+            assert str(error.value).startswith(f"{target}: {where}: ")
+            assert out.getvalue() == (
+                f"{target}: 0 entries of {source} copied, 0 bytes\n"
+                f"{target}: deque 'tasks' of {source} is not complete, and stays as it was "
+                "there\n"
+            )
+            if target == "back":
+                assert list(cache("back").deque("tasks")) == ["mine"]
+            else:
+                server.start()
+                until(lambda: _is_there("own"), "the server")
+                copied("default", "own", "--no-overwrite")
+                assert list(cache("own").deque("tasks")) == VALUES
+            cache("own").shutdown()
+
+
+def _is_there(alias: str) -> bool:
+    """Whether the server of an alias is asked again."""
+    return cache(alias).set("key", 1)

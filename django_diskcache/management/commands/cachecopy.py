@@ -198,7 +198,7 @@ class Command(CacheCommand):
     def tell(self, alias: str, result: dict[str, Any], options: dict[str, Any]) -> None:
         if "skipped" in result:
             super().tell(alias, result, options)
-        elif result["copied"] or result["elements"] or "error" not in result:
+        elif result["copied"] or result["collections"] or "error" not in result:
             self.say(alias, result, options)
 
     def conclude(self, results: dict[str, dict[str, Any]], options: dict[str, Any]) -> None:
