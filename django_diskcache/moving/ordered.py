@@ -94,7 +94,10 @@ def _fill(filling: Any, source: Any, found: Copied) -> Iterator[Copied]:
     for page in _pages(source):
         found.left.update(page.left)
         for entry, outcome in zip(page.entries, filling.add(page.entries), strict=True):
-            (taken if outcome is True else found).count(number, entry.size, outcome)
+            if isinstance(outcome, ODD):
+                found.refuse(f"value {number}", outcome)
+            else:
+                (taken if outcome is True else found).count(number, entry.size, outcome)
             number += 1
         found.done = min(page.done, NEARLY)
         yield found

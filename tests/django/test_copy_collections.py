@@ -254,7 +254,7 @@ def test_what_the_target_cannot_serialise_is_named(site: Path, target: str) -> N
         out = io.StringIO()
         with pytest.raises(CommandError, match="2 values of deques and indexes could not be"):
             call_command("cachecopy", "default", target, stdout=out)
-        assert f"{target}: refused 1 of deque 'tasks': TypeError: " in out.getvalue()
+        assert f"{target}: refused value 1 of deque 'tasks': TypeError: " in out.getvalue()
         assert f"{target}: refused 'b' of index 'in/dex': TypeError: " in out.getvalue()
         assert list(cache(target).deque("tasks")) == [1, [3]]
         assert items(target) == [("a", 1)]
