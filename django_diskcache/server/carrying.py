@@ -34,6 +34,8 @@ class Staged:
         self._names = (*entries._names, entries._names[0] + b"~" + token_hex(8).encode())
         self._added = 0
         self._away = False
+        self._waiting: list[bytes] = []  # to be added with the next ones
+        self._size = 0
 
     @property
     def there(self) -> int:
@@ -43,8 +45,6 @@ class Staged:
     def add(self, entries: Sequence[Whole]) -> list[bool | Exception | None]:
         """Take values; for each whether it is taken, or why it cannot be."""
         outcomes: list[bool | Exception | None] = []
-        some: list[bytes] = []
-        size = 0
         for entry in entries:
             try:
                 data = self._entries.encoded(entry.value)
@@ -53,18 +53,17 @@ class Staged:
                 outcomes.append(why)
                 continue
             outcomes.append(True)
-            if some and size + len(data) > PAGE_BYTES:
-                self._stage(some)
-                some, size = [], 0
-            some.append(data)
-            size += len(data)
-        if some:
-            self._stage(some)
+            if self._size + len(data) > PAGE_BYTES or len(self._waiting) == PAGE:
+                self._stage()
+            self._waiting.append(data)
+            self._size += len(data)
         return outcomes
 
-    def _stage(self, values: Sequence[bytes]) -> None:
-        self._call(copyscripts.STAGE, b"%d" % KEPT, *values)
-        self._added += len(values)
+    def _stage(self) -> None:
+        waiting, self._waiting, self._size = self._waiting, [], 0
+        if waiting:
+            self._call(copyscripts.STAGE, b"%d" % KEPT, *waiting)
+            self._added += len(waiting)
 
     def keep(self) -> bool:
         """Let the deque have these values, in one step.
@@ -72,6 +71,7 @@ class Staged:
         :return: False if there are none, or it has others and is to stay
         :raises Fault: when the server has lost some meanwhile
         """
+        self._stage()
         if not self._added:
             return False
         mode = b"" if self._overwrite else b"NX"

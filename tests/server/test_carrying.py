@@ -119,7 +119,10 @@ def test_nothing_is_removed_by_a_read(server: Server, make_cache: Make) -> None:
 # Stored anew
 
 
-def test_it_is_one_step_for_others(server: Server, cache: ServerCache) -> None:
+def test_it_is_one_step_for_others(
+    server: Server, cache: ServerCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(carrying, "PAGE", 1)  # value that waits for others
     deque = cache.deque("tasks")
     deque.extend("abc")
     deque.popleft()
@@ -140,7 +143,10 @@ def test_it_is_one_step_for_others(server: Server, cache: ServerCache) -> None:
         assert {client.pttl(name) for name in names} == {-1}
 
 
-def test_what_is_not_kept_goes(server: Server, cache: ServerCache) -> None:
+def test_what_is_not_kept_goes(
+    server: Server, cache: ServerCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(carrying, "PAGE", 1)
     deque = cache.deque("tasks")
     deque.append("a")
     with pytest.raises(KeyError), deque.cache.refilling(True) as filling:
@@ -156,7 +162,10 @@ def test_what_is_not_kept_goes(server: Server, cache: ServerCache) -> None:
         assert len(client.keys("*/deque/*")) == 1
 
 
-def test_what_the_server_has_lost_is_told(server: Server, cache: ServerCache) -> None:
+def test_what_the_server_has_lost_is_told(
+    server: Server, cache: ServerCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(carrying, "PAGE", 1)
     deque = cache.deque("tasks")
     deque.append("a")
     with (
