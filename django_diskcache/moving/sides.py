@@ -1,11 +1,12 @@
 """The two sides of a copy: a cache and what is in it, each by a face that has time and raises.
 
 A server is asked by connections of their own, which wait longer than a site does. A directory
-may have hundreds of collections: who has been copied is closed.
+may have thousands of collections, with some files each: what has been copied is let go.
 """
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Any
 
 from ..engine.faults import FAULTS
@@ -54,7 +55,10 @@ class Side:
         if part == ITSELF:
             return raising(self._face) if self._in_files else self._patient
         if self._in_files:
-            found = getattr(self._face, kind)(name)
+            # Not by the site's object, which would keep what it has opened, and its files.
+            twin = copy(self._face)
+            twin._collections = {}
+            found = getattr(twin, kind)(name)
             self._opened = raising(found if kind == CACHE else found.cache)
             return self._opened
         if kind == CACHE:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -312,6 +313,19 @@ def test_many_of_them_are_summed_up(site: Path) -> None:
     lines = copied("remote", "other").splitlines()
     assert len(lines) == 22
     assert lines[-1] == "other: 10 of 5 more deques and indexes copied"
+    lines = copied("remote", "other", "--no-overwrite").splitlines()
+    assert len(lines) == 22
+    assert lines[-1] == ("other: 10 of 5 more deques and indexes left out: 10 there already")
+
+
+def test_many_of_them_keep_no_files_open(site: Path) -> None:
+    for number in range(30):
+        cache("remote").deque(f"{number:02d}").append(number)
+    cache("back").set("key", 1)
+    before = len(os.listdir("/dev/fd"))
+    copied("remote", "back")
+    copied("back", "remote")
+    assert len(os.listdir("/dev/fd")) < before + 30
 
 
 # Trouble

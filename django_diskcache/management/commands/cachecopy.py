@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser
-from collections.abc import Generator, Iterable
+from collections import Counter
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import closing, nullcontext
 from typing import Any
 
@@ -151,9 +152,8 @@ class Command(CacheCommand):
                 f"{bytes_text(result['bytes'])}"
             )
             if result["left"]:
-                total = sum(result["left"].values())
-                listed = ", ".join(f"{n:,} {reason}" for reason, n in result["left"].items())
-                write(f"{alias}: {entries_text(total)} left out: {listed}")
+                what = entries_text(sum(result["left"].values()))
+                write(f"{alias}: {what} left out: {reasons_text(result['left'])}")
             if LOCKS in result["left"]:
                 write(f"{alias}: who holds a lock gives it back in {source}")
         self.say_collections(alias, result, options)
@@ -169,31 +169,31 @@ class Command(CacheCommand):
         """Print what became of deques and indexes."""
         if options["verbosity"] == 0:
             return
-        source, would = options["source"], "would be " if options["dry_run"] else ""
-        copied = [each for each in result["collections"] if each["copied"]]
+        write, source = self.stdout.write, options["source"]
+        would = "would be " if options["dry_run"] else ""
+        found = result["collections"]
+        copied = [each for each in found if each["copied"]]
         for each in copied[:LISTED]:
-            self.stdout.write(
-                f"{alias}: {elements_text(each, each['copied'])} {would}copied, "
-                f"{bytes_text(each['bytes'])}"
-            )
+            what = elements_text(each, each["copied"])
+            write(f"{alias}: {what} {would}copied, {bytes_text(each['bytes'])}")
         if more := copied[LISTED:]:
             total = sum(each["copied"] for each in more)
-            self.stdout.write(
-                f"{alias}: {total:,} of {len(more):,} more deques and indexes {would}copied"
-            )
-        for each in result["collections"]:
+            write(f"{alias}: {total:,} of {len(more):,} more deques and indexes {would}copied")
+        for each in found:
             if not each["complete"]:
                 was = ", and stays as it was there" if each["kind"] == "deque" else ""
-                self.stdout.write(f"{alias}: {part_of(each)} of {source} is not complete{was}")
-            if not each["left"]:
-                continue
-            total = sum(each["left"].values())
-            listed = ", ".join(f"{n:,} {reason}" for reason, n in each["left"].items())
+                write(f"{alias}: {part_of(each)} of {source} is not complete{was}")
+        left = [each for each in found if each["left"]]
+        for each in left[:LISTED]:
+            what = elements_text(each, sum(each["left"].values()))
             stays = ""
             if each["kind"] == "deque" and THERE in each["left"]:
                 stays = f"; {alias} has one with values, which stays as it is"
-            what = elements_text(each, total)
-            self.stdout.write(f"{alias}: {what} left out: {listed}{stays}")
+            write(f"{alias}: {what} left out: {reasons_text(each['left'])}{stays}")
+        if more := left[LISTED:]:
+            reasons: Counter[str] = sum((Counter(each["left"]) for each in more), Counter())
+            what = f"{reasons.total():,} of {len(more):,} more deques and indexes"
+            write(f"{alias}: {what} left out: {reasons_text(reasons)}")
 
     def tell(self, alias: str, result: dict[str, Any], options: dict[str, Any]) -> None:
         if "skipped" in result:
@@ -239,6 +239,11 @@ def part_of(each: dict[str, Any]) -> Part:
 def elements_text(each: dict[str, Any], number: int) -> str:
     """'1 value of deque 'tasks'', '1,234 items of index 'scores''."""
     return f"{counted(number, *ELEMENTS[each['kind']])} of {part_of(each)}"
+
+
+def reasons_text(left: Mapping[str, int]) -> str:
+    """'2 expired, 1 of locks': how many were left out, by the reason."""
+    return ", ".join(f"{n:,} {reason}" for reason, n in left.items())
 
 
 def warning(source: str, target: str) -> str:
