@@ -44,6 +44,7 @@ class Side:
 
         :return: None for what is not there and is not made
         :raises OSError, ValueError: for what no directory can have
+        :raises Fault: for a deque or an index that was damaged, and is empty now
         """
         kind, name, cache = part
         if cache and self._in_files:
@@ -60,6 +61,8 @@ class Side:
             twin._collections = {}
             found = getattr(twin, kind)(name)
             self._opened = raising(found if kind == CACHE else found.cache)
+            if kind != CACHE:
+                raise_damage(self._opened)
             return self._opened
         if kind == CACHE:
             self._opened = self._face.cache(name).patient(PATIENCE)
@@ -99,3 +102,14 @@ class Side:
             return 0
         finally:
             self.leave()
+
+
+def raise_damage(face: Any) -> None:
+    """Tell once that what is empty now was damaged, and not empty.
+
+    :raises Fault: when it was damaged when it was opened
+    """
+    (store,) = face.engine.stores
+    damage, store.damage = store.damage, None
+    if damage is not None:
+        raise damage

@@ -400,6 +400,20 @@ def test_a_damaged_deque_is_told_put_aside_and_passed_over_next_time(site: Path)
     assert list(cache("remote").deque("tasks")) == list("abc")
 
 
+def test_a_deque_that_is_damaged_when_it_is_opened_is_told(site: Path) -> None:
+    """It begins anew then, empty: nobody is to take that for all there was."""
+    cache().deque("bad").extend(range(10))
+    cache().deque("tasks").extend("abc")
+    cache().shutdown()
+    (path,) = (site / "default" / "deque" / "bad").glob("*.sqlite3")
+    path.write_bytes(os.urandom(20_000))
+    del caches["default"]
+    with pytest.raises(CommandError, match=r"bad.*\(corrupt\)$"):
+        copied("default", "remote")
+    assert document("default", "remote")["elements"] == 3
+    assert list(cache("remote").deque("tasks")) == list("abc")
+
+
 def test_a_server_that_is_full_keeps_what_it_had(site: Path, tmp_path: Path) -> None:
     required()
     cache().deque("tasks").extend(bytes(40_000) + bytes([n % 256]) for n in range(500))
