@@ -121,13 +121,7 @@ class Elements:
         return self._keys is not None and key in self._keys
 
     def add(
-        self,
-        key: Any,
-        value: Any,
-        expire: float | None = None,
-        read: bool = False,
-        tag: Any = None,
-        retry: bool = False,
+        self, key: Any, value: Any, expire: float | None, read: bool, tag: Any, **_: Any
     ) -> bool:
         """Store a value; whether it was stored.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,12 @@ import pytest
 from django_diskcache.engine import FanoutCache, outgoing
 from django_diskcache.engine.outgoing import Page, is_lock, items, pages, queued
 from tests.conftest import FakeClock
+from tests.moving.changing import (
+    EXPECTED_KEYS,
+    EXPECTED_VALUES,
+    items_under_change,
+    values_under_change,
+)
 
 
 def left(cache: FanoutCache) -> Counter[str]:
@@ -110,11 +116,6 @@ def test_what_only_looks_like_a_lock(key: Any, value: Any) -> None:
 # Deques and indexes
 
 
-def all_of(found: Iterator[Page]) -> Iterator[Any]:
-    """The key and the value of each entry, read as it is asked for."""
-    return ((entry.key, entry.value) for page in found for entry in page.entries)
-
-
 def test_a_deque_in_its_order(fanout: FanoutCache, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outgoing, "PAGE", 3)
     deque = fanout.deque("tasks")
@@ -132,16 +133,7 @@ def test_a_deque_that_others_change(
     """At its ends: what stays comes once, in its order."""
     monkeypatch.setattr(outgoing, "PAGE", 3)
     deque = fanout.deque("tasks")
-    deque.extend(range(10))
-    values = (value for _, value in all_of(queued(deque.cache.engine)))
-    found = [next(values)]
-    for _ in range(5):  # two of which are not read yet
-        deque.popleft()
-    deque.pop()
-    deque.append("new")
-    deque.appendleft("new")
-    # Those that were added have places of some that were taken.
-    assert found + list(values) == [0, 1, 2, "new", 5, 6, 7, 8, "new"]
+    assert values_under_change(deque, queued(deque.cache.engine)) == EXPECTED_VALUES
 
 
 def test_an_index_that_others_change(
@@ -150,15 +142,7 @@ def test_an_index_that_others_change(
     """What is moved to an end comes all the same."""
     monkeypatch.setattr(outgoing, "PAGE", 3)
     index = fanout.index("index")
-    index.update((n, str(n)) for n in range(10))
-    pairs = all_of(items(index.cache.engine))
-    found = [next(pairs)]
-    index.move_to_end(8)
-    index.move_to_end(7, last=False)
-    index.move_to_end(0)
-    del index[5]
-    index["new"] = "new"
-    found += pairs
-    assert [key for key, _ in found] == [0, 1, 2, 3, 4, 6, 9, 8, 0, "new", 7]
+    found = items_under_change(index, items(index.cache.engine))
+    assert [key for key, _ in found] == EXPECTED_KEYS
     assert dict(found) == dict(index)
-    assert list(all_of(items(fanout.index("empty").cache.engine))) == []
+    assert [page.entries for page in items(fanout.index("empty").cache.engine)] == [[]]

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
 
 from django_diskcache.engine.errors import Fault
-from django_diskcache.engine.outgoing import Page, Whole
+from django_diskcache.engine.outgoing import Whole
 from django_diskcache.server import ServerCache, carrying
+from tests.moving.changing import (
+    EXPECTED_KEYS,
+    EXPECTED_VALUES,
+    all_of,
+    items_under_change,
+    values_under_change,
+)
 
 from .servers import Server
 
@@ -18,11 +25,6 @@ Make = Callable[..., ServerCache]
 
 def wholes(values: Iterable[Any]) -> list[Whole]:
     return [Whole(None, value, None, None, 0) for value in values]
-
-
-def all_of(found: Iterator[Page]) -> Iterator[Any]:
-    """The key and the value of each element, read as it is asked for."""
-    return ((entry.key, entry.value) for page in found for entry in page.entries)
 
 
 @pytest.fixture
@@ -47,16 +49,7 @@ def test_a_deque_in_its_order(cache: ServerCache) -> None:
 def test_a_deque_that_others_change(cache: ServerCache) -> None:
     """At its ends: what stays comes once, in its order."""
     deque = cache.deque("tasks")
-    deque.extend(range(10))
-    values = (value for _, value in all_of(deque.cache.whole_pages()))
-    found = [next(values)]
-    for _ in range(5):  # two of which are not read yet
-        deque.popleft()
-    deque.pop()
-    deque.append("new")
-    deque.appendleft("new")
-    # Those that were added have places of some that were taken.
-    assert found + list(values) == [0, 1, 2, "new", 5, 6, 7, 8, "new"]
+    assert values_under_change(deque, deque.cache.whole_pages()) == EXPECTED_VALUES
 
 
 @pytest.mark.usefixtures("few")
@@ -73,18 +66,10 @@ def test_a_deque_that_is_emptied(cache: ServerCache) -> None:
 def test_an_index_that_others_change(cache: ServerCache) -> None:
     """What is moved to an end comes all the same."""
     index = cache.index("index")
-    index.update((n, str(n)) for n in range(10))
-    pairs = all_of(index.cache.whole_pages())
-    found = [next(pairs)]
-    index.move_to_end(8)
-    index.move_to_end(7, last=False)
-    index.move_to_end(0)
-    del index[5]
-    index["new"] = "new"
-    found += pairs
-    assert [key for key, _ in found] == [0, 1, 2, 3, 4, 6, 9, 8, 0, "new", 7]
+    found = items_under_change(index, index.cache.whole_pages())
+    assert [key for key, _ in found] == EXPECTED_KEYS
     assert dict(found) == dict(index)
-    assert list(all_of(cache.index("empty").cache.whole_pages())) == []
+    assert [page.entries for page in cache.index("empty").cache.whole_pages()] == [[]]
 
 
 def test_pages_are_bounded(cache: ServerCache, monkeypatch: pytest.MonkeyPatch) -> None:
