@@ -123,6 +123,9 @@ class Engine(Adjusting):
                     raise
                 self._set_policy()
                 self.triage.met(fault)
+                for store in self.stores:
+                    if store.path == fault.path:
+                        store.damage = fault.to_keep()
 
     def _begin(self, settings: Mapping[str, Any], stored: bool) -> None:
         if stored:

@@ -52,12 +52,16 @@ class Claim:
         """Have it for some more seconds; whether it was still ours."""
         return self._say(MILLISECONDS)
 
-    def release(self) -> None:
-        """Let others claim it."""
+    def release(self, telling: bool = True) -> None:
+        """Let others claim it.
+
+        :param telling: count and log that the server is away; else the caller does so
+        """
         try:
             self._say(b"0")
         except FAULTS as error:  # it ends by itself
-            self._remote.triage.met(error)
+            if telling:
+                self._remote.triage.met(error)
         self._name = None
 
     def __enter__(self) -> Claim:
