@@ -14,9 +14,10 @@ NEVER = float("inf")
 # Of the deadline: what may be gone before the socket is told how much is left, which is a call
 # to the system.
 TOLERANCE = 0.03
-# Instead of when a call began, where its time is over. It may send and receive once more within
-# the tolerance: perhaps its thread had to wait for the interpreter, and not for the server.
-LATE, LAST = -1e12, -2e12
+# Instead of when a call began, where its time is over. It may still send and then receive,
+# once and within the tolerance: perhaps its thread had to wait for the interpreter, as one of many,
+# and not for the server. What does not come at once is given up.
+SENT_LATE, RECEIVED_LATE = -1e12, -2e12
 
 
 class Deadline:
@@ -37,8 +38,9 @@ class Deadline:
         self.begun = monotonic()
 
     def left(self) -> float:
-        """Seconds, from 0 to what a call may take."""
-        return min(max(self.begun - monotonic() + self.seconds, 0.0), self.seconds)
+        """Seconds, from the tolerance to what a call may take."""
+        left = self.begun - monotonic() + self.seconds
+        return min(max(left, self.seconds * TOLERANCE), self.seconds)
 
 
 class Timed(Deadline):
@@ -74,25 +76,26 @@ class Timed(Deadline):
 
     def sendall(self, data: Any) -> None:
         if monotonic() - self.begun > self._enough:
-            self._shorten()
+            self._shorten(SENT_LATE)
         self._send(data)
 
     def recv_into(self, buffer: Any) -> int:
         if monotonic() - self.begun > self._enough:
-            self._shorten()
+            self._shorten(RECEIVED_LATE)
         count: int = self._receive_into(buffer)
         return count
 
     def recv(self, size: int, flags: int = 0) -> bytes:
         if monotonic() - self.begun > self._enough and not flags:  # else it is but a look
-            self._shorten()
+            self._shorten(RECEIVED_LATE)
         data: bytes = self._receive(size, flags)
         return data
 
-    def _shorten(self) -> None:
+    def _shorten(self, late: float) -> None:
         """Let the socket wait for what is left, or as it usually does.
 
-        :raises TimeoutError: when nothing is
+        :param late: what the call is about to do, if its time is over
+        :raises TimeoutError: when it has done the same just before
         """
         gone = monotonic() - self.begun
         usual = self.seconds * TOLERANCE
@@ -101,9 +104,9 @@ class Timed(Deadline):
             return
         left = self.seconds - gone
         if left <= 0:
-            if self.begun == LAST:
+            if self.begun == late:
                 raise TimeoutError("the deadline is over")
-            self.begun = LAST if self.begun == LATE else LATE
+            self.begun = late
             left = usual
         self._enough = -NEVER  # look again, for the next call has more time
         self._socket.settimeout(left)

@@ -58,13 +58,11 @@ class OneByOne(Connection):
     def _connect(self) -> Any:
         connection: Any = super()
         host, usual = self.host, self.socket_connect_timeout
-        last: OSError = TimeoutError("there was no time left to connect")
+        last = OSError("the host has no address")
         found = addresses(host, self.socket_type, self.timed.left())
         try:
             for number, address in enumerate(found):
                 left = self.timed.left() / (len(found) - number)
-                if left <= 0:
-                    break
                 # The client resolves this as well, which needs nobody's answer.
                 self.host = address
                 self.socket_connect_timeout = min(usual or left, left)
@@ -74,7 +72,7 @@ class OneByOne(Connection):
                     last = error
                     continue
                 # A greeting of TLS follows, which goes by this.
-                connected.settimeout(max(self.timed.left(), 0.001))
+                connected.settimeout(self.timed.left())
                 return connected
         finally:
             self.host, self.socket_connect_timeout = host, usual
