@@ -14,9 +14,9 @@ NEVER = float("inf")
 # Of the deadline: what may be gone before the socket is told how much is left, which is a call
 # to the system.
 TOLERANCE = 0.03
-# Instead of when a call began, where its time is over. It may still send and then receive,
-# once and within the tolerance: perhaps its thread had to wait for the interpreter, as one of many,
-# and not for the server. What does not come at once is given up.
+# Instead of when a call began, where its time is over. It may still send and then receive once,
+# within the tolerance: perhaps its thread had to wait for the interpreter, as one of many, and
+# not for the server. What does not come at once is given up.
 SENT_LATE, RECEIVED_LATE = -1e12, -2e12
 
 
