@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from ..engine.batches import shortened
+from ..engine.computing import AwaitedResults
 from ..engine.errors import ENOVAL, UNKNOWN
 from ..engine.faults import FAULTS
 from ..engine.guard import RAISE
@@ -38,6 +39,8 @@ from .steps import Steps
 
 class AwaitingCache(SearchedCache):
     """Mixed into the face."""
+
+    _results = AwaitedResults
 
     async def _link(self) -> AwaitedLink | None:
         """That of the running loop, or None for its first calls."""
