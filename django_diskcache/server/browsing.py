@@ -22,7 +22,7 @@ from ..engine.integrity import MODES
 from ..engine.patterns import Pattern
 from ..engine.previews import Preview, described, form_of, read_for_preview
 from . import envelope
-from .link import BUCKETS
+from .board import BUCKETS
 from .names import PAGE, escaped
 from .node import Node
 from .remote import Remote

@@ -30,10 +30,10 @@ from ..engine.nearcache import NearCache
 from ..engine.options import DEFAULT_SETTINGS
 from ..engine.signing import LENGTH, MODE_KEY, Secrets
 from .address import Address
-from .board import Tally, present
+from .board import BUCKETS, Tally, present
 from .doorkeeper import Doorkeeper
 from .envelope import Codec
-from .link import BUCKETS, begin_links, open_link
+from .link import begin_links, open_link
 from .names import escaped
 from .scripts import COUNT
 from .traffic import ERRORS, HITS, MISSES, SumsOverTime, is_count
