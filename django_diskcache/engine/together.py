@@ -1,11 +1,11 @@
-"""Several calls at once, each in a thread, and no longer than there is time for them."""
+"""Several calls at once, each in a thread."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
@@ -37,3 +37,40 @@ def together(calls: Sequence[Callable[[], T]], seconds: float) -> list[T | None]
     if errors:
         raise errors[min(errors)]
     return list(results)  # not what a late one writes into
+
+
+def at_once(calls: Sequence[Callable[[], T]]) -> list[T]:
+    """What each call returns, in their order, when all are done; one of them is this thread's.
+
+    Each knows by itself how long it may take. What one raises is raised when all are done, the
+    first in their order; what interrupts this thread is raised at once, and the others go on.
+    """
+    results: list[Any] = [None] * len(calls)
+    errors: dict[int, BaseException] = {}
+
+    def run(place: int) -> None:
+        try:
+            results[place] = calls[place]()
+        except BaseException as error:
+            errors[place] = error
+
+    threads = []
+    own = list(range(len(calls)))[-1:]
+    for place in range(len(calls) - 1):
+        thread = threading.Thread(target=run, args=(place,), daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # no more threads are to be had, or the interpreter ends
+            own.append(place)
+        else:
+            threads.append(thread)
+    for place in own:
+        try:
+            results[place] = calls[place]()
+        except Exception as error:
+            errors[place] = error
+    for thread in threads:
+        thread.join()
+    if errors:
+        raise errors[min(errors)]
+    return results

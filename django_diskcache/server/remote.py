@@ -359,9 +359,9 @@ class Triage:
         """Say that an eviction by tag had to look at all entries."""
         self._says.warn(
             "unhinted",
-            "%s has evicted keys, or is about to, and sets of tags may be among them: evict() "
-            "looks at every entry there. Set its maxmemory-policy to noeviction, with room "
-            "enough, watch its memory, and then clear the cache.",
+            "%s may have evicted keys, and sets of tags among them: evict() looks at every entry "
+            "there, and gives the others their sets again unless its memory is nearly full. Set "
+            "its maxmemory-policy to noeviction, with room enough, and watch its memory.",
             where,
         )
 
