@@ -45,6 +45,7 @@ MOST_SECONDS = 10**10  # some 300 years: what lives longer does not end
 NOTES = b"*hints"  # whether some may be gone (`gauges`), in the first bucket
 COUNTS = b"*counts"  # of hits, misses and faults, in the first bucket
 TELL_EVERY = 1.0  # seconds between two reports at the end of a request
+IN_A_CLUSTER = 5.0  # seconds between two reports: all processes tell the same node
 
 
 class Remote:
@@ -95,6 +96,7 @@ class Remote:
         self.history = SumsOverTime(self.heads[0], clock, self.link.moving)
         self._reporting = threading.RLock()
         self._told = 0.0  # when it was reported last, by a clock that never goes back
+        self._pause = IN_A_CLUSTER if address.kind == "cluster" else 0.0
         self.chores: list[Callable[[Remote], object]] = []  # done once a second
         _remotes.add(self)
 
@@ -208,7 +210,8 @@ class Remote:
 
     def _tell(self) -> None:
         self.near.flush()
-        self.report()
+        if time.monotonic() - self._told >= self._pause:
+            self.report()
 
     # Counts
 
@@ -312,12 +315,12 @@ class Remote:
     def tidy(self) -> None:
         """The end of a request: what was counted goes to where the listener finds it.
 
-        Where nothing is remembered there is no listener, and it is told here, once a second.
+        Where nothing is remembered there is no listener, and it is told here, as often.
         """
         self.near.flush()
         if (
             not self.settings["near_cache_size"]
-            and time.monotonic() - self._told >= TELL_EVERY
+            and time.monotonic() - self._told >= max(TELL_EVERY, self._pause)
             and not self.link.in_trouble
         ):
             self.report()
@@ -359,9 +362,10 @@ class Triage:
         """Say that an eviction by tag had to look at all entries."""
         self._says.warn(
             "unhinted",
-            "%s may have evicted keys, and sets of tags among them: evict() looks at every entry "
-            "there, and gives the others their sets again unless its memory is nearly full. Set "
-            "its maxmemory-policy to noeviction, with room enough, and watch its memory.",
+            "%s may have evicted keys, and sets of tags among them: evict() looks at every "
+            "entry there, and gives the others their sets again unless its memory is nearly "
+            "full. Set its maxmemory-policy to noeviction, with room enough, and watch its "
+            "memory.",
             where,
         )
 
