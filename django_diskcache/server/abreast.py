@@ -25,6 +25,7 @@ from .single import SingleKey
 
 S = TypeVar("S")
 T = TypeVar("T")
+SOON = 0.1  # of what a call may wait: so much later it is not too late
 Groups: TypeAlias = "Mapping[Node, Sequence[int]]"
 
 
@@ -69,10 +70,13 @@ class Abreast(SingleKey):
         for half in ready:
             half.begin()
         at_once([half.begin for half in others])  # each has to be connected to
-        deadline = time.monotonic() + self._engine.link.patience
+        patience = self._engine.link.patience
+        begun = time.monotonic()
         outcomes = []
         for half in halves:
-            left = max(0.0, deadline - time.monotonic())
+            waited = time.monotonic() - begun
+            # To wait for less than a call may costs more than to wait as one.
+            left = None if waited < patience * SOON else max(0.0, patience - waited)
             outcomes.append(_attempt(half.end, left))
         return list(zip(groups.values(), self._settled(outcomes, otherwise), strict=True))
 
@@ -96,7 +100,7 @@ class Half:
     def __init__(self, node: Node, steps: NodeSteps) -> None:
         self.node = node
         self._steps = steps
-        self._answers: Callable[[float], Any] | None = None
+        self._answers: Callable[[float | None], Any] | None = None
         self._error: Exception | None = None
 
     def begin(self) -> None:
@@ -107,10 +111,10 @@ class Half:
         except MET as error:
             self._error = error
 
-    def end(self, seconds: float) -> Any:
+    def end(self, seconds: float | None) -> Any:
         """Its result.
 
-        :param seconds: that it may wait for the first answer
+        :param seconds: that it may wait for the first answer; None is as long as a call may
         :raises Fault: when there is none
         """
         error = self._error

@@ -505,11 +505,11 @@ class Node:
         """Whether there is a connection that nobody uses."""
         return bool(self._idle)
 
-    def ahead(self, method: str, arguments: Sequence[Any]) -> Callable[[float], Any]:
+    def ahead(self, method: str, arguments: Sequence[Any]) -> Callable[[float | None], Any]:
         """The first half of a call of many, `look_many`, `ask_many` or `run_many`: it is sent.
 
-        :return: the second half: given how many seconds the first answer may take from now on,
-            it returns what the method does
+        :return: the second half: given how many seconds the first answer may take from then on
+            (None is as long as in any call), it returns what the method does
         :raises Fault: as the method does, in each half
         """
         if method == "run_many":
