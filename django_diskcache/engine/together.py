@@ -19,16 +19,7 @@ def together(calls: Sequence[Callable[[], T]], seconds: float) -> list[T | None]
     """
     results: list[T | None] = [None] * len(calls)
     errors: dict[int, BaseException] = {}
-
-    def run(place: int) -> None:
-        try:
-            results[place] = calls[place]()
-        except BaseException as error:
-            errors[place] = error
-
-    threads = [
-        threading.Thread(target=run, args=(place,), daemon=True) for place in range(len(calls))
-    ]
+    threads = [_thread(call, place, results, errors) for place, call in enumerate(calls)]
     for thread in threads:
         thread.start()
     deadline = time.monotonic() + seconds
@@ -47,17 +38,10 @@ def at_once(calls: Sequence[Callable[[], T]]) -> list[T]:
     """
     results: list[Any] = [None] * len(calls)
     errors: dict[int, BaseException] = {}
-
-    def run(place: int) -> None:
-        try:
-            results[place] = calls[place]()
-        except BaseException as error:
-            errors[place] = error
-
     threads = []
     own = list(range(len(calls)))[-1:]
-    for place in range(len(calls) - 1):
-        thread = threading.Thread(target=run, args=(place,), daemon=True)
+    for place, call in enumerate(calls[:-1]):
+        thread = _thread(call, place, results, errors)
         try:
             thread.start()
         except RuntimeError:  # no more threads are to be had, or the interpreter ends
@@ -74,3 +58,17 @@ def at_once(calls: Sequence[Callable[[], T]]) -> list[T]:
     if errors:
         raise errors[min(errors)]
     return results
+
+
+def _thread(
+    call: Callable[[], Any], place: int, results: list[Any], errors: dict[int, BaseException]
+) -> threading.Thread:
+    """One that makes a call, and keeps what comes of it at its place."""
+
+    def run() -> None:
+        try:
+            results[place] = call()
+        except BaseException as error:
+            errors[place] = error
+
+    return threading.Thread(target=run, daemon=True)

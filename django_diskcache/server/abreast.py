@@ -43,6 +43,7 @@ class Abreast(SingleKey):
 
         It is called in threads, and must leave to this one what a fault means to the caller.
 
+        :param nodes: or whatever there is one of for each
         :raises Fault: the first that is not absorbed
         """
         outcomes = at_once([partial(_attempt, call, node) for node in nodes])

@@ -25,12 +25,12 @@ ENDLESS = 300.0  # seconds: longer than a test waits for anything
 
 
 @pytest.fixture
-def frozen(cluster: Cluster) -> Iterator[Callable[[ServerCache], Server]]:
-    """Lets a node stand still until the end of the test, neither the first nor the last."""
+def frozen(cluster: Cluster) -> Iterator[Callable[..., Server]]:
+    """Lets a node stand still until the end of the test; by default not the first one."""
     still: list[Server] = []
 
-    def freeze(cache: ServerCache) -> Server:
-        node = server_of(cluster, cache.engine.link.nodes()[1].name)
+    def freeze(cache: ServerCache, position: int = 1) -> Server:
+        node = server_of(cluster, cache.engine.link.nodes()[position].name)
         still.append(node)
         node.freeze()
         return node
@@ -86,7 +86,7 @@ CALLS: dict[str, tuple[Callable[[ServerCache], Any], Any, str]] = {
 @pytest.mark.parametrize("connected", [True, False])
 @pytest.mark.parametrize("name", CALLS)
 def test_the_others_are_asked_while_one_stands_still(
-    name: str, connected: bool, cluster: Cluster, frozen: Callable[[ServerCache], Server]
+    name: str, connected: bool, cluster: Cluster, frozen: Callable[..., Server]
 ) -> None:
     call, wanted, command = CALLS[name]
     with opened(cluster, 10.0) as cache:
@@ -117,7 +117,7 @@ def test_the_others_are_asked_while_one_stands_still(
 
 
 def test_a_look_at_all_entries_does_not_wait_either(
-    cluster: Cluster, frozen: Callable[[ServerCache], Server], monkeypatch: pytest.MonkeyPatch
+    cluster: Cluster, frozen: Callable[..., Server], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with opened(cluster, ENDLESS) as cache:
         filled(cache)
@@ -143,9 +143,7 @@ def test_a_look_at_all_entries_does_not_wait_either(
 
 
 @pytest.mark.parametrize("name", ["aget_many", "aset_many", "adelete_many"])
-def test_on_an_event_loop(
-    name: str, cluster: Cluster, frozen: Callable[[ServerCache], Server]
-) -> None:
+def test_on_an_event_loop(name: str, cluster: Cluster, frozen: Callable[..., Server]) -> None:
     _, wanted, command = CALLS[name[1:]]
     with opened(cluster, ENDLESS) as cache:
         filled(cache)
@@ -168,9 +166,7 @@ def test_on_an_event_loop(
         assert sum(cache.faults().values()) == 0
 
 
-def test_the_others_do_their_part(
-    cluster: Cluster, frozen: Callable[[ServerCache], Server]
-) -> None:
+def test_the_others_do_their_part(cluster: Cluster, frozen: Callable[..., Server]) -> None:
     with opened(cluster, 10.0) as cache:
         filled(cache)
     with opened(cluster, 0.3) as cache:
@@ -196,6 +192,20 @@ def test_the_others_do_their_part(
         for call in calls:
             with pytest.raises(Fault):
                 call(raising(cache))
+
+
+def test_clear_begins_with_the_first_and_goes_on_with_the_others(
+    cluster: Cluster, frozen: Callable[..., Server]
+) -> None:
+    with opened(cluster, 10.0) as cache:
+        filled(cache)
+    with opened(cluster, 0.3) as cache:
+        until(lambda: len(cache.get_many(ITEMS)) == 300, "an answer of all")
+        others_left = others(cluster, frozen(cache, 0))
+
+        until(lambda: cache.clear() > 0, "the part of the others")
+
+        until(lambda: evicted(cache, others_left), "the rest of it")
 
 
 def evicted(cache: ServerCache, nodes: list[Server]) -> bool:

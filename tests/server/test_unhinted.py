@@ -123,6 +123,9 @@ def test_in_a_cluster(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None
         assert len(cache.keys_by_tag("tag")) == 500
         assert cache.evict("tag") == 500
         assert len(cache) == 100
+        monkeypatch.undo()
+        monkeypatch.setattr(cache, "_run_listed", None)
+        assert cache.evict("other") == 100  # by their hints, which they have again
 
 
 def test_what_a_server_tells_that_is_no_number(cache: ServerCache) -> None:
