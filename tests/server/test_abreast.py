@@ -20,17 +20,23 @@ from .conftest import doubting, patience
 from .servers import Server, until
 
 NUMBERS = range(300)
+FIRST = "0"  # of these, so its node is the first that many keys would ask
 ITEMS = {f"{number}": number for number in NUMBERS}
 ENDLESS = 300.0  # seconds: longer than a test waits for anything
 
 
 @pytest.fixture
 def frozen(cluster: Cluster) -> Iterator[Callable[..., Server]]:
-    """Lets a node stand still until the end of the test; by default not the first one."""
+    """Lets a node stand still until the end of the test.
+
+    That is the one of a key; by default neither the first nor the last.
+    """
     still: list[Server] = []
 
-    def freeze(cache: ServerCache, position: int = 1) -> Server:
-        node = server_of(cluster, cache.engine.link.nodes()[position].name)
+    def freeze(cache: ServerCache, key: str | None = None) -> Server:
+        link = cache.engine.link
+        which = link.nodes()[1] if key is None else link.at(bucket_of(cache, key))
+        node = server_of(cluster, which.name)
         still.append(node)
         node.freeze()
         return node
@@ -96,7 +102,8 @@ def test_the_others_are_asked_while_one_stands_still(
         if connected:
             for each in cache.engine.link.nodes():
                 each.ask(b"PING")
-        node = frozen(cache)
+        # Who asks one node after the other would wait for this one before the last.
+        node = frozen(cache, FIRST if name.endswith("_many") else None)
         for other in others(cluster, node):
             with other.client() as client:
                 client.config_resetstat()
@@ -151,7 +158,7 @@ def test_on_an_event_loop(name: str, cluster: Cluster, frozen: Callable[..., Ser
         async def main() -> Any:
             for _ in range(NATIVE_FROM):
                 await cache.aget_many(ITEMS)
-            node = frozen(cache)
+            node = frozen(cache, FIRST)
             for other in others(cluster, node):
                 with other.client() as client:
                     client.config_resetstat()
@@ -201,7 +208,9 @@ def test_clear_begins_with_the_first_and_goes_on_with_the_others(
         filled(cache)
     with opened(cluster, 0.3) as cache:
         until(lambda: len(cache.get_many(ITEMS)) == 300, "an answer of all")
-        others_left = others(cluster, frozen(cache, 0))
+        link = cache.engine.link
+        first = next(key for key in ITEMS if link.at(bucket_of(cache, key)) is link.at(0))
+        others_left = others(cluster, frozen(cache, first))
 
         until(lambda: cache.clear() > 0, "the part of the others")
 
