@@ -10,6 +10,8 @@ from . import Refused
 from .latency import Latencies
 from .servers import HOST
 
+LOST = "X-Lost"  # the header of a page for which the cache did not have everything
+
 
 def fetch(port: int, path: str) -> bytes:
     """The page.
@@ -18,18 +20,18 @@ def fetch(port: int, path: str) -> bytes:
     """
     connection = http.client.HTTPConnection(HOST, port, timeout=30)
     try:
-        return _fetch(connection, path)
+        return _fetch(connection, path)[0]
     finally:
         connection.close()
 
 
-def _fetch(connection: http.client.HTTPConnection, path: str) -> bytes:
+def _fetch(connection: http.client.HTTPConnection, path: str) -> tuple[bytes, bool]:
     connection.request("GET", path)
     response = connection.getresponse()
     page = response.read()
     if response.status != 200:
         raise Refused(f"{path} was answered with {response.status}: {page[:500]!r}")
-    return page
+    return page, response.headers.get(LOST) is not None
 
 
 class Load:
@@ -43,12 +45,14 @@ class Load:
         self.path = path
         self.expected = expected
         self.latencies = Latencies()
+        self.lost = 0  # pages for which the cache did not have everything
         self._connections = connections
         self._errors: list[Exception] = []
 
     def forget(self) -> None:
         """What was measured so far was to warm up."""
         self.latencies = Latencies()
+        self.lost = 0
 
     def run(self, seconds: float) -> float:
         """Pages per second.
@@ -76,8 +80,9 @@ class Load:
         connection = http.client.HTTPConnection(HOST, self.port, timeout=30)
         try:
             while (start := clock()) < end:
-                page = _fetch(connection, self.path)
+                page, lost = _fetch(connection, self.path)
                 samples.append(clock() - start)
+                self.lost += lost
                 if page != self.expected:
                     raise Refused(f"{self.path} was answered with another page: {page[:500]!r}")
         except (OSError, http.client.HTTPException, Refused) as error:

@@ -16,6 +16,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import path
 
 from benchmarks import values
+from benchmarks.load import LOST
 
 ENVIRONMENT = "DJANGO_DISKCACHE_BENCHMARK"
 GETS = 10
@@ -46,7 +47,14 @@ from django.core.wsgi import get_wsgi_application  # noqa: E402
 
 
 def _answer(found: list[Any]) -> HttpResponse:
-    return HttpResponse("\n".join(f"<p>{item['title']}</p>" for item in found))
+    """The page. What the cache lacks is made anew, as a site does, and the page tells it."""
+    lost = [number for number, item in enumerate(found) if item is None]
+    for number in lost:
+        found[number] = values.small(number)
+    page = HttpResponse("\n".join(f"<p>{item['title']}</p>" for item in found))
+    if lost:
+        page[LOST] = str(len(lost))
+    return page
 
 
 def fill(request: HttpRequest) -> HttpResponse:

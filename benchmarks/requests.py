@@ -10,14 +10,15 @@ import importlib.util
 import json
 import os
 import sys
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from django.conf import settings
 
-from . import load, rounds, servers, subjects
+from . import Refused, load, rounds, servers, subjects
 from .plan import Bench
 from .tables import Column, Measure, Table
 
@@ -62,7 +63,13 @@ def run(bench: Bench) -> list[Table]:
         with bench.opened(*(FULL if plan.full else QUICK), keys=1000) as caches:
             told = {name: _cache(each.subject, each.directory) for name, each in caches.items()}
         # Closed here, but its directory or table is there for the servers.
-        table.measures.append(_measured(bench, module, told))
+        measure, lost = _measured(bench, module, told)
+        table.measures.append(measure)
+        for name, pages in lost.items():
+            table.notes.append(
+                f"Under {module}, {name} did not have all values for {pages:,} of its pages,"
+                " though nothing removes them; what it lacked was made anew."
+            )
     table.notes.append(
         "The rate is the median of the turns. gunicorn has one process of four threads, uvicorn"
         f" one process; one client with {CONNECTIONS} connections that stay open; no"
@@ -80,7 +87,10 @@ def _cache(subject: subjects.Subject, directory: Path) -> dict[str, Any]:
     }
 
 
-def _measured(bench: Bench, module: str, told: dict[str, dict[str, Any]]) -> Measure:
+def _measured(
+    bench: Bench, module: str, told: dict[str, dict[str, Any]]
+) -> tuple[Measure, dict[str, int]]:
+    """What was measured, and pages for which a cache did not have everything."""
     plan = bench.plan
     face = SERVERS[module][0]
     turns = ROUNDS * (1 + 2 * plan.full)
@@ -92,11 +102,12 @@ def _measured(bench: Bench, module: str, told: dict[str, dict[str, Any]]) -> Mea
             port = servers.free_port()
             stack.enter_context(_server(module, port, cache))
             path = f"/{face}/{'uncached' if name == WITHOUT else 'cached'}"
-            if name != WITHOUT:
-                load.fetch(port, "/fill")
-            page = load.fetch(port, path)
-            loads[name] = load.Load(port, path, page, CONNECTIONS)
-            loads[name].run(plan.turn(0.1))  # warm
+            with _naming(name):
+                if name != WITHOUT:
+                    load.fetch(port, "/fill")
+                page = load.fetch(port, path)
+                loads[name] = load.Load(port, path, page, CONNECTIONS)
+                loads[name].run(plan.turn(0.1))  # warm
         rates: dict[str, list[float]] = {name: [] for name in loads}
         for each in loads.values():
             each.forget()
@@ -104,13 +115,24 @@ def _measured(bench: Bench, module: str, told: dict[str, dict[str, Any]]) -> Mea
             for number in range(turns):
                 for name in rounds.rotated(list(loads), number):
                     if rounds.has_turn(number, shares.get(name, 1)):
-                        rates[name].append(loads[name].run(plan.turn(SECONDS)))
+                        with _naming(name):
+                            rates[name].append(loads[name].run(plan.turn(SECONDS)))
                 progress.update(number)
     rows = {}
     for name, each in loads.items():
         found = rounds.summary(each.latencies)
         rows[name] = {"pages per second": median(rates[name]), **found}
-    return Measure(f"{face.upper()}, {module}", COLUMNS, rows)
+    lost = {name: each.lost for name, each in loads.items() if each.lost}
+    return Measure(f"{face.upper()}, {module}", COLUMNS, rows), lost
+
+
+@contextmanager
+def _naming(name: str) -> Iterator[None]:
+    """Say which contender was refused."""
+    try:
+        yield
+    except Refused as error:
+        raise Refused(f"{name}: {error}") from error
 
 
 def _server(module: str, port: int, cache: dict[str, Any]) -> Any:

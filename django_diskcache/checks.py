@@ -18,7 +18,7 @@ from django.core import checks
 from django.core.checks import CheckMessage, Error, Warning
 
 from .configuration import Mistake
-from .engine.engine import _shards_in
+from .engine.engine import shards_in as listed_shards
 from .engine.eviction import policy_type
 from .engine.files import DATABASE, has_predecessor
 from .engine.relief import FEWEST as RESERVE_BYTES
@@ -210,7 +210,7 @@ def location_has_a_predecessor(entry: Entry) -> Warning:
 def shards_in(path: str) -> int:
     """How many shards there are in a directory; 0 if it is not that of a cache."""
     try:
-        return _shards_in(path)
+        return listed_shards(path)
     except OSError:
         return 0
 

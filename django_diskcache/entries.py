@@ -11,7 +11,6 @@ from django.conf import settings
 from django.utils.module_loading import import_string
 
 from .configuration import (
-    FACE_OPTIONS,
     Configuration,
     Mistake,
     examine,
@@ -19,6 +18,7 @@ from .configuration import (
     site_secrets,
 )
 from .engine import DEFAULT_SETTINGS
+from .faceoptions import FACE_OPTIONS
 
 SESSIONS = "django.contrib.sessions.backends"
 

@@ -25,9 +25,9 @@ from urllib.parse import parse_qsl, unquote, unquote_plus, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
-from .configuration import FACE_OPTIONS, TIMEOUT
 from .engine.logs import without_password
 from .engine.options import OPTIONS
+from .faceoptions import FACE_OPTIONS, TIMEOUT
 
 SCHEME = "diskcache"
 # Of servers, with or without our own in front of them, as in diskcache+redis://host.

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..configuration import DEFAULTS, FACE_OPTIONS
 from ..engine import Disk
 from ..engine.options import OPTIONS
+from ..faceoptions import DEFAULTS, FACE_OPTIONS
 from . import servers
 from .listing import Listed
 

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from django.http import QueryDict
 from django.utils.translation import gettext, gettext_lazy, ngettext
 
-from ..configuration import ON_A_SERVER, SERVER_TIMEOUT
 from ..engine.errors import Fault
 from ..engine.faults import FAULTS
 from ..engine.history import Traffic
@@ -21,6 +20,7 @@ from ..engine.options import OPTIONS
 from ..engine.patterns import beginning
 from ..engine.together import together
 from ..entries import entries
+from ..faceoptions import ON_A_SERVER, SERVER_TIMEOUT
 from ..templatetags.cachefigures import number
 from .forms import ServerBrowseForm
 from .listing import Listed

@@ -21,6 +21,7 @@ from . import schema
 from .segment import CELLS, FILES, FREE, LOG, PAGES
 
 if TYPE_CHECKING:
+    from .shard import Shard
     from .store import Store
 
 BLOCK = 4096  # bytes in which a file system gives space away
@@ -78,7 +79,7 @@ class Budget:
         for store in self._stores:
             store.disk.directories = spread
 
-    def look(self, store: Store) -> None:
+    def look(self, store: Shard) -> None:
         """Note on the segment what a database and its log take now."""
         ((pages,),), ((free,),) = map(store.database.run, schema.PAGES)
         cells, cell = self.segment.cells, self.segment.cell
@@ -91,7 +92,7 @@ class Budget:
         for store in self._stores:
             self.look(store)
 
-    def of(self, kind: int, store: Store) -> int:
+    def of(self, kind: int, store: Shard) -> int:
         """Bytes of PAGES, FREE or LOG of a shard, as of the last look."""
         return self.segment.cells[self.segment.cell(kind, store.number)]
 
@@ -107,7 +108,7 @@ class Budget:
         return self.fixed + self._sum(PAGES) + self._sum(LOG) + self.segment.whole(FILES)
 
 
-def log_bytes(store: Store) -> int:
+def log_bytes(store: Shard) -> int:
     """Bytes of a shard's log."""
     try:
         return os.stat(f"{store.path}-wal").st_size

@@ -13,9 +13,10 @@ from .ends import Found, QueueEnds, ended
 from .errors import Fault
 from .finding import FindingMethods
 from .guard import ErrorHandler, Guarded
-from .keyed import PAGE, KeyedCache
+from .keyed import KeyedCache
 from .labels import TagMethods
 from .locks import LockMethods
+from .overall import PAGE
 from .rates import RateMethods
 from .signing import Secret, Secrets, read_secrets, refuse_pickling
 from .watching import WatchMethods

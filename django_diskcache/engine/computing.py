@@ -50,9 +50,7 @@ class CacheResults(Results):
         return self._cache.claim(key)  # type: ignore[no-any-return]
 
     async def aclaim(self, key: Any) -> claims.Claim | None:
-        if not self._cache.engine.coroutines:
-            return self.claim(key)
-        return await self._cache.aclaim(key)  # type: ignore[no-any-return]
+        return self.claim(key)
 
     def get(self, key: Any) -> Any:
         return _get(self._cache, key)
@@ -88,6 +86,35 @@ class CacheResults(Results):
         store = cache.add if self._adds and not anew else cache.set
         store(key, value, self._life, tag=self._tag, retry=True)
         return cache.get(key, default=value, retry=True) if self._adds else value
+
+
+class AwaitedResults(CacheResults):
+    """The same in a cache that has coroutines."""
+
+    async def aclaim(self, key: Any) -> Any:
+        return await self._cache.aclaim(key)
+
+    async def aget(self, key: Any) -> Any:
+        return await self._cache.aget(key, ENOVAL)
+
+    async def auntil(self, key: Any) -> Found:
+        return await self._cache.auntil(key)  # type: ignore[no-any-return]
+
+    async def ahas(self, key: Any) -> bool:
+        return bool(await self._cache.ahas(key))
+
+    async def akeep(self, key: Any, value: Any, anew: bool) -> Any:
+        cache = self._cache
+        store = cache.aadd if self._adds and not anew else cache.aset
+        await store(key, value, self._life, tag=self._tag)
+        return await cache.aget(key, value) if self._adds else value
+
+    async def adelete(self, key: Any) -> bool:
+        return bool(await self._cache.adelete(key))
+
+
+def _kind(cache: Any) -> type[CacheResults]:
+    return AwaitedResults if cache.engine.coroutines else CacheResults
 
 
 def _get(cache: Any, key: Any) -> Any:
@@ -184,7 +211,7 @@ class Computing:
 
         :param default: a value, a function, or a coroutine function
         """
-        results = CacheResults(self, expire, tag, stale, early, wait, adds=True)
+        results = _kind(self)(self, expire, tag, stale, early, wait, adds=True)
         return await aobtain(results, key, acomputes(default))
 
     def memoize(
@@ -224,7 +251,7 @@ class Computing:
         :raises ValueError: for `stale`, `early` or `wait` below 0, and when `ignore` names what
             the function does not take
         """
-        results = CacheResults(self, expire, tag, stale, early, wait)
+        results = _kind(self)(self, expire, tag, stale, early, wait)
         return memoizer(results, hashable, name, typed, ignore, key)
 
 

@@ -1,19 +1,14 @@
 """The engine: all shards of one directory, their settings, and the limits over all of them.
 
 There is one engine per process and directory, whatever the number of cache objects: they share
-its connections and its segment. It lives as long as one of them does. Closing it closes
-connections and nothing else; the next call opens new ones.
-
-Settings are kept in the first shard's database, so that a directory opened without any is used
-as it was last configured.
+its connections and its segment (`engines`). Closing it closes connections and nothing else; the
+next call opens new ones.
 """
 
 from __future__ import annotations
 
 import os
 import re
-import tempfile
-import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -21,22 +16,22 @@ from typing import Any, ClassVar, TypeVar
 from zlib import crc32
 
 from . import files, maintenance, schema
+from .adjusting import Adjusting
 from .clock import Clock
-from .compression import compressor_of
 from .connection import Wait
 from .disk import Disk, Place, portable_hash
-from .errors import ENOVAL, Fault
-from .eviction import REASONS, Queue, policy_type
+from .errors import Fault
+from .eviction import REASONS, policy_type
 from .faults import FAULTS
 from .healing import create, quarantined, renew, value_files_of_none
 from .history import History
 from .limits import Limits
 from .locking import BRIEFLY, directory_lock
 from .nearcache import NearCache
-from .options import DEFAULT_SETTINGS, OPTIONS, POLICIES, did_you_mean, read_settings
+from .options import DEFAULT_SETTINGS
 from .relief import Reserve, removing
-from .segment import HITS, MISSES, POLICY, Segment, shards_of, slots_for
-from .signing import NO_SECRETS, Secrets
+from .segment import HITS, MISSES, Segment, shards_of, slots_for
+from .signing import Secrets
 from .store import Store
 from .triage import Triage
 
@@ -48,8 +43,8 @@ LEAST_SHARD = 10**6  # bytes of the size limit for each shard; below that there 
 SHARD_NAME = re.compile(r"[0-9]{3,}")
 
 
-class Engine:
-    """The shards in `directory`, an `interface.AnyEngine`; get one from `open_engine`.
+class Engine(Adjusting):
+    """The shards in `directory`, an `interface.AnyEngine`; get one from `engines.open_engine`.
 
     :param sharded: whether shards have directories of their own (`FanoutCache`), or the one
         shard is the directory itself (`Cache`)
@@ -80,7 +75,7 @@ class Engine:
         self._segment_path = os.path.join(directory, "segment")
         with directory_lock(directory):
             if sharded:
-                known = max(_shards_in(directory), shards_of(self._segment_path))
+                known = max(shards_in(directory), shards_of(self._segment_path))
                 shards = known or self._fewer(shards)
             slots = self._slots(shards)
             self.segment = Segment(self._segment_path, shards, slots)
@@ -128,6 +123,9 @@ class Engine:
                     raise
                 self._set_policy()
                 self.triage.met(fault)
+                for store in self.stores:
+                    if store.path == fault.path:
+                        store.damage = fault.to_keep()
 
     def _begin(self, settings: Mapping[str, Any], stored: bool) -> None:
         if stored:
@@ -178,15 +176,6 @@ class Engine:
         room: int = self.settings["size_limit"] // LEAST_SHARD
         return max(1, min(shards, room))
 
-    def _make_disk(self, path: str, settings: Mapping[str, Any]) -> Disk:
-        prefix = "disk_"
-        arguments = {
-            name[len(prefix) :]: value
-            for name, value in settings.items()
-            if name.startswith(prefix)
-        }
-        return self.disk_type(path, **arguments)
-
     # Places
 
     def place(self, key: Any) -> tuple[Store, Place]:
@@ -207,113 +196,7 @@ class Engine:
         number = self.disks[0].hash(key) if self._disk_hash else portable_hash(db_key)
         return self.stores[number % len(self.stores)], (db_key, raw, number)
 
-    # Settings
-
-    def configure(self, settings: Mapping[str, Any], save: bool = True) -> None:
-        """Put parsed settings in force, and keep them for the next who opens the directory."""
-        before = dict(self.settings)
-        compressor_of({**before, **settings}, self.disk_type)  # it may raise: before any change
-        if any(name not in before for name in settings):
-            # An argument of a Disk that was made without: it is asked whether it takes it.
-            self._make_disk(self.directory, {**before, **settings})
-        self.settings.update(settings)
-        self._apply_disk_settings()
-        changed = {name for name in settings if settings[name] != before.get(name, ENOVAL)}
-        if any(name.startswith("sqlite_") for name in changed):
-            self.close()  # pragmas are set when a connection is opened
-        if "eviction_policy" in changed:
-            self._set_policy()
-        if "near_cache_size" in changed:
-            self.near.resize(self.settings["near_cache_size"])
-        self.near.flush()
-        self.near.counting = bool(self.settings["statistics"])
-        if {"max_entries", "size_limit"} & changed:
-            self.limits.begin()
-        if save:
-            self._save(settings)
-        if settings.get("tag_index"):
-            self.index_tags(True)
-
-    def _set_policy(self) -> None:
-        """Let the policy of the settings begin, on what another has left or anew."""
-        policy = policy_type(self.settings["eviction_policy"])(self.segment)
-        self.limits.policy = policy
-        for store in self.stores:
-            store.policy = policy
-        self.near.note = policy.hit if policy.tracks else None
-        cells, place = self.segment.cells, self.segment.cell(POLICY, 0)
-        mark = crc32(f"{type(policy).__module__}.{type(policy).__qualname__}".encode())
-        if policy.evicts and cells[place] != mark:
-            cells[place] = mark
-            self.segment.forget_access()
-            policy.begin([Queue(store, (), self.clock()) for store in self.stores])
-
-    def _apply_disk_settings(self) -> None:
-        for name, value in self.settings.items():
-            if name.startswith("disk_"):
-                for disk in self.disks:
-                    setattr(disk, name[len("disk_") :], value)
-        compressor = compressor_of(self.settings, self.disk_type)
-        for disk in self.disks:
-            disk.serializer = self.settings["serializer"]
-            disk.compressor = compressor
-
-    def _load(self) -> dict[str, Any]:
-        known = {}
-        for name, value in self.stores[0].database.run(schema.LOAD_SETTINGS):
-            if name == "eviction_policy" and value not in POLICIES:
-                continue  # a dotted path: what is written there is not to be imported
-            try:
-                parsed = read_settings({name: value})
-                if name not in OPTIONS:
-                    # An argument of a Disk. Set on it unseen, it could be anything of it.
-                    self._make_disk(self.directory, {**DEFAULT_SETTINGS, **parsed})
-            except (TypeError, ValueError):
-                continue  # of another version, or damaged: the default serves
-            known.update(parsed)
-        try:
-            compressor_of({**DEFAULT_SETTINGS, **known}, self.disk_type)
-        except ValueError:  # by the Disk that the directory was used with before, say
-            known.pop("compression")
-        return known
-
-    def _save(self, settings: Mapping[str, Any]) -> None:
-        database = self.stores[0].database
-        known = self._load()
-        new = {
-            name: value
-            for name, value in settings.items()
-            if isinstance(value, STORABLE) and (name not in known or known[name] != value)
-        }
-        if new:
-            with database.transact():
-                for item in new.items():
-                    database.run(schema.SAVE_SETTING, item)
-
-    def reset(self, name: str, value: Any = ENOVAL, update: bool = True) -> Any:
-        """Set a setting, or without a value load what the directory has.
-
-        :raises KeyError: when there is no such setting
-        :raises ValueError: when it does not take the value
-        """
-        if name not in self.settings:
-            raise KeyError(f"{name!r} is not a setting{did_you_mean(name, OPTIONS)}")
-        if value is ENOVAL:
-            known = self._load()
-            self.configure({name: known.get(name, self.settings[name])}, save=False)
-        else:
-            self.configure(read_settings({name: value}), save=update)
-            if name == "tag_index" and not self.settings[name]:
-                self.index_tags(False)
-        return self.settings[name]
-
-    def index_tags(self, wanted: bool) -> None:
-        """Create or drop the index on tags in every shard; nothing if it is so already."""
-        sql = schema.CREATE_TAG_INDEX if wanted else schema.DROP_TAG_INDEX
-        for store in self.stores:
-            exists = bool(store.database.run(schema.HAS_TAG_INDEX))
-            if exists != bool(wanted):
-                store.database.run(sql)
+    # Figures
 
     def count(self) -> int:
         """How many entries there are, expired ones included."""
@@ -459,8 +342,11 @@ def _all(stores: list[Store], number: int, wait: Wait) -> Iterator[None]:
             yield
 
 
-def _shards_in(directory: str) -> int:
-    """How many shards the directory has; another number would lose sight of its entries."""
+def shards_in(directory: str) -> int:
+    """How many shards the directory has; another number would lose sight of its entries.
+
+    :raises OSError: when it cannot be listed
+    """
     numbers = [
         int(name)
         for name in os.listdir(directory)
@@ -468,54 +354,3 @@ def _shards_in(directory: str) -> int:
         and os.path.lexists(os.path.join(directory, name, files.DATABASE))
     ]
     return max(numbers, default=-1) + 1
-
-
-_engines: weakref.WeakValueDictionary[tuple[Any, ...], Engine] = weakref.WeakValueDictionary()
-_opening = threading.RLock()
-
-
-def open_engine(
-    directory: str | None,
-    shards: int,
-    sharded: bool,
-    disk: type[Disk],
-    settings: Mapping[str, Any],
-    clock: Clock,
-    stored: bool = True,
-    secrets: Secrets = NO_SECRETS,
-) -> Engine:
-    """This process's engine for a directory; a temporary one if `directory` is None.
-
-    :param stored: begin with the settings that the directory has; otherwise the given ones
-        and the defaults are all there is, and engines with other settings are others
-    :param secrets: sign and verify what is pickled; engines with other secrets are others
-    :raises TypeError: for a name that is no setting
-    :raises ValueError: for a value that a setting does not take
-    :raises OSError: when the directory cannot be made
-    """
-    parsed = read_settings(settings)
-    if directory is None:
-        directory = tempfile.mkdtemp(prefix="diskcache-")
-    directory = os.path.abspath(os.path.expanduser(os.path.expandvars(directory)))
-    profile = None if stored else tuple(sorted(parsed.items(), key=lambda item: item[0]))
-    identity = (os.path.realpath(directory), sharded, disk, clock, profile, secrets)
-    with _opening:
-        engine = _engines.get(identity)
-        if engine is None:
-            engine = Engine(directory, shards, sharded, disk, parsed, stored, clock, secrets)
-            _engines[identity] = engine
-        else:
-            engine.refresh()
-            known = engine.settings
-            changed = {n: v for n, v in parsed.items() if known.get(n, ENOVAL) != v}
-            if changed:
-                engine.configure(changed)
-        return engine
-
-
-def _after_fork() -> None:
-    global _opening
-    _opening = threading.RLock()
-
-
-os.register_at_fork(after_in_child=_after_fork)

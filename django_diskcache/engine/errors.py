@@ -33,6 +33,10 @@ class Fault(Exception):
     def __str__(self) -> str:
         return f"{self.args[1]}: {self.args[2]} ({self.kind})"
 
+    def to_keep(self) -> Fault:
+        """The same without the frames that it went through, which would be kept with it."""
+        return Fault(self.kind, self.path, self.args[2])
+
 
 class Unavailable(Fault):
     """A value is whole, but nothing that is installed here can read it."""

@@ -48,6 +48,7 @@ def create(store: Store, root: str, limit: int) -> None:
         if fault.kind != "corrupt":
             raise
         orphans = _begin_anew(store, root, limit, fault)
+        store.damage = fault.to_keep()
         count_fault(store.segment, store.number, fault.kind)
         for name in orphans:
             files.remove(store.directory, name)

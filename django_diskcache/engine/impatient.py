@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 from .errors import Fault, Timeout
+from .updating import Change
 
 T = TypeVar("T")
 
@@ -34,3 +35,14 @@ async def on_loop(cache: Any, operation: Callable[..., T], *args: Any) -> T:
     import asyncio  # here it is loaded; at start-up it would cost 20 ms
 
     return await asyncio.to_thread(operation, cache, *args)
+
+
+async def aupdate(cache: Any, key: Any, change: Change, looking: bool = False) -> Any:
+    """`cache.update` for event loops: awaited where the cache has coroutines."""
+    if cache.engine.coroutines:
+        return await cache.aupdate(key, change, looking=looking)
+    return await on_loop(cache, _update, key, change, looking)
+
+
+def _update(cache: Any, key: Any, change: Change, looking: bool) -> Any:
+    return cache.update(key, change, looking=looking)

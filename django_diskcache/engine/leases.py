@@ -11,8 +11,7 @@ after the cache was cleared too, since it is at least the time in microseconds. 
 that are set back, what was held is remembered for an hour after its release; on a server, where
 each machine has a clock of its own, after its end as well.
 
-The functions take the cache first, so that they can run on an impatient twin of it: see
-`impatient.on_loop`.
+Each step is a change of the entry, which `update` of the cache makes, or `impatient.aupdate`.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from typing import Any
 from .disk import Pinned
 from .errors import ENOVAL, UNKNOWN, Fault, LockError, LockLost
 from .faults import FAULTS
-from .pinning import looked_at
+from .updating import Change
 
 REMEMBERED = 3600.0  # seconds that the fence of what nobody holds is kept
 
@@ -49,8 +48,8 @@ def _written(cache: Any, fence: int, holders: Holders) -> tuple[Any, float | Non
     return Pinned([fence, holders]), life
 
 
-def take(cache: Any, key: Any, token: str, value: int, timeout: float | None) -> int | None:
-    """Take one of `value` places; the fence, or None if none is free.
+def taking(cache: Any, token: str, value: int, timeout: float | None) -> Change:
+    """The change that takes one of `value` places: its result is the fence, or None.
 
     :param timeout: seconds after which the place is free again; None is never
     """
@@ -64,13 +63,34 @@ def take(cache: Any, key: Any, token: str, value: int, timeout: float | None) ->
         end = None if timeout is None else now + timeout
         return fence, *_written(cache, fence, [*holders, [token, end]])
 
+    return change
+
+
+def take(cache: Any, key: Any, token: str, value: int, timeout: float | None) -> int | None:
+    """Take one of `value` places, see `taking`; the fence, or None if none is free."""
     try:
         # Who waits disturbs no writer.
-        fence: int | None = cache.update(key, change, looking=True)
+        fence: int | None = cache.update(
+            key, taking(cache, token, value, timeout), looking=True
+        )
     except Fault:
         if not cache.engine.in_files:  # it may have been done: then nobody would give it back
             with suppress(LockLost, *FAULTS):
                 give(cache, key, token, None)
+        raise
+    return fence
+
+
+async def atake(
+    cache: Any, key: Any, token: str, value: int, timeout: float | None
+) -> int | None:
+    """`take`, awaited, of a cache that has coroutines."""
+    try:
+        change = taking(cache, token, value, timeout)
+        fence: int | None = await cache.aupdate(key, change, looking=True)
+    except Fault:
+        with suppress(LockLost, *FAULTS):
+            await cache.aupdate(key, giving(cache, token, None))
         raise
     return fence
 
@@ -109,8 +129,8 @@ class Attempt:
             return self._taken
 
 
-def give(cache: Any, key: Any, token: str, name: Any) -> None:
-    """Give back the place that `token` has.
+def giving(cache: Any, token: str, name: Any) -> Change:
+    """The change that gives back the place that `token` has.
 
     :param name: of the lock, for errors
     :raises LockLost: when it has none
@@ -123,11 +143,16 @@ def give(cache: Any, key: Any, token: str, name: Any) -> None:
             raise _lost(name)
         return None, *_written(cache, fence, left)
 
-    cache.update(key, change)
+    return change
 
 
-def extend(cache: Any, key: Any, token: str, name: Any, seconds: float, anew: bool) -> None:
-    """Let the place of `token` be held for longer.
+def give(cache: Any, key: Any, token: str, name: Any) -> None:
+    """Give back the place that `token` has, see `giving`."""
+    cache.update(key, giving(cache, token, name))
+
+
+def extending(cache: Any, token: str, name: Any, seconds: float, anew: bool) -> Change:
+    """The change that lets the place of `token` be held for longer.
 
     :param name: of the lock, for errors
     :param seconds: more than it would be; or `anew`, from now on
@@ -145,21 +170,15 @@ def extend(cache: Any, key: Any, token: str, name: Any, seconds: float, anew: bo
                 return None, *_written(cache, fence, holders)
         raise _lost(name)
 
-    cache.update(key, change)
+    return change
 
 
-def _holders(cache: Any, key: Any) -> Holders:
-    return _read(cache, cache.update(key, looked_at, looking=True))[1]
+def tokens(cache: Any, state: Any) -> list[str]:
+    """Of those who have a place.
 
-
-def holds(cache: Any, key: Any, token: str) -> bool:
-    """Whether `token` has a place."""
-    return any(each[0] == token for each in _holders(cache, key))
-
-
-def taken(cache: Any, key: Any) -> int:
-    """How many places are taken."""
-    return len(_holders(cache, key))
+    :param state: what is stored, or ENOVAL
+    """
+    return [token for token, _ in _read(cache, state)[1]]
 
 
 def _lost(name: Any) -> LockLost:

@@ -116,7 +116,7 @@ class Limits:
     def _bound(self) -> bool:
         return self.policy.evicts
 
-    def admit(self, store: Store, key: Any, size: int) -> None:
+    def admit(self, store: Shard, key: Any, size: int) -> None:
         """Make room for `size` bytes that are to be written into a shard's database.
 
         :raises TooLarge: when they cannot fit

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import suppress
 from secrets import token_hex
 from types import TracebackType
@@ -20,9 +20,11 @@ from .errors import LockError, LockLost
 from .faults import FAULTS
 from .guard import Guarded, raising
 from .held import Held
-from .impatient import on_loop
+from .impatient import aupdate, on_loop
 from .lifetime import positive_seconds
 from .options import is_number
+from .pinning import looked_at
+from .updating import Change
 
 Self = TypeVar("Self", bound="_Lease")
 RUNNING: set[Any] = set()  # tasks that nobody may be waiting for
@@ -96,11 +98,6 @@ class _Lease:
         if token is None:
             raise LockError(f"cannot {what} {self.name!r}: this thread has not acquired it")
         return token
-
-    def _give(self, cache: Any, key: Any, token: str) -> None:
-        """Give back the place of `token`, if it has one, after an interrupt."""
-        with suppress(LockLost, *FAULTS):
-            leases.give(cache, key, token, self.name)
 
     def _pauses(self, blocking: bool | None, blocking_timeout: float | None) -> Iterator[float]:
         """The seconds between attempts, as many as are to be made after the first."""
@@ -181,7 +178,8 @@ class CacheLock(_Lease):
         # The transaction that was interrupted may be held by frames, and would take this along
         # when it is rolled back with them.
         traceback.clear_frames(error.__traceback__)
-        self._give(self._cache, self._key, token)
+        with suppress(LockLost, *FAULTS):
+            leases.give(self._cache, self._key, token, self.name)
         self._held.drop(token)
 
     def release(self) -> None:
@@ -213,7 +211,7 @@ class CacheLock(_Lease):
         :raises LockLost: when it has lost it since
         """
         token, seconds = self._token("extend"), self._extension(additional_time)
-        leases.extend(self._cache, self._key, token, self.name, seconds, replace_ttl)
+        self._extend(token, seconds, replace_ttl)
         return True
 
     def reacquire(self) -> bool:
@@ -223,17 +221,24 @@ class CacheLock(_Lease):
         :raises LockLost: when it has lost it since
         """
         token = self._token("reacquire")
-        seconds = self._own_timeout()
-        leases.extend(self._cache, self._key, token, self.name, seconds, True)
+        self._extend(token, self._own_timeout(), True)
         return True
+
+    def _extend(self, token: str, seconds: float, anew: bool) -> None:
+        change = leases.extending(self._cache, token, self.name, seconds, anew)
+        self._cache.update(self._key, change)
 
     def owned(self) -> bool:
         """Whether this thread holds it."""
-        return self.token is not None and leases.holds(self._cache, self._key, self.token)
+        return self.token is not None and self.token in self._tokens()
 
     def locked(self) -> bool:
         """Whether nobody could acquire it now."""
-        return leases.taken(self._cache, self._key) >= self.value
+        return len(self._tokens()) >= self.value
+
+    def _tokens(self) -> list[str]:
+        state = self._cache.update(self._key, looked_at, looking=True)
+        return leases.tokens(self._cache, state)
 
     def __enter__(self: Self) -> Self:
         if not self.acquire():  # type: ignore[attr-defined]
@@ -255,9 +260,6 @@ class AsyncCacheLock(_Lease):
     It belongs to the object; of tasks that share one, each has what it has acquired itself.
     """
 
-    async def _on_loop(self, step: Callable[..., Any], *args: Any) -> Any:
-        return await on_loop(self._cache, step, self._key, *args)
-
     async def acquire(
         self, blocking: bool | None = None, blocking_timeout: float | None = None
     ) -> bool:
@@ -266,14 +268,9 @@ class AsyncCacheLock(_Lease):
 
         token = token_hex(16)
         pauses = self._pauses(blocking, blocking_timeout)
+        take = self._take if self._cache.engine.coroutines else self._take_in_thread
         while True:
-            attempt = leases.Attempt(token)
-            try:
-                fence = await self._on_loop(attempt.take, self.value, self.timeout, self.name)
-            except asyncio.CancelledError:  # a thread may be about to take it
-                if attempt.abandon():
-                    await self._in_background(self._give, token)
-                raise
+            fence = await take(token)
             if fence is not None:
                 self._held.put(token, fence, self.value, self._task())
                 return True
@@ -282,6 +279,38 @@ class AsyncCacheLock(_Lease):
                 return False
             await asyncio.sleep(pause)
 
+    async def _take(self, token: str) -> int | None:
+        import asyncio
+
+        # A server may do what it was told before this was cancelled: so it is completed, and
+        # then undone.
+        change = leases.atake(self._cache, self._key, token, self.value, self.timeout)
+        taking = self._task_of(change)
+        try:
+            return await asyncio.shield(taking)
+        except asyncio.CancelledError:
+            await self._in_background(self._withdraw(taking, token))
+            raise
+
+    async def _withdraw(self, taking: Any, token: str) -> None:
+        with suppress(LockLost, *FAULTS):
+            if await taking is not None:
+                await self._agive(token)
+
+    async def _take_in_thread(self, token: str) -> int | None:
+        import asyncio
+
+        attempt = leases.Attempt(token)
+        try:
+            return await on_loop(
+                self._cache, attempt.take, self._key, self.value, self.timeout, self.name
+            )
+        except asyncio.CancelledError:  # a thread may be about to take it
+            if attempt.abandon():
+                with suppress(LockLost, *FAULTS):
+                    await self._in_background(self._agive(token))
+            raise
+
     def _task(self) -> Any:
         import asyncio
 
@@ -289,14 +318,25 @@ class AsyncCacheLock(_Lease):
             return asyncio.current_task()
         return None
 
-    async def _in_background(self, step: Callable[..., Any], *args: Any) -> None:
+    def _task_of(self, step: Coroutine[Any, Any, Any]) -> Any:
+        import asyncio
+
+        task = asyncio.ensure_future(step)
+        RUNNING.add(task)  # an event loop holds tasks weakly
+        task.add_done_callback(RUNNING.discard)
+        return task
+
+    async def _in_background(self, step: Coroutine[Any, Any, Any]) -> None:
         """Wait for a step, which is completed too if this is cancelled."""
         import asyncio
 
-        task = asyncio.ensure_future(self._on_loop(step, *args))
-        RUNNING.add(task)  # an event loop holds tasks weakly
-        task.add_done_callback(RUNNING.discard)
-        await asyncio.shield(task)
+        await asyncio.shield(self._task_of(step))
+
+    async def _update(self, change: Change, looking: bool = False) -> Any:
+        return await aupdate(self._cache, self._key, change, looking)
+
+    async def _agive(self, token: str) -> None:
+        await self._update(leases.giving(self._cache, token, self.name))
 
     async def release(self) -> None:
         """See `CacheLock.release`."""
@@ -305,7 +345,7 @@ class AsyncCacheLock(_Lease):
         token = self._token("release")
         held.drop(token)  # or another task would take it for its own meanwhile
         try:
-            await self._in_background(leases.give, token, self.name)
+            await self._in_background(self._agive(token))
         except FAULTS:
             if kept is not None:
                 held.restore(kept)
@@ -314,22 +354,28 @@ class AsyncCacheLock(_Lease):
     async def extend(self, additional_time: float, replace_ttl: bool = False) -> bool:
         """See `CacheLock.extend`."""
         token, seconds = self._token("extend"), self._extension(additional_time)
-        await self._on_loop(leases.extend, token, self.name, seconds, replace_ttl)
+        await self._extend(token, seconds, replace_ttl)
         return True
 
     async def reacquire(self) -> bool:
         """See `CacheLock.reacquire`."""
         token = self._token("reacquire")
-        await self._on_loop(leases.extend, token, self.name, self._own_timeout(), True)
+        await self._extend(token, self._own_timeout(), True)
         return True
+
+    async def _extend(self, token: str, seconds: float, anew: bool) -> None:
+        await self._update(leases.extending(self._cache, token, self.name, seconds, anew))
 
     async def owned(self) -> bool:
         """See `CacheLock.owned`."""
-        return self.token is not None and await self._on_loop(leases.holds, self.token)
+        return self.token is not None and self.token in await self._tokens()
 
     async def locked(self) -> bool:
         """See `CacheLock.locked`."""
-        return bool(await self._on_loop(leases.taken) >= self.value)
+        return len(await self._tokens()) >= self.value
+
+    async def _tokens(self) -> list[str]:
+        return leases.tokens(self._cache, await self._update(looked_at, looking=True))
 
     async def __aenter__(self: Self) -> Self:
         if not await self.acquire():  # type: ignore[attr-defined]

@@ -20,7 +20,9 @@ from . import schema, tagging
 from .disk import INT64_MIN
 from .engine import Engine
 from .errors import Foreign, Unavailable, Unreadable
-from .store import Row, Store
+from .queues import bounds
+from .rows import Row
+from .store import Store
 
 PAGE = 500  # entries
 PAGE_BYTES = 8 * 2**20  # of their values
@@ -32,6 +34,7 @@ FOREIGN = "not signed by this site"
 UNREADABLE = "not readable"
 UNKNOWN_CODEC = "compressed with what is not installed"
 
+ID, KEY = 0, 7  # columns of what is read
 LOCK = "lock:"  # what keys of locks and semaphores begin with
 
 
@@ -107,21 +110,67 @@ def pages(engine: Engine) -> Iterator[Page]:
     """
     number = len(engine.stores)
     for store in engine.stores:
-        for page in _pages_of(store):
+        ((first, end),) = store.database.run(schema.ID_BOUNDS)
+        for page in _pages_of(store, first, end):
             page.done = (store.number + page.done) / number
             yield page
 
 
-def _pages_of(store: Store) -> Iterator[Page]:
+def items(engine: Engine) -> Iterator[Page]:
+    """All live items of an index in their order.
+
+    What others move to an end meanwhile comes last, and once more if it had come before.
+
+    :raises Timeout: when it cannot be read in time
+    :raises Fault: when it cannot be read
+    """
+    (store,) = engine.stores
     ((first, end),) = store.database.run(schema.ID_BOUNDS)
-    last = INT64_MIN
+    yield from _pages_of(store, first, end)
+    ((before, after),) = store.database.run(schema.ID_BOUNDS)
+    if None not in (first, before):
+        for start, stop in ((end, after), (before - 1, first - 1)):
+            if start < stop:
+                yield from _between(store, schema.WHOLE_AFTER, ID, start, stop)
+
+
+def queued(engine: Engine) -> Iterator[Page]:
+    """All live values of a deque, from its front to what was its back at the beginning.
+
+    What others take and add at its ends meanwhile may be among them; what stays comes once.
+
+    :raises Timeout: when it cannot be read in time
+    :raises Fault: when it cannot be read
+    """
+    (store,) = engine.stores
+    ends = [
+        store.database.run(sql, bounds(None)) for sql in (schema.QUEUE_FRONT, schema.QUEUE_BACK)
+    ]
+    if all(ends):
+        ((front,),), ((back,),) = ends
+        yield from _between(store, schema.QUEUED_AFTER, KEY, front - 1, back)
+
+
+def _pages_of(store: Store, first: int | None, end: int) -> Iterator[Page]:
+    if first is None:
+        yield Page(done=1.0)
+    else:
+        yield from _between(store, schema.WHOLE_AFTER, ID, max(first - 1, INT64_MIN), end)
+
+
+def _between(store: Store, sql: str, column: int, first: int, end: int) -> Iterator[Page]:
+    """The entries that a statement gives whose number in a column is between two.
+
+    :param first: less than all of them; the last is the `end`
+    """
+    last = first
     page = Page()
-    while rows := store.database.run(schema.WHOLE_AFTER, (last, end, PAGE)):
+    while rows := store.database.run(sql, (last, end, PAGE)):
         for row in rows:
-            last = row[0]
+            last = row[column]
             _take(store, row, page)
             if page.full:
-                page.done = (last - first + 1) / (end - first + 1)
+                page.done = (last - first) / (end - first)
                 yield page
                 page = Page()
     page.done = 1.0

@@ -16,10 +16,11 @@ from .calls import full_name
 from .disk import Pinned
 from .errors import ENOVAL, UNKNOWN
 from .guard import Guarded, raising
-from .impatient import on_loop
+from .impatient import aupdate, on_loop
 from .lifetime import positive_seconds
 from .memoize import is_coroutine_function, refuse_bare
 from .pinning import Pinning
+from .updating import Change
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -45,8 +46,11 @@ def drawn(state: Any, now: float, count: float, seconds: float) -> tuple[float, 
     return 0.0, tally - 1
 
 
-def draw(cache: Any, key: Any, count: int, seconds: float) -> Allowance:
-    """Draw a token from the bucket under `key`, if there is one."""
+def drawing(cache: Any, count: int, seconds: float) -> Change:
+    """The change that draws a token from a bucket, if there is one; it returns an `Allowance`.
+
+    Whoever is refused writes nothing; so who only looks first disturbs no writer.
+    """
 
     def change(state: Any) -> tuple[Allowance, Any, float | None]:
         now = cache.engine.clock()
@@ -57,9 +61,7 @@ def draw(cache: Any, key: Any, count: int, seconds: float) -> Allowance:
             return answer, UNKNOWN, None
         return answer, Pinned([now, left]), seconds
 
-    # Whoever is refused writes nothing, and disturbs no writer.
-    allowance: Allowance = cache.update(key, change, looking=True)
-    return allowance
+    return change
 
 
 def _first(cache: Any, key: Any, seconds: float) -> bool:
@@ -111,12 +113,18 @@ class RateMethods(Guarded):
         :raises ValueError: for a `count` below 1, or `seconds` that are not above 0
         """
         checked(count, seconds)
-        return draw(raising(self), f"rate:{name}", count, seconds)
+        cache: Any = raising(self)
+        change = drawing(cache, count, seconds)
+        allowance: Allowance = cache.update(f"rate:{name}", change, looking=True)
+        return allowance
 
     async def aallow(self, name: Any, count: int, seconds: float) -> Allowance:
         """`allow` for event loops."""
         checked(count, seconds)
-        return await on_loop(raising(self), draw, f"rate:{name}", count, seconds)
+        cache = raising(self)
+        change = drawing(cache, count, seconds)
+        allowance: Allowance = await aupdate(cache, f"rate:{name}", change, looking=True)
+        return allowance
 
     def once_per(self, name: Any, seconds: float) -> bool:
         """Whether nobody has asked for `name` in the last `seconds`, in any process.
@@ -132,7 +140,10 @@ class RateMethods(Guarded):
     async def aonce_per(self, name: Any, seconds: float) -> bool:
         """`once_per` for event loops."""
         checked(1, seconds)
-        return await on_loop(raising(self), _first, f"once:{name}", seconds)
+        cache: Any = raising(self)
+        if cache.engine.coroutines:
+            return bool(await cache.aadd(f"once:{name}", 1, seconds))
+        return await on_loop(cache, _first, f"once:{name}", seconds)
 
     def throttle(self, count: int, seconds: float, name: str | None = None) -> Callable[[F], F]:
         """A decorator that lets all processes call a function `count` times in `seconds`.

@@ -172,6 +172,10 @@ LAST_ID = "SELECT COALESCE(MAX(id), 0) FROM cache"
 KEYS_AFTER = f"SELECT id, {KEY} FROM cache WHERE id > ? AND id <= ? ORDER BY id LIMIT ?"
 # The same with all that an entry is.
 WHOLE_AFTER = f"SELECT {ROW}, {KEY} FROM cache WHERE id > ? AND id <= ? ORDER BY id LIMIT ?"
+# And of a queue without a prefix, in the order of its places.
+QUEUED_AFTER = f"""
+    SELECT {ROW}, {KEY} FROM cache WHERE raw = 1 AND key > ? AND key <= ? ORDER BY key LIMIT ?
+"""
 KEYS_BEFORE = f"""
     SELECT id, {KEY} FROM cache WHERE id < ? AND id >= ? ORDER BY id DESC LIMIT ?
 """

@@ -51,6 +51,7 @@ class Shard:
 
     limits: Limits  # told of every write; set by the limits themselves
     inode = 0  # of the file that was opened
+    damage: Fault | None = None  # that it began anew for when it was opened, until it is told
     hinted = 0  # hints of tags written by this process since the sweep looked at some
     policy: Policy  # in force; set by the engine
     removal_handlers: tuple[RemovalHandler, ...] = ()  # see `watching`

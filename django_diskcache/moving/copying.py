@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..engine import files, outgoing
 from ..engine.disk import Pinned
@@ -30,6 +30,22 @@ REASONS = (THERE, EXPIRED, LOCKS, FOREIGN, UNREADABLE, UNKNOWN_CODEC, TOO_LARGE,
 REFUSALS = REASONS[3:]
 
 NAMED = 10  # refusals that are told
+
+
+class Part(NamedTuple):
+    """What is in a cache.
+
+    :param kind: 'cache', 'deque' or 'index'
+    :param cache: of the cache in it that a deque or an index is in, which is so on a server
+    """
+
+    kind: str
+    name: str
+    cache: str = ""
+
+    def __str__(self) -> str:
+        inside = f" of cache {self.cache!r}" if self.cache else ""
+        return f"{self.kind} {self.name!r}{inside}"
 
 
 @dataclass
@@ -48,6 +64,27 @@ class Copied:
     left: Counter[str] = field(default_factory=Counter)
     refusals: dict[str, str] = field(default_factory=dict)
     done: float = 0.0
+
+    def count(self, key: Any, size: int, outcome: Any) -> None:
+        """Count an entry of so many bytes.
+
+        :param outcome: whether it was stored, or why it cannot be; else its time was over
+        """
+        if outcome is True:
+            self.entries += 1
+            self.bytes += size
+        elif outcome is False:
+            self.left[THERE] += 1
+        elif isinstance(outcome, ODD):
+            self.refuse(_shown(key), outcome)
+        else:
+            self.left[EXPIRED] += 1
+
+    def refuse(self, what: str, why: Exception, number: int = 1) -> None:
+        """Count so many entries that the target does not take."""
+        self.left[TOO_LARGE if isinstance(why, TooLarge) else REFUSED] += number
+        if len(self.refusals) < NAMED:
+            self.refusals[what] = f"{type(why).__name__}: {why}"[:200]
 
     @property
     def refused(self) -> int:
@@ -72,9 +109,16 @@ def copy(
     :raises Timeout: for trouble with the target or the source
     :raises Fault: likewise
     """
-    source, target = raising(source), raising(target)
+    source = raising(source)
     found = Copied() if found is None else found
     pages = outgoing.pages(source.engine) if source.engine.in_files else source.pages()
+    return put_all(pages, raising(target), overwrite, write, found)
+
+
+def put_all(
+    pages: Iterable[Page], target: Any, overwrite: bool, write: bool, found: Copied
+) -> Iterator[Copied]:
+    """Store the entries of pages, each by itself; otherwise like `copy`."""
     for page in pages:
         found.left.update(page.left)
         _put(page, target, overwrite, write, found)
@@ -83,7 +127,6 @@ def copy(
 
 
 def _put(page: Page, target: Any, overwrite: bool, write: bool, found: Copied) -> None:
-    """Store the entries of a page, and count them."""
     if not write:
         new = overwrite or target is None
         outcomes: Sequence[Any] = [new or each.key not in target for each in page.entries]
@@ -92,19 +135,7 @@ def _put(page: Page, target: Any, overwrite: bool, write: bool, found: Copied) -
     else:
         outcomes = target.store_whole(page.entries, overwrite)
     for entry, outcome in zip(page.entries, outcomes, strict=True):
-        if outcome is True:
-            found.entries += 1
-            found.bytes += entry.size
-        elif outcome is False:
-            found.left[THERE] += 1
-        elif isinstance(outcome, ODD):
-            large = isinstance(outcome, TooLarge)
-            found.left[TOO_LARGE if large else REFUSED] += 1
-            if len(found.refusals) < NAMED:
-                text = f"{type(outcome).__name__}: {outcome}"
-                found.refusals[_shown(entry.key)] = text[:200]
-        else:
-            found.left[EXPIRED] += 1
+        found.count(entry.key, entry.size, outcome)
 
 
 def _stored(entry: Whole, target: Any, overwrite: bool) -> bool | Exception | None:
@@ -126,20 +157,19 @@ def _shown(key: Any) -> str:
     return text if len(text) <= 100 else f"{text[:97]}..."
 
 
-def collections(face: Any) -> list[tuple[str, str]]:
-    """(kind, name) of the collections of a cache: 'cache', 'deque' or 'index'.
+def collections(face: Any) -> list[Part]:
+    """What is in a cache: caches, deques and indexes.
 
     :raises Fault: when a server does not answer
     """
     if not face.engine.in_files:
-        listed: list[tuple[str, str]] = face.collections()
-        return listed
+        return [Part(kind, name, cache) for cache, kind, name in face.all_collections()]
     found = []
     for kind in COLLECTIONS:
         top = os.path.join(face.directory, kind)
         for path, _, names in os.walk(top):
             if files.DATABASE in names:
-                found.append((kind, os.path.relpath(path, top)))
+                found.append(Part(kind, os.path.relpath(path, top)))
     return sorted(found)
 
 

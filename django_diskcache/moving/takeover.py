@@ -3,20 +3,23 @@
 What is there already stays: an import never overwrites. So one that was interrupted is simply
 begun again, and passes quickly over what it has done. A Deque or an Index is taken in one
 transaction, only where there is none by that name that has anything in it, and not at all if
-some of it may not be unpickled: else nobody could add that later.
+some of it may not be unpickled: else nobody could add that later. On a server, which has no
+transactions, a Deque is taken likewise in one step, and an Index item by item.
 """
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, nullcontext
+from collections.abc import Callable, Container, Iterable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pickle import PicklingError
 from typing import Any, NamedTuple
 
 from ..engine.clock import Clock
 from ..engine.guard import raising
+from ..engine.outgoing import Whole
 from ..engine.selection import Step
 from . import filebased, harmless
 from .predecessor import Damaged, Lost, Place, Row, Source
@@ -30,6 +33,8 @@ DAMAGED = "damaged"
 REFUSED = "refused"
 UNMATCHED = "without a key"
 REASONS = (THERE, EXPIRED, NEEDS, LOST, DAMAGED, REFUSED, UNMATCHED)
+
+OCCUPIED = "has values already, so nothing was added to it"
 
 # What a key or a value raises that our cache cannot hold.
 ODD = (
@@ -99,6 +104,35 @@ class Target(NamedTuple):
         return bool(self.face.add(key, value, expire=left, read=read, tag=tag, retry=True))
 
 
+class Elements:
+    """A deque or an index on a server, as a face to which entries are added.
+
+    :param keys: those that are there; None where values have no keys
+    :param store: takes entries, and says of each whether it was stored or why it cannot be
+    """
+
+    def __init__(
+        self, keys: Container[Any] | None, store: Callable[[list[Whole]], list[Any]]
+    ) -> None:
+        self._keys = keys
+        self._store = store
+
+    def __contains__(self, key: Any) -> bool:
+        return self._keys is not None and key in self._keys
+
+    def add(
+        self, key: Any, value: Any, expire: float | None, read: bool, tag: Any, **_: Any
+    ) -> bool:
+        """Store a value; whether it was stored.
+
+        :raises Exception: one of ODD, when it cannot be
+        """
+        (outcome,) = self._store([Whole(key, value.read() if read else value, expire, tag, 0)])
+        if isinstance(outcome, Exception):
+            raise outcome
+        return bool(outcome)
+
+
 class Takeover:
     """An import that is going on.
 
@@ -130,17 +164,27 @@ class Takeover:
         if place.kind != "cache" and cache is not None:
             cache = collection.cache
         target = Target(None if cache is None else raising(cache), _same, write)
-        if place.kind == "cache":  # it may lose entries, so it is as good to have some of them
+        remote = cache is not None and not cache.engine.in_files
+        if remote and place.kind == "index":  # later runs add what is missing, by its key
+            store = functools.partial(cache.store_whole, overwrite=False)
+            target = target._replace(face=Elements(cache, store))
+        if place.kind == "cache" or (remote and place.kind == "index"):
+            # It may lose entries, or gets others later: so it is as good to have some of them.
             yield from self.directories([place.directory], target)
             self.tally.collections.append(name)
             return
         if cache is not None and len(cache):
-            self.tally.problems.append(f"{name} has values already, so nothing was added to it")
+            self.tally.problems.append(f"{name} {OCCUPIED}")
             return
         queue = place.kind == "deque"
+        if remote:
+            target = target._replace(face=None)  # values of a deque have no keys there
         outer, self.tally = self.tally, Tally()  # which counts only if it is committed
         try:
-            with target.face.transact(retry=True) if write else nullcontext():
+            context: AbstractContextManager[Target] = nullcontext(target)
+            if write:
+                context = _refilled(cache, target) if remote else _together(target)
+            with context as target:
                 for done in self._database(
                     place.directory, lambda source: self._entries(source, target, queue)
                 ):
@@ -154,6 +198,8 @@ class Takeover:
             outer.left[NEEDS] += number
             outer.needs.update(self.tally.needs)
             outer.problems.append(f"{name} was left out whole: {number} in it not trusted")
+        except _Occupied:  # by others, since it was looked at
+            outer.problems.append(f"{name} {OCCUPIED}")
         finally:
             self.tally = outer
 
@@ -277,6 +323,26 @@ class Takeover:
     def _refused(self, error: Exception) -> None:
         self.tally.left[REFUSED] += 1
         self.tally.refusals[f"{type(error).__name__}: {error}"[:200]] += 1
+
+
+@contextmanager
+def _together(target: Target) -> Iterator[Target]:
+    """What is added is there at the end, or on an exception nothing of it."""
+    with target.face.transact(retry=True):
+        yield target
+
+
+@contextmanager
+def _refilled(entries: Any, target: Target) -> Iterator[Target]:
+    """The same for a deque on a server, whose values it gets if it has none then."""
+    with entries.refilling(overwrite=False) as filling:
+        yield target._replace(face=Elements(None, filling.add))
+        if not filling.keep() and filling.there:
+            raise _Occupied
+
+
+class _Occupied(Exception):
+    """A deque has got values meanwhile, and keeps them."""
 
 
 class _Withheld(Exception):

@@ -307,13 +307,13 @@ class AwaitedNode:
     async def _run(
         self, twice: bool, script: Script, keys: Sequence[bytes], arguments: Sequence[Any]
     ) -> Any:
-        untold = self._untold
+        exchange = self._untold if script.noted else None
         try:
             command = script.known(keys, arguments)
-            return (await self._call(False, twice, *command, exchange=untold))[0]
+            return (await self._call(False, twice, *command, exchange=exchange))[0]
         except NoScriptError:
             command = script.whole(keys, arguments)
-            return (await self._call(False, twice, *command, exchange=untold))[0]
+            return (await self._call(False, twice, *command, exchange=exchange))[0]
 
     async def _untold(self, line: Line, track: bool, *command: Any) -> Any:
         if not line.tracked:

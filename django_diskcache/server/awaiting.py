@@ -30,7 +30,7 @@ from ..engine.tagging import Match
 from ..engine.updating import Change
 from .abreast import Groups, Met
 from .awaited import NATIVE_FROM, AwaitedLink
-from .claiming import LoopClaim
+from .claiming import Claim, LoopClaim, claiming
 from .following import driven, driven_on_loop
 from .grouped import NodeSteps
 from .node import Node
@@ -308,10 +308,10 @@ class AwaitingCache(SearchedCache):
     async def adelete_many(self, keys: Iterable[Any], retry: bool = False) -> int:
         """`delete_many`."""
         keys = list(keys)
-        places = self._engine.places(keys)
+        names, numbers = self._engine.names(keys)
         removed = 0
-        groups = await self._agroups([number for _, number, _ in places])
-        unlink = partial(self._operations.unlink, places=places)
+        groups = await self._agroups(numbers)
+        unlink = partial(self._operations.unlink, names=names, numbers=numbers)
         for _, unlinked in await self._awaited_on_groups(groups, (0, ()), unlink):
             some, again = unlinked
             removed += some
@@ -319,12 +319,12 @@ class AwaitingCache(SearchedCache):
                 removed += await self.adelete(keys[n])
         return removed
 
-    # The whole cache, and what is rare: these are left to a thread
-
     async def aclaim(self, key: Any) -> LoopClaim | None:
-        """`claim`, in a thread, and so is the `release` of what it returns."""
-        made = await asyncio.to_thread(self.claim, key)
+        """`claim`; what it returns is released in a thread."""
+        made: Claim | None = await self._awaited(RAISE, claiming(self._engine, key))
         return None if made is None else LoopClaim(made)
+
+    # The whole cache: what is long by nature is left to a thread
 
     async def aevict(self, tag: Any, retry: bool = False, match: Match = "any") -> int:
         """`evict`."""

@@ -6,6 +6,7 @@ asks for the lengths of values before it asks for the values, so that a page is 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from math import inf
 from pickle import PicklingError
@@ -25,6 +26,11 @@ from .whole import WholeCache
 
 Self = TypeVar("Self", bound="BulkEntries")
 
+VALUES = b"=values"  # the part of a deque or an index that is there if anything is
+# What names have behind that of the cache, where they are of entries and of elements, see
+# `collection.name_of`: perhaps that of a cache in it, then the kind and the name.
+OF_CACHES = re.compile(r"()(cache)/(.+)", re.DOTALL)
+OF_ELEMENTS = re.compile(r"(?:cache/(.+?)/)?(deque|index)/(.+)", re.DOTALL)
 LARGEST = 512 * 2**20  # bytes that a server takes in one string, where it was not told another
 # What a key, a value or a tag raises that cannot be stored here.
 ODD = (TypeError, ValueError, AttributeError, ArithmeticError, RecursionError, PicklingError)
@@ -71,19 +77,39 @@ class BulkEntries(WholeCache):
 
         :raises Fault: when a server does not answer
         """
+        return [(kind, name) for cache, kind, name in self.all_collections() if not cache]
+
+    def all_collections(self) -> list[tuple[str, str, str]]:
+        """(cache, kind, name) of these, and of deques and indexes of the caches among them.
+
+        :return: the cache is '' for this one
+        :raises Fault: when a server does not answer
+        """
         head = f"{self._engine.name}/".encode()
-        found: set[tuple[str, str]] = set()
+        found: set[tuple[str, str, str]] = set()
         for node in self._nodes():
             for names in scanned(node, escaped(head) + b"*{??}*"):
                 for name in names:
                     path, _, rest = name[len(head) :].partition(b"{")
-                    kind, _, inner = path.decode().partition("/")
-                    # Who has entries is a cache; a deque and an index have others.
-                    if (kind == "cache") == (rest[3:4] in ENTRIES):
-                        found.add((kind, unquote(inner)))  # a brace stands there by its number
+                    match = None
+                    if rest[3:4] in ENTRIES:
+                        match = OF_CACHES.fullmatch(path.decode(errors="replace"))
+                    elif rest[3:] == VALUES:
+                        match = OF_ELEMENTS.fullmatch(path.decode(errors="replace"))
+                    if match:
+                        cache, kind, inner = match.groups()
+                        # A brace stands there by its number.
+                        found.add((unquote(cache or ""), kind, unquote(inner)))
         return sorted(found)
 
     # Reading
+
+    def names(self) -> int:
+        """How many names there are on its servers, others' as well: `pages` looks at all.
+
+        :raises Fault: when a server does not answer
+        """
+        return sum(node.ask(b"DBSIZE") for node in self._nodes())
 
     def pages(self) -> Iterator[Page]:
         """All live entries, in no order; while the server's table grows, some come twice.

@@ -20,6 +20,7 @@ from ..engine.faults import FAULTS
 from .board import present
 from .remote import Remote
 from .scripts import CLAIM
+from .steps import Steps
 
 MILLISECONDS = b"5000"  # after which the claim of a dead holder is free
 SIGN = b"~"
@@ -51,12 +52,16 @@ class Claim:
         """Have it for some more seconds; whether it was still ours."""
         return self._say(MILLISECONDS)
 
-    def release(self) -> None:
-        """Let others claim it."""
+    def release(self, telling: bool = True) -> None:
+        """Let others claim it.
+
+        :param telling: count and log that the server is away; else the caller does so
+        """
         try:
             self._say(b"0")
         except FAULTS as error:  # it ends by itself
-            self._remote.triage.met(error)
+            if telling:
+                self._remote.triage.met(error)
         self._name = None
 
     def __enter__(self) -> Claim:
@@ -95,7 +100,7 @@ class LoopClaim:
         self.release()
 
 
-def claim(remote: Remote, key: Any) -> Claim | None:
+def claiming(remote: Remote, key: Any) -> Steps:
     """The claim on a key, or None while another has it.
 
     Who gets it sees what the one before has stored, even if that was not told here yet.
@@ -107,9 +112,9 @@ def claim(remote: Remote, key: Any) -> Claim | None:
     bucket = number & 255
     name = remote.heads[bucket] + SIGN + entry[len(remote.heads[bucket]) :]
     token = token_bytes(16)
-    command = (b"SET", name, token, b"PX", MILLISECONDS, b"NX")
     try:
-        if remote.link.moving(bucket, "once", *command) is None:
+        command = (b"SET", name, token, b"PX", MILLISECONDS, b"NX")
+        if (yield number, "once", command) is None:
             return None
     except Fault as error:
         remote.triage.met(error)

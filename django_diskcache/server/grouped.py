@@ -119,18 +119,19 @@ class GroupedOperations(Operations):
             self._changed_all(number for number, _, _ in some)
         return _refused(positions, replies)
 
-    def unlink(self, positions: Sequence[int], places: Sequence[Any]) -> NodeSteps:
+    def unlink(
+        self, positions: Sequence[int], names: Sequence[bytes], numbers: Sequence[int]
+    ) -> NodeSteps:
         """Remove several entries: how many there were, and positions of those left to do."""
-        if len(positions) < len(places):
-            places = [places[n] for n in positions]
-        names = [name for name, _, _ in places]
+        if len(positions) < len(names):
+            names, numbers = [names[n] for n in positions], [numbers[n] for n in positions]
         try:
             if self.engine.address.kind != "cluster":
                 removed = yield "ask", (b"UNLINK", *names)
                 return removed, []
             replies = yield "ask_many", ([(b"UNLINK", name) for name in names],)
         finally:
-            self._changed_all([number for _, number, _ in places])
+            self._changed_all(numbers)
         return sum(n for n in replies if type(n) is int), _refused(positions, replies)
 
     def running(

@@ -16,8 +16,9 @@ from ..engine.index import Index
 from ..engine.once import Found
 from ..engine.queues import FIRST, LAST, bounds, following, is_back
 from . import orderscripts as scripts
+from .carrying import ItemCopies
 from .claiming import Claim
-from .collection import Collection, temporary
+from .collection import temporary
 from .envelope import Key
 
 Self = TypeVar("Self", bound="ServerIndex")
@@ -29,7 +30,7 @@ DIGITS = len(str(LAST))
 _YES, _NO = b"1", b""
 
 
-class IndexEntries(Computing, Collection):
+class IndexEntries(Computing, ItemCopies):
     """The items of an index: what `Index` and `memoize` need of a cache."""
 
     kind = "index"

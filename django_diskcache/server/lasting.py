@@ -15,13 +15,13 @@ from .board import MASK
 from .envelope import END, HEAD_SIZE, end_of
 from .grouped import GroupedOperations
 from .remote import MOST_SECONDS, milliseconds
-from .scripts import TOUCH
+from .scripts import TOUCH, TOUCH_UNLESS
 from .steps import FOR_EVER, Steps
 
-AT_ONCE = b"-1"  # of TOUCH, instead of milliseconds
+AT_ONCE = b"-1"  # of scripts, instead of milliseconds
 HEADER = b"%d" % (HEAD_SIZE - 1)  # where it ends
 LAST: Final = 2.0**1023  # seconds: no end that is one comes after this
-NEVER: Final = (END.pack(LAST), END.pack(inf))  # to TOUCH: what has no end
+NEVER: Final = (END.pack(LAST), END.pack(inf))  # to TOUCH_UNLESS: what has no end
 
 
 class TimedOperations(GroupedOperations):
@@ -67,14 +67,14 @@ class TimedOperations(GroupedOperations):
         stamp, now = engine.board.stamps[number & MASK], engine.clock()  # before, see nearcache
         changed = True  # or it is not known
         try:
-            commands = (TOUCH.known((name,), rest), (b"GET", name))
+            commands = (TOUCH_UNLESS.known((name,), rest), (b"GET", name))
             (renewed, data), tracked = yield number, "look_many", (commands,)
             if isinstance(renewed, Exception) or isinstance(data, Exception):
                 # It is full, say; or the script is not known there, or the key has moved.
                 try:
                     if isinstance(renewed, Fault):
                         raise renewed
-                    renewed = yield number, "rerun", (TOUCH, (name,), *rest)
+                    renewed = yield number, "rerun", (TOUCH_UNLESS, (name,), *rest)
                 except Fault as error:  # the value is to be had all the same
                     engine.triage.met(error)
                     renewed = None
@@ -103,9 +103,9 @@ class TimedOperations(GroupedOperations):
         engine = self.engine
         name, number, _ = engine.place(key)
         head = engine.hints(number & 255, b"")
-        arguments = (TOUCH, (name,), END.pack(due), px, head, *unless)
+        script = TOUCH_UNLESS if unless else TOUCH
         try:
-            found = yield number, "rerun", arguments
+            found = yield number, "rerun", (script, (name,), END.pack(due), px, head, *unless)
         finally:
             self._changed(number)
         return bool(found)

@@ -15,7 +15,8 @@ from typing import Any, TypeVar
 from ..engine.deque import Deque
 from ..engine.errors import ENOVAL, Foreign
 from . import orderscripts as scripts
-from .collection import Collection, temporary
+from .carrying import VALUE, ListCopies
+from .collection import temporary
 
 Self = TypeVar("Self", bound="ServerDeque")
 
@@ -23,7 +24,6 @@ PAGE = 200  # values that an iteration reads at a time
 MOST_AT_ONCE = 500  # values that are added in one step
 MOST_BYTES = 2**20  # and how large they are together, but for the last
 MOST_STEPS = 2**53  # that Lua's numbers hold exactly
-_FORM = ("deque", True)  # the key that values are signed with; they have none of their own
 _BACKWARDS, _FORWARDS = b"1", b""
 
 
@@ -31,7 +31,7 @@ def _bound(maxlen: int | None) -> bytes:
     return b"" if maxlen is None else b"%d" % maxlen
 
 
-class ListEntries(Collection):
+class ListEntries(ListCopies):
     """The values of a deque: what `Deque` needs of a cache, and what its steps are."""
 
     kind = "deque"
@@ -40,12 +40,12 @@ class ListEntries(Collection):
 
     def encoded(self, value: Any) -> bytes:
         """What is kept of a value."""
-        return self._codec.encode(value, False, _FORM, inf, b"")
+        return self._codec.encode(value, False, VALUE, inf, b"")
 
     def decoded(self, data: bytes) -> Any:
         """The value, or ENOVAL for one that nobody of ours has stored; that is removed."""
         try:
-            return self._codec.decode(data, _FORM)[0]
+            return self._codec.decode(data, VALUE)[0]
         except Foreign as why:
             self._foreign(why)
             self._run(scripts.REMOVE, data)
@@ -88,7 +88,7 @@ class ListEntries(Collection):
         """Remove and return (None, value) at one end, or `default`."""
         while (data := self._run(scripts.TAKE, side.encode())) is not None:
             try:
-                return None, self._codec.decode(data, _FORM)[0]
+                return None, self._codec.decode(data, VALUE)[0]
             except Foreign as why:  # it is gone; the next one, then
                 self._foreign(why)
         return default

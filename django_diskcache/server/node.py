@@ -350,20 +350,20 @@ class Node:
         the server note all keys of that script.
         """
         try:
-            return self._run(self._sound(), script.known(keys, arguments), False)
+            return self._run(self._sound(), script, script.known(keys, arguments), False)
         except NoScriptError:  # the server is new, or was restarted
-            return self._run(self._sound(), script.whole(keys, arguments), False)
+            return self._run(self._sound(), script, script.whole(keys, arguments), False)
 
     def rerun(self, script: Script, keys: Sequence[bytes], *arguments: Any) -> Any:
         """What a script returns that may as well be run twice; otherwise like `run`."""
         try:
-            return self._run(self._borrow(), script.known(keys, arguments), True)
+            return self._run(self._borrow(), script, script.known(keys, arguments), True)
         except NoScriptError:
-            return self._run(self._borrow(), script.whole(keys, arguments), True)
+            return self._run(self._borrow(), script, script.whole(keys, arguments), True)
 
-    def _run(self, line: Line, command: Sequence[Any], twice: bool) -> Any:
+    def _run(self, line: Line, script: Script, command: Sequence[Any], twice: bool) -> Any:
         try:
-            if line.tracked:
+            if script.noted and line.tracked:
                 both = line.connection.pack_commands((UNTOLD, command))
                 line.connection.send_packed_command(both)
                 with suppress(ResponseError):  # then it is told after all

@@ -221,7 +221,7 @@ return size * times
 
 # Of an index. KEYS: the hash, the order, the places in queues.
 
-_PARTS = """
+PARTS = """
 local call = redis.call
 local function whole()
   return call('EXISTS', KEYS[1]) == call('EXISTS', KEYS[2])
@@ -234,7 +234,7 @@ if not whole() then call('UNLINK', unpack(KEYS)) end
 """
 
 _DROP = (
-    _PARTS
+    PARTS
     + """
 local function drop(key)
   call('HDEL', KEYS[1], key)
@@ -246,19 +246,19 @@ end
 
 # Returns how many items there are.
 LENGTH: Final = Script(
-    _PARTS
+    PARTS
     + """
 return whole() and call('HLEN', KEYS[1]) or 0
 """
 )
 
 # ARGV: 'NX' to leave alone what is there, or ''; keys, each with its value and '1' where it is
-# a place in a queue. Returns how many were stored.
-STORE: Final = Script(
-    _PARTS
+# a place in a queue.
+_STORE = (
+    PARTS
     + _MEND
     + """
-local stored = 0
+local stored = NONE
 for i = 2, #ARGV, 3 do
   local key, there = ARGV[i], 0
   if ARGV[1] == 'NX' then there = call('HEXISTS', KEYS[1], key) end
@@ -268,7 +268,7 @@ for i = 2, #ARGV, 3 do
       call('ZADD', KEYS[2], last and last + 1 or 0, key)
       if ARGV[i + 2] == '1' then call('ZADD', KEYS[3], 0, key) end
     end
-    stored = stored + 1
+    COUNT
   elseif ARGV[i + 2] == '1' then
     call('ZADD', KEYS[3], 0, key)
   end
@@ -276,6 +276,17 @@ end
 return stored
 """
 )
+
+
+def _storing(none: str, count: str) -> Script:
+    return Script(_STORE.replace("NONE", none).replace("COUNT", count))
+
+
+# Returns how many were stored.
+STORE: Final = _storing("0", "stored = stored + 1")
+
+# Returns which were stored: 1 is the first.
+STORED: Final = _storing("{}", "stored[#stored + 1] = (i + 1) / 3")
 
 # ARGV: a key. Returns the value that it had.
 REMOVE_KEY: Final = Script(
@@ -336,7 +347,7 @@ return {key, value}
 
 # ARGV: a key, '1' to make it the last, else the first. Returns whether it is there.
 MOVE: Final = Script(
-    _PARTS
+    PARTS
     + _MEND
     + """
 local last = ARGV[2] == '1'
@@ -351,7 +362,7 @@ return 1
 # '1' for values as well. Returns the first number and the last of all, those of the keys, the
 # keys, and the values.
 PAGE: Final = Script(
-    _PARTS
+    PARTS
     + """
 local first = whole() and call('ZRANGE', KEYS[2], 0, 0, 'WITHSCORES')[2]
 if not first then return {'', '', {}, {}, {}} end

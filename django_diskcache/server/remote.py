@@ -138,16 +138,22 @@ class Remote:
 
     def places(self, keys: Sequence[Any]) -> list[tuple[bytes, int, tuple[Any, bool]]]:
         """`place` of each."""
-        try:
-            common = "".join(keys).isascii()
-        except TypeError:  # not all are texts
-            common = False
-        if not common or set(map(type, keys)) != {str}:
+        if not _common(keys):
             return [self.place(key) for key in keys]
+        names, numbers = self._common_names(keys)
+        return list(zip(names, numbers, zip(keys, repeat(True)), strict=True))
+
+    def names(self, keys: Sequence[Any]) -> tuple[Sequence[bytes], Sequence[int]]:
+        """Of each, as of `places`, only the name and the hash."""
+        if _common(keys):
+            return self._common_names(keys)
+        places = [self.place(key) for key in keys]
+        return [name for name, _, _ in places], [number for _, number, _ in places]
+
+    def _common_names(self, keys: Sequence[str]) -> tuple[list[bytes], list[int]]:
         heads, bodies = self.text_heads, list(map(str.encode, keys))
         numbers = list(map(crc32, bodies))
-        names = [heads[n & 255] + body for n, body in zip(numbers, bodies, strict=True)]
-        return list(zip(names, numbers, zip(keys, repeat(True)), strict=True))
+        return [heads[n & 255] + body for n, body in zip(numbers, bodies, strict=True)], numbers
 
     def key_of(self, name: bytes) -> Any:
         """The key that an entry's name is made of.
@@ -394,6 +400,14 @@ class Triage:
         """Begin to count at zero."""
         self._counts = dict.fromkeys(KINDS, 0)
         self._untold = dict.fromkeys(KINDS, 0)
+
+
+def _common(keys: Sequence[Any]) -> bool:
+    """Whether all of these are texts in ASCII."""
+    try:
+        return "".join(keys).isascii() and set(map(type, keys)) == {str}
+    except TypeError:
+        return False
 
 
 def milliseconds(expire: float) -> bytes:

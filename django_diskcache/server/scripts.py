@@ -66,9 +66,13 @@ end
 
 
 class Script:
-    """One script, and the digest that the server knows it by."""
+    """One script, and the digest that the server knows it by.
 
-    def __init__(self, text: str) -> None:
+    :param noted: on a connection that tracks, the server notes keys that it has read
+    """
+
+    def __init__(self, text: str, noted: bool = True) -> None:
+        self.noted = noted
         self.text = text.encode()
         self.digest = sha1(self.text).hexdigest().encode()
 
@@ -257,38 +261,55 @@ return gone
 """
 )
 
-# KEYS: the entry. ARGV: when it ends, as in its header; milliseconds, 0 for ever, less for now;
-# what sets of hints of its bucket begin with. Perhaps two ends more, as in headers: what ends
-# after the first of them, and not after the other, is left as it is. Returns whether it was
-# there and was changed. A full server refuses what may take memory only where it is the first
-# that a script writes; so what takes none comes first.
-TOUCH: Final = Script(
+# A full server refuses what may take memory only where it is the first that a script writes; so
+# what takes none comes first. The tags of an entry, and so its sets of hints, are not known to
+# who calls; but most entries have none. BITFIELD tells, and is no read to the server, which it
+# would have to note and to tell of. Where there are tags, the entry is written last once more,
+# which lets the server forget that it was read, and the sets are not read: they have the entry,
+# unless hints were lost, and GT lets a set end no earlier than before (not so Redis 6.2).
+_ENDS = (
     """
-local call, key, px = redis.call, KEYS[1], ARGV[2]
-local head = call('GETRANGE', key, '3', '12')
-if #head < 10 then return 0 end
-if ARGV[4] then
-  local due = struct.unpack('<d', head)
-  if due > struct.unpack('<d', ARGV[4]) and due <= struct.unpack('<d', ARGV[5]) then
-    return 0
-  end
-end
 if px == '-1' then return call('UNLINK', key) end
-if px == '0' then
-  call('PERSIST', key)
-else
-  call('PEXPIRE', key, px)
-end
-call('SETRANGE', key, '3', ARGV[1])
-if string.sub(head, 9) == '\\0\\0' then return 1 end
+if call('PEXPIRE', key, px == '0' and '1000000000000' or px) == 0 then return 0 end
+if px == '0' then call('PERSIST', key) end
+if call('SETRANGE', key, '3', ARGV[1]) < 13 then return 0 end
+if call('BITFIELD', key, 'GET', 'u16', '88')[1] == 0 then return 1 end
 """
     + _TAGS
     + _HINT
     + """
-head = whole(key, call('GETRANGE', key, '0', '255'))
-for _, name in ipairs(tags_of(head)) do hint(ARGV[3] .. name, key, px) end
+local function extend(set)
+  if px == '0' then
+    call('SADD', set, key)
+    call('PERSIST', set)
+  elseif type(redis.pcall('PEXPIRE', set, px, 'GT')) ~= 'number' then
+    hint(set, key, px)
+  elseif call('SADD', set, key) == 1 then
+    call('SREM', set, key)
+    hint(set, key, px)
+  end
+end
+for _, name in ipairs(tagged(key)) do extend(ARGV[3] .. name) end
+call('SETRANGE', key, '3', ARGV[1])
 return 1
 """
+)
+
+# KEYS: the entry. ARGV: when it ends, as in its header; milliseconds, 0 for ever, less for now;
+# what sets of hints of its bucket begin with. Returns whether it was there.
+TOUCH: Final = Script("local call, key, px = redis.call, KEYS[1], ARGV[2]" + _ENDS, noted=False)
+
+# The same, but what ends after the first of two ends more, as in headers, and not after the
+# other, is left as it is. Returns whether it was there and was changed.
+TOUCH_UNLESS: Final = Script(
+    """
+local call, key, px = redis.call, KEYS[1], ARGV[2]
+local head = call('GETRANGE', key, '3', '10')
+if #head < 8 then return 0 end
+local due = struct.unpack('<d', head)
+if due > struct.unpack('<d', ARGV[4]) and due <= struct.unpack('<d', ARGV[5]) then return 0 end
+"""
+    + _ENDS
 )
 
 # KEYS: the entry. ARGV: what is added; what a missing entry counts as, or ''; the header of a

@@ -101,10 +101,10 @@ class ManyKeys(Abreast):
     def delete_many(self, keys: Iterable[Any], retry: bool = False) -> int:
         """Remove `keys`; how many were there."""
         keys = keys if type(keys) is list else list(keys)
-        places = self._engine.places(keys)
+        names, numbers = self._engine.names(keys)
         removed = 0
-        unlink = partial(self._operations.unlink, places=places)
-        for _, unlinked in self._on_groups(self._groups_of(places), (0, ()), unlink):
+        unlink = partial(self._operations.unlink, names=names, numbers=numbers)
+        for _, unlinked in self._on_groups(self._groups(numbers), (0, ()), unlink):
             some, again = unlinked
             removed += some + sum(self.delete(keys[n]) for n in again)
         return removed

@@ -10,10 +10,12 @@ from typing import Any
 from ..engine.computing import Computing
 from ..engine.errors import ENOVAL, UNKNOWN, Foreign, Timeout
 from ..engine.faults import FAULTS, of_every_kind
+from ..engine.guard import RAISE
 from ..engine.labels import Labels
 from ..engine.once import Found
 from ..engine.shard import RemovalHandler
-from . import claiming, gauges
+from . import gauges
+from .claiming import Claim, claiming
 from .names import PAGE, scanned
 from .node import Node
 from .remote import BYTES, NUMBER, PICKLED, TEXT, number_of
@@ -117,16 +119,15 @@ class WholeCache(RemovingMany, Computing, Labels):
 
     # Computing once
 
-    def claim(self, key: Any) -> claiming.Claim | None:
+    def claim(self, key: Any) -> Claim | None:
         """The right to compute `key`, which one on all machines has at a time.
 
         It is freed by its `release`, by ``with``, and some seconds after its holder died.
 
         :return: None while another has it
         """
-        if self._wait(False) == 0:
-            raise Timeout
-        return claiming.claim(self._engine, key)
+        made: Claim | None = self._remotely(RAISE, claiming(self._engine, key))
+        return made
 
     def until(self, key: Any, retry: bool = False) -> Found:
         """The value of `key` and when it expires (seconds since the epoch, or None).

@@ -21,10 +21,11 @@ from django.core.cache import InvalidCacheBackendError
 from django.test.signals import setting_changed
 
 from .. import opened
-from ..configuration import FACE_OPTIONS, is_address
+from ..configuration import is_address
 from ..engine.options import OPTIONS, did_you_mean
 from ..entries import aliases as our_aliases
 from ..entries import is_ours
+from ..faceoptions import FACE_OPTIONS
 from ..filesystems import MEMORY, filesystem
 from ..methods.base import Methods, lasting
 from .clocks import CacheClock

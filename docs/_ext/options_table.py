@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from sphinx.util.docutils import SphinxDirective
 
-from django_diskcache.configuration import (
+from django_diskcache.engine.options import OPTIONS, Option
+from django_diskcache.faceoptions import (
     DEFAULTS,
     FACE_OPTIONS,
     ON_A_SERVER,
     SERVER_TIMEOUT,
 )
-from django_diskcache.engine.options import OPTIONS, Option
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx

@@ -308,6 +308,8 @@ class Page(BaseHTTPRequestHandler):
         body = b"page"
         self.send_response(404 if self.path == "/lost" else 200)
         self.send_header("Content-Length", str(len(body)))
+        if self.path == "/incomplete":
+            self.send_header(load.LOST, "1")
         self.end_headers()
         self.wfile.write(body)
 
@@ -331,6 +333,15 @@ def test_pages_are_counted(site: int) -> None:
     assert len(measured.latencies) > 0
     measured.forget()
     assert len(measured.latencies) == 0
+
+
+def test_pages_for_which_a_cache_lacked_something_are_told(site: int) -> None:
+    for path, some in ("/", False), ("/incomplete", True):
+        measured = load.Load(site, path, b"page", connections=1)
+        measured.run(0.05)
+        assert (measured.lost > 0) is some
+    measured.forget()
+    assert measured.lost == 0
 
 
 def test_another_page_is_an_error(site: int) -> None:

@@ -340,6 +340,55 @@ def test_there_and_back_between_processes(site: Site, server: Server) -> None:
     assert site.python(look) == Done(0, "20\n", "")
 
 
+FILL_DEQUE = (
+    "from django.core.cache import caches\n"
+    "caches[{alias!r}].deque('tasks').extend(range(2000))\n"
+    "caches[{alias!r}].deque('large').extend(bytes(50_000) for _ in range(40))\n"
+)
+ENDED = """
+import os, signal
+from django.core.management import call_command
+from django_diskcache.moving import ordered
+real = ordered._pages
+def pages(source):
+    for number, page in enumerate(real(source)):
+        if number == 2:
+            os.kill(os.getpid(), signal.{signal})
+        yield page
+ordered._pages = pages
+call_command("cachecopy", {source!r}, {target!r})
+"""
+LOOK = (
+    "from django.core.cache import caches\n"
+    "tasks, large = (caches[{alias!r}].deque(name) for name in ('tasks', 'large'))\n"
+    "print(list(tasks) == list(range(2000)), len(tasks), len(large))"
+)
+
+
+@pytest.mark.parametrize("how", ["SIGINT", "SIGKILL"])
+@pytest.mark.parametrize(
+    ("source", "target"),
+    [("remote", "copy"), pytest.param("default", "remote", marks=pytest.mark.long)],
+)
+def test_a_run_that_is_ended_doubles_nothing(
+    site: Site, server: Server, source: str, target: str, how: str
+) -> None:
+    with_others(site, server.url)
+    assert site.python(FILL_DEQUE.format(alias=source)) == Done(0, "", "")
+    done = site.python(ENDED.format(source=source, target=target, signal=how))
+    assert done.status != 0
+    assert site.python(LOOK.format(alias=target)).out == "False 0 40\n"
+    # A run that was killed has its claim on a server for some seconds.
+    deadline = time.monotonic() + 60
+    again = f"manage.py cachecopy {source} {target} --no-overwrite"
+    while "skipped" in (done := site.cron(again)).out:
+        assert time.monotonic() < deadline
+    assert (done.status, done.err) == (0, "")
+    assert f"{target}: 2,000 values of deque 'tasks' copied, " in done.out
+    assert site.cron(again.removesuffix(" --no-overwrite")).status == 0
+    assert site.python(LOOK.format(alias=target)) == Done(0, "True 2000 40\n", "")
+
+
 @pytest.mark.parametrize("command", ["cachestats remote", "cachecopy remote default"])
 def test_a_server_that_is_away_is_one_line(site: Site, command: str) -> None:
     with_others(site, "valkey://user:secret@127.0.0.1:1/0")

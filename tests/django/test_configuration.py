@@ -16,8 +16,8 @@ from django.core.exceptions import ImproperlyConfigured
 from django.test import override_settings
 
 from django_diskcache import Disk, DjangoCache, JSONDisk
-from django_diskcache.configuration import DEFAULTS, FACE_OPTIONS
 from django_diskcache.engine.options import OPTIONS
+from django_diskcache.faceoptions import DEFAULTS, FACE_OPTIONS
 from django_diskcache.signals import cache_set
 from tests.engines import engine_of
 from tests.server.servers import Server

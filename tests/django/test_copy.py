@@ -237,15 +237,6 @@ def test_locks_stay_and_limits_come(site: Path, source: str) -> None:
     assert cache("back").get("lock:ing") == 5
 
 
-def test_collections_are_named(site: Path) -> None:
-    cache().set("a", 1)
-    cache().deque("tasks").append(1)
-    cache().index("in/dex")["a"] = 1
-    line = "left out, as no deque and no index is copied: deque 'tasks', index 'in/dex'\n"
-    assert line in copied("default", "remote", "-v", "0")
-    assert document("default", "remote")["collections"] == ["deque 'tasks'", "index 'in/dex'"]
-
-
 def test_what_is_too_large_for_a_directory(site: Path) -> None:
     cache("remote").set("large", bytes(3_000_000))
     cache("remote").set("small", 1)

@@ -14,9 +14,9 @@ from django.test import override_settings
 
 from django_diskcache import DjangoCache
 from django_diskcache.checks import check_settings
-from django_diskcache.configuration import FACE_OPTIONS
 from django_diskcache.engine.options import OPTIONS
 from django_diskcache.environment import cache_url, from_environment, register
+from django_diskcache.faceoptions import FACE_OPTIONS
 from django_diskcache.server.address import read_address
 from tests.engines import engine_of
 from tests.server.servers import Server

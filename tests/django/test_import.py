@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings as django_settings
 from django.core.cache import caches
 from django.core.management import CommandError, call_command
 from django.test import override_settings
@@ -21,9 +22,11 @@ from django.test import override_settings
 from django_diskcache import DjangoCache
 from django_diskcache.engine.errors import Fault
 from django_diskcache.engine.sqlite import sqlite3
+from django_diskcache.moving import takeover
 from tests.moving.old import OldCache, Pickled
+from tests.server.servers import Server
 
-from .conftest import FakeClock
+from .conftest import FakeClock, patience
 
 BACKEND = "django_diskcache.djangocache.DjangoCache"
 
@@ -152,6 +155,86 @@ def test_with_trust_everything_is_loaded(old: Path) -> None:
         k: n for k, n in LEFT.items() if k != "not trusted"
     }
     assert cache().get("own") == Own()
+
+
+@pytest.fixture
+def remote(server: Server) -> Iterator[str]:
+    """The alias of a cache on a server."""
+    options = {"database_timeout": patience()}
+    entry = {"BACKEND": BACKEND, "LOCATION": server.url, "OPTIONS": options}
+    with override_settings(CACHES={**django_settings.CACHES, "remote": entry}):
+        yield "remote"
+
+
+def taken_by(alias: str, *arguments: Any) -> dict[str, Any]:
+    """What it counts of the cache with this alias."""
+    found: dict[str, Any] = json.loads(told(*arguments, "--alias", alias, "--json"))[alias]
+    return found
+
+
+def test_all_of_a_directory_is_taken_to_a_server(old: Path, remote: str) -> None:
+    dry = taken_by(remote, old, "--dry-run")
+    found = taken_by(remote, old)
+    for each in (dry, found):
+        assert each["taken"] == 7 + 3 + 3 + 1
+        assert each["left"] == LEFT
+        assert each["collections"] == ["cache 'c'", "deque 'a/b'", "index 'i'"]
+        assert each["problems"] == []
+    ours = cache(remote)
+    assert ours.get("text", tag=True) == ("ä\r\n", "t")
+    assert list(ours.deque("a/b")) == ["first", "second", [3]]
+    assert list(ours.index("i").items()) == [("z", ["z"]), ((1, 2), [(1, 2)]), ("a", ["a"])]
+    assert ours.cache("c").get("key", tag=True) == ("value", 3)
+
+    del ours.index("i")["z"]
+    again = taken_by(remote, old)
+    assert again["taken"] == 1
+    assert again["left"] == {**LEFT, "there already": 7 + 1 + 2}
+    assert again["problems"] == ["deque 'a/b' has values already, so nothing was added to it"]
+    assert len(ours.deque("a/b")) == 3
+    assert list(ours.index("i")) == [(1, 2), "a", "z"]
+
+
+def test_a_deque_is_taken_to_a_server_whole_or_not_at_all(site: Path, remote: str) -> None:
+    old = OldCache(site / "old")
+    for key in range(20):
+        old.put(key, [key])
+    old.put(20, b"x" * 70_000)  # in a file
+    old.put(21, Own())
+    found = taken_by(remote, site / "old", "--into", "deque:d")
+    assert (found["taken"], found["left"]) == (0, {"not trusted": 1})
+    assert found["problems"] == ["deque 'd' was left out whole: 1 in it not trusted"]
+    assert len(cache(remote).deque("d")) == 0
+    found = taken_by(remote, site / "old", "--into", "deque:d", "--trust")
+    assert (found["taken"], found["left"]) == (22, {})
+    assert list(cache(remote).deque("d"))[19:] == [[19], b"x" * 70_000, Own()]
+
+
+def test_a_deque_that_others_fill_meanwhile_stays(
+    site: Path, remote: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = OldCache(site / "old")
+    old.put(1, "old")
+    real = takeover._refilled
+
+    def late(*arguments: Any) -> Any:
+        cache(remote).deque("d").append("mine")
+        return real(*arguments)
+
+    monkeypatch.setattr(takeover, "_refilled", late)
+    found = taken_by(remote, site / "old", "--into", "deque:d")
+    assert (found["taken"], found["collections"]) == (0, [])
+    assert found["problems"] == ["deque 'd' has values already, so nothing was added to it"]
+    assert list(cache(remote).deque("d")) == ["mine"]
+
+
+def test_what_expires_is_no_item_on_a_server(site: Path, remote: str) -> None:
+    old = OldCache(site / "old")
+    old.put("a", 1, expire=FakeClock()() + 60)
+    old.put("b", b"x" * 70_000)
+    found = taken_by(remote, site / "old", "--into", "index:i")
+    assert (found["taken"], found["left"]) == (1, {"refused": 1})
+    assert dict(cache(remote).index("i")) == {"b": b"x" * 70_000}
 
 
 def test_a_dry_run_changes_nothing(old: Path, site: Path) -> None:

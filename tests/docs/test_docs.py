@@ -30,8 +30,8 @@ from django.test.utils import isolate_apps
 
 import django_diskcache
 from django_diskcache import DjangoCache
-from django_diskcache.configuration import FACE_OPTIONS, ON_A_SERVER
 from django_diskcache.engine.options import OPTIONS, Option
+from django_diskcache.faceoptions import FACE_OPTIONS, ON_A_SERVER
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"

@@ -10,8 +10,14 @@ from typing import Any
 import pytest
 
 from django_diskcache.engine import FanoutCache, outgoing
-from django_diskcache.engine.outgoing import Page, is_lock, pages
+from django_diskcache.engine.outgoing import Page, is_lock, items, pages, queued
 from tests.conftest import FakeClock
+from tests.moving.changing import (
+    EXPECTED_KEYS,
+    EXPECTED_VALUES,
+    items_under_change,
+    values_under_change,
+)
 
 
 def left(cache: FanoutCache) -> Counter[str]:
@@ -105,3 +111,38 @@ def test_locks_are_told_by_their_state(fanout: FanoutCache) -> None:
 )
 def test_what_only_looks_like_a_lock(key: Any, value: Any) -> None:
     assert not is_lock(key, value)
+
+
+# Deques and indexes
+
+
+def test_a_deque_in_its_order(fanout: FanoutCache, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outgoing, "PAGE", 3)
+    deque = fanout.deque("tasks")
+    assert list(queued(deque.cache.engine)) == []
+    for number in range(10):
+        deque.appendleft(number)
+    found = list(queued(deque.cache.engine))
+    assert [entry.value for page in found for entry in page.entries] == list(deque)
+    assert [page.done for page in found] == [0.3, 0.6, 0.9, 1.0]
+
+
+def test_a_deque_that_others_change(
+    fanout: FanoutCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At its ends: what stays comes once, in its order."""
+    monkeypatch.setattr(outgoing, "PAGE", 3)
+    deque = fanout.deque("tasks")
+    assert values_under_change(deque, queued(deque.cache.engine)) == EXPECTED_VALUES
+
+
+def test_an_index_that_others_change(
+    fanout: FanoutCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is moved to an end comes all the same."""
+    monkeypatch.setattr(outgoing, "PAGE", 3)
+    index = fanout.index("index")
+    found = items_under_change(index, items(index.cache.engine))
+    assert [key for key, _ in found] == EXPECTED_KEYS
+    assert dict(found) == dict(index)
+    assert [page.entries for page in items(fanout.index("empty").cache.engine)] == [[]]

@@ -9,7 +9,7 @@ import pytest
 
 from django_diskcache.engine import FanoutCache
 from django_diskcache.engine.errors import Fault
-from django_diskcache.moving.copying import Copied, collections, copy, same_place
+from django_diskcache.moving.copying import Copied, Part, collections, copy, same_place
 from django_diskcache.server import ServerCache, bulk
 from tests.conftest import FakeClock
 
@@ -150,18 +150,41 @@ def test_caches_beside_a_cache(server: Server, make_cache: Make, fanout: FanoutC
     cache.cache("one/two").set("a", 1)
     make_cache(server, name="another").cache("three").set("a", 1)
     with server.client() as client:  # as collections lie there
-        client.rpush("django_diskcache/deque/a%7Bb{3f}=v", 1)
-        client.rpush("django_diskcache/cache/one/deque/inner{3f}=v", 1)
+        client.rpush("django_diskcache/deque/a%7Bb{3f}=values", 1)
+        client.rpush("django_diskcache/cache/one/deque/inner{3f}=values", 1)
     assert cache.collections() == [
         ("cache", "one"),
         ("cache", "one/two"),
         ("deque", "a{b"),
     ]
-    assert collections(cache) == cache.collections()
+    assert [part[:2] for part in collections(cache) if not part.cache] == cache.collections()
+    assert Part("deque", "inner", "one") in collections(cache)
     fanout.cache("a").set("a", 1)
     fanout.cache("b/c").set("a", 1)
     fanout.deque("d")
-    assert collections(fanout) == [("cache", "a"), ("cache", "b/c"), ("deque", "d")]
+    fanout.index("e/f")
+    assert collections(fanout) == [
+        Part("cache", "a"),
+        Part("cache", "b/c"),
+        Part("deque", "d"),
+        Part("index", "e/f"),
+    ]
+
+
+def test_collections_have_the_same_names_in_both(
+    server: Server, make_cache: Make, fanout: FanoutCache
+) -> None:
+    remote = make_cache(server)
+    for cache in (remote, fanout):
+        cache.deque("a/b").append(1)
+        cache.deque("{%}ä").append(1)
+        cache.index("a\nb")["key"] = 1
+        cache.cache("one/deque/two").set("key", 1)
+    assert collections(remote) == collections(fanout)
+    assert len(collections(remote)) == 4
+    remote.deque("a/b").pop()  # there is nothing left of it but how far it has moved
+    remote.deque("{%}ä").popleft()
+    assert [kind for kind, _, _ in collections(remote)] == ["cache", "index"]
 
 
 def test_clusters_are_copied_both_ways(

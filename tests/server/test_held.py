@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from django_diskcache.engine.errors import Fault
+from django_diskcache.engine.errors import Fault, LockError
 from django_diskcache.engine.leases import REMEMBERED
 from django_diskcache.server import ServerCache
+from django_diskcache.server.awaited import NATIVE_FROM, AwaitedNode
 from django_diskcache.server.node import Node
 from tests.conftest import FakeClock
 
@@ -90,3 +91,93 @@ def test_a_rate_is_that_of_all_machines(server: Server, make_cache: Make) -> Non
         False,
         False,
     ]
+
+
+async def on_connections_of_the_loop(cache: ServerCache) -> None:
+    """From here on no call needs a thread."""
+    for _ in range(NATIVE_FROM):
+        await cache.aget("missing")
+        cache.engine.near.clear()
+
+
+def test_event_loops_need_no_thread(
+    server: Server, make_cache: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = make_cache(server)
+
+    def no_thread(*args: Any) -> None:
+        raise AssertionError("a thread was asked")
+
+    async def use() -> None:
+        await on_connections_of_the_loop(cache)
+        monkeypatch.setattr(asyncio, "to_thread", no_thread)
+        lock, other = (cache.alock("name", timeout=60) for _ in range(2))
+        async with lock:
+            assert await lock.owned()
+            assert await other.locked()
+            assert not await other.acquire(blocking=False)
+            assert await lock.extend(5)
+            assert await lock.reacquire()
+        with pytest.raises(LockError):
+            await lock.release()
+        assert not await lock.locked()
+        assert await cache.aallow("rate", 1, 600)
+        assert not await cache.aallow("rate", 1, 600)
+        assert await cache.aonce_per("once", 60)
+        assert not await cache.aonce_per("once", 60)
+        assert await cache.aget_or_set("computed", lambda: 5) == 5
+
+    asyncio.run(use())
+
+
+def test_what_was_taken_for_a_task_that_is_cancelled_is_given_back(
+    server: Server, make_cache: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server has done it when the task learns that it is not wanted any more."""
+    cache = make_cache(server)
+    run = AwaitedNode.run
+
+    async def use() -> None:
+        await on_connections_of_the_loop(cache)
+        lock = cache.alock("name")
+        taking: asyncio.Task[bool] = asyncio.ensure_future(lock.acquire())
+
+        async def cancelled(self: AwaitedNode, *args: Any) -> Any:
+            monkeypatch.undo()
+            reply = await run(self, *args)
+            assert await cache.alock("name").locked()
+            taking.cancel()
+            await asyncio.sleep(0)
+            return reply
+
+        monkeypatch.setattr(AwaitedNode, "run", cancelled)
+        with pytest.raises(asyncio.CancelledError):
+            await taking
+        assert not await lock.owned()
+        assert await cache.alock("name").acquire(blocking=False)
+
+    asyncio.run(use())
+
+
+def test_what_a_loop_may_have_taken_is_given_back(
+    server: Server, make_cache: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answer to the acquisition is lost."""
+    cache = make_cache(server)
+    run = AwaitedNode.run
+
+    async def deaf(self: AwaitedNode, *args: Any) -> Any:
+        await run(self, *args)
+        monkeypatch.undo()
+        raise Fault("lost", self.node.name, "the wire was cut")
+
+    async def use() -> None:
+        await on_connections_of_the_loop(cache)
+        monkeypatch.setattr(AwaitedNode, "run", deaf)
+        lock = cache.alock("name")
+        with pytest.raises(Fault):
+            await lock.acquire()
+        assert not await lock.owned()
+        assert await cache.alock("name").acquire(blocking=False)
+
+    asyncio.run(use())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -39,7 +40,7 @@ def asked(server: Server, operation: Callable[[], Any]) -> dict[str, int]:
     before = calls(server)
     operation()
     after = calls(server)
-    ours = ("get", "getrange", "evalsha", "setrange", "pexpire")
+    ours = ("get", "getrange", "evalsha", "setrange", "pexpire", "client|caching")
     return {
         name: after[name] - before.get(name, 0)
         for name in ours
@@ -164,3 +165,42 @@ def test_what_is_none_of_ours_has_no_end(server: Server, cache: ServerCache) -> 
     assert cache.touch("key", 5) is False
     assert cache.persist("key") is False
     assert cache.tags("key") == ()
+
+
+def test_a_touch_lets_the_server_note_nothing(server: Server, cache: ServerCache) -> None:
+    """It is one command, on a connection that tracks as well, and nothing has to be told."""
+    listening(cache)
+    cache.get("so that the connection tracks")
+    cache.set("key", 1, expire=60)
+    cache.set("tagged", 1, expire=60, tag=("a", "b"))
+    with server.client() as client:
+
+        def table() -> int:
+            return int(client.info("stats")["tracking_total_keys"])
+
+        cache.touch("key", 60)  # now the script is known there
+        before = table()
+        for seconds in (100, None, 50):
+            assert asked(server, partial(cache.touch, "key", seconds)) == {
+                "evalsha": 1,
+                "pexpire": 1,
+                "setrange": 1,
+            }
+            assert cache.touch("tagged", seconds)
+        assert not cache.touch("missing", 60)
+        assert not cache.touch("missing", 0)
+        assert cache.touch("key", 0)
+        assert table() == before
+
+
+def test_a_touch_brings_lost_hints_back(server: Server, cache: ServerCache) -> None:
+    cache.set("key", 1, expire=60, tag="tag")
+    hints = cache.engine.hints(cache.engine.place("key")[1] & 255, tag_name("tag"))
+    with server.client() as client:
+        for seconds, least, most in (100, 50_000, 100_000), (None, -1, -1):
+            client.delete(hints)
+            assert cache.touch("key", seconds)
+            assert least <= client.pttl(hints) <= most
+        assert cache.touch("key", 100)
+        assert client.pttl(hints) == -1  # it may have others, which end later
+    assert cache.evict("tag") == 1

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser
-from collections.abc import Iterator
-from contextlib import nullcontext
+from collections import Counter
+from collections.abc import Generator, Iterable, Mapping
+from contextlib import closing, nullcontext
 from typing import Any
 
 from django.core.management.base import CommandError
 
 from ...engine.errors import Fault
 from ...engine.faults import FAULTS
-from ...engine.guard import raising
 from ...engine.outgoing import LOCKS
 from ...engine.selection import Step
-from ...moving import copying
-from ...moving.copying import REASONS, Copied
+from ...moving import copying, ordered
+from ...moving.copying import NAMED, REASONS, REFUSALS, Copied, Part
+from ...moving.sides import CACHE, ITSELF, Side
+from ...moving.takeover import THERE
 from ..shared import (
     CacheCommand,
     Target,
     bytes_text,
+    counted,
     entries_text,
     is_there,
     key_maker,
@@ -28,15 +31,16 @@ from ..shared import (
     wanted,
 )
 
-PATIENCE = 10.0  # seconds for an answer: a page is large, and nobody waits for it
-COPIED = "cache"  # the kind of collections that come along
+ELEMENTS = {"deque": ("value", "values"), "index": ("item", "items")}
+LISTED = 20  # deques and indexes with a line each; of more than that, how many they are
 
 
 class Command(CacheCommand):
     help = (
         "Copy all live entries of a cache into another, with the time that they have left and "
-        "their tags: from a directory to a server, back, or between two alike. Nothing is "
-        "removed from either. The exit code is 1 when an entry could not be copied."
+        "their tags, and all that is in its deques and indexes: from a directory to a server, "
+        "back, or between two alike. FROM stays as it is. The exit code is 1 when something "
+        "could not be copied."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -69,7 +73,7 @@ class Command(CacheCommand):
         source = Target(options["source"], opened(options["source"]))
         # A dry run makes no cache, and needs none.
         target = Target(alias, opened(alias)) if write or there else None
-        found = Copied()
+        found: dict[Part, Copied] = {ITSELF: Copied()}
         before = target.evicted() if target else 0
         result: dict[str, Any] = {"source": source.alias, "dry_run": options["dry_run"]}
         try:
@@ -77,15 +81,16 @@ class Command(CacheCommand):
             with target.held() if write and target else nullcontext(True) as free:
                 if not free:
                     return {"skipped": "another run is at it"}
-                result["collections"] = self.copied(source, target, found, options)
+                steps = self.steps(source, target, found, options)
+                label = f"{source.alias} to {alias}"
+                with closing(steps):  # a deque that is not whole is given up at once
+                    for _ in self.watched(steps, label, options):
+                        pass
         except KeyboardInterrupt:
             result["interrupted"] = True
         except FAULTS as error:
-            for each in filter(None, (source, target)):
-                if each.in_files and is_of(error, each):
-                    each.care_for(error)
             result["error"] = str(error)
-            if found.entries:
+            if any(each.entries for each in found.values()):
                 result["error"] += (
                     "; see to that and run it again, for what was copied is there"
                 )
@@ -95,31 +100,47 @@ class Command(CacheCommand):
         result["evicted"] = target.evicted() - before if target else 0
         return {**result, **figures(found), "warning": warning(source.alias, alias)}
 
-    def copied(
-        self, source: Target, target: Target | None, found: Copied, options: dict[str, Any]
-    ) -> list[str]:
-        """Copy all that there is; the collections that were left out."""
-        listed = copying.collections(face_of(source))
-        names = [name for kind, name in listed if kind == COPIED]
-        steps = self.steps(source, target, names, found, options)
-        for _ in self.watched(steps, f"{source.alias} to {options['target']}", options):
-            pass
-        return [f"{kind} {name!r}" for kind, name in listed if kind != COPIED]
-
     def steps(
         self,
         source: Target,
         target: Target | None,
-        names: list[str],
-        found: Copied,
+        found: dict[Part, Copied],
         options: dict[str, Any],
-    ) -> Iterator[Step]:
-        """Copy the cache, and then the caches in it."""
+    ) -> Generator[Step, None, None]:
+        """Copy the cache, and then what is in it: caches, deques and indexes.
+
+        :param found: has what was counted, of all caches and of each deque and index
+        """
         write, overwrite = not options["dry_run"], options["overwrite"]
-        for number, name in enumerate((None, *names)):
-            into = None if target is None else face_of(target, name, write)
-            for _ in copying.copy(face_of(source, name), into, overwrite, write, found):
-                yield Step(0, 0, (number + found.done) / (len(names) + 1))
+        copies = {
+            CACHE: copying.copy,
+            "deque": ordered.copy_deque,
+            "index": ordered.copy_index,
+        }
+        one = Side(source.cache._cache, True)
+        other = Side(None if target is None else target.cache._cache, write)
+        with closing(one), closing(other):
+            parts = [ITSELF, *one.collections()]
+            weights = [1 + one.weight(part) for part in parts]
+            begun = 0
+            for part, weight in zip(parts, weights, strict=True):
+                tally = found[ITSELF] if part.kind == CACHE else Copied()
+                found.setdefault(part, tally)
+                before, begun = begun, begun + weight
+                try:
+                    faces = one.part(part), other.part(part)
+                except (OSError, ValueError) as why:  # no name for a directory
+                    tally.refuse("all", why, 1 if part.kind == CACHE else weight - 1)
+                    tally.done = 1.0
+                    continue
+                try:
+                    for _ in copies[part.kind](*faces, overwrite, write, tally):
+                        yield Step(0, 0, (before + weight * tally.done) / sum(weights))
+                except FAULTS as error:
+                    care_for(faces, error)
+                    raise
+                one.leave()
+                other.leave()
 
     def say(self, alias: str, result: dict[str, Any], options: dict[str, Any]) -> None:
         write = self.stdout.write
@@ -131,26 +152,53 @@ class Command(CacheCommand):
                 f"{bytes_text(result['bytes'])}"
             )
             if result["left"]:
-                total = sum(result["left"].values())
-                listed = ", ".join(f"{n:,} {reason}" for reason, n in result["left"].items())
-                write(f"{alias}: {entries_text(total)} left out: {listed}")
+                what = entries_text(sum(result["left"].values()))
+                write(f"{alias}: {what} left out: {reasons_text(result['left'])}")
             if LOCKS in result["left"]:
                 write(f"{alias}: who holds a lock gives it back in {source}")
+        self.say_collections(alias, result, options)
         for key, text in result["refusals"].items():
             write(f"{alias}: refused {key}: {text}")
-        if result.get("collections"):
-            write(
-                f"{alias}: left out, as no deque and no index is copied: "
-                f"{', '.join(result['collections'])}"
-            )
         self.tell_evicted(alias, result)
         if result["warning"] and result["copied"]:
             write(f"{alias}: {result['warning']}")
 
+    def say_collections(
+        self, alias: str, result: dict[str, Any], options: dict[str, Any]
+    ) -> None:
+        """Print what became of deques and indexes."""
+        if options["verbosity"] == 0:
+            return
+        write, source = self.stdout.write, options["source"]
+        would = "would be " if options["dry_run"] else ""
+        found = result["collections"]
+        copied = [each for each in found if each["copied"]]
+        for each in copied[:LISTED]:
+            what = elements_text(each, each["copied"])
+            write(f"{alias}: {what} {would}copied, {bytes_text(each['bytes'])}")
+        if more := copied[LISTED:]:
+            total = sum(each["copied"] for each in more)
+            write(f"{alias}: {total:,} of {len(more):,} more deques and indexes {would}copied")
+        for each in found:
+            if not each["complete"]:
+                was = ", and stays as it was there" if each["kind"] == "deque" else ""
+                write(f"{alias}: {part_of(each)} of {source} is not complete{was}")
+        left = [each for each in found if each["left"]]
+        for each in left[:LISTED]:
+            what = elements_text(each, sum(each["left"].values()))
+            stays = ""
+            if each["kind"] == "deque" and THERE in each["left"]:
+                stays = f"; {alias} has one with values, which stays as it is"
+            write(f"{alias}: {what} left out: {reasons_text(each['left'])}{stays}")
+        if more := left[LISTED:]:
+            reasons: Counter[str] = sum((Counter(each["left"]) for each in more), Counter())
+            what = f"{reasons.total():,} of {len(more):,} more deques and indexes"
+            write(f"{alias}: {what} left out: {reasons_text(reasons)}")
+
     def tell(self, alias: str, result: dict[str, Any], options: dict[str, Any]) -> None:
         if "skipped" in result:
             super().tell(alias, result, options)
-        elif result["copied"] or "error" not in result:
+        elif result["copied"] or result["collections"] or "error" not in result:
             self.say(alias, result, options)
 
     def conclude(self, results: dict[str, dict[str, Any]], options: dict[str, Any]) -> None:
@@ -162,9 +210,7 @@ class Command(CacheCommand):
                     returncode=130,
                 )
             if result.get("refused"):
-                raise CommandError(
-                    f"{alias}: {entries_text(result['refused'])} could not be copied"
-                )
+                raise CommandError(f"{alias}: {refused_text(result)} could not be copied")
 
 
 def refuse_itself(source: Target, target: Target | None) -> None:
@@ -176,22 +222,28 @@ def refuse_itself(source: Target, target: Target | None) -> None:
         )
 
 
-def face_of(target: Target, name: str | None = None, write: bool = True) -> Any:
-    """The face of a cache, or of one in it, which raises each fault and has time.
-
-    :param write: else nothing is made: None for a cache in it that is not there
-    """
-    face: Any = target.cache._cache
-    if name is not None:
-        if target.in_files and not write and (COPIED, name) not in copying.collections(face):
-            return None
-        face = face.cache(name)
-    return raising(face) if target.in_files else face.patient(PATIENCE)
+def care_for(faces: Iterable[Any], error: Exception) -> None:
+    """Have a fault of a directory counted, and mended if that can be done."""
+    for face in faces:
+        if face is not None and face.engine.in_files:
+            here = face.engine.directory
+            if not isinstance(error, Fault) or error.path.startswith(here):
+                face._absorbed(error)
 
 
-def is_of(error: Exception, target: Target) -> bool:
-    """Whether a fault may be one of a directory."""
-    return not isinstance(error, Fault) or error.path.startswith(target.engine.directory)
+def part_of(each: dict[str, Any]) -> Part:
+    """The deque or index that figures are about."""
+    return Part(each["kind"], each["name"], each["cache"])
+
+
+def elements_text(each: dict[str, Any], number: int) -> str:
+    """'1 value of deque 'tasks'', '1,234 items of index 'scores''."""
+    return f"{counted(number, *ELEMENTS[each['kind']])} of {part_of(each)}"
+
+
+def reasons_text(left: Mapping[str, int]) -> str:
+    """'2 expired, 1 of locks': how many were left out, by the reason."""
+    return ", ".join(f"{n:,} {reason}" for reason, n in left.items())
 
 
 def warning(source: str, target: str) -> str:
@@ -205,12 +257,38 @@ def warning(source: str, target: str) -> str:
     )
 
 
-def figures(found: Copied) -> dict[str, Any]:
+def refused_text(result: dict[str, Any]) -> str:
+    """'1 entry and 2 values of deques and indexes': how many have exit code 1."""
+    entries = sum(result["left"].get(reason, 0) for reason in REFUSALS)
+    texts = [entries_text(entries)] if entries else []
+    if others := result["refused"] - entries:
+        texts.append(f"{counted(others, 'value', 'values')} of deques and indexes")
+    return " and ".join(texts)
+
+
+def figures(found: dict[Part, Copied]) -> dict[str, Any]:
     """What was counted, as JSON has it."""
+    collections = {part: each for part, each in found.items() if part.kind != CACHE}
+    refusals = dict(found[ITSELF].refusals)
+    for part, each in collections.items():
+        for what, why in each.refusals.items():
+            refusals[f"{what} of {part}"] = why
+    return {
+        **counts(found[ITSELF]),
+        "elements": sum(each.entries for each in collections.values()),
+        "collections": [
+            {**part._asdict(), "complete": each.done == 1, **counts(each)}
+            for part, each in collections.items()
+        ],
+        "refused": sum(each.refused for each in (found[ITSELF], *collections.values())),
+        "refusals": dict(list(refusals.items())[:NAMED]),
+    }
+
+
+def counts(found: Copied) -> dict[str, Any]:
+    """What is counted of all caches, and of a deque or an index."""
     return {
         "copied": found.entries,
         "bytes": found.bytes,
         "left": {reason: found.left[reason] for reason in REASONS if found.left[reason]},
-        "refused": found.refused,
-        "refusals": found.refusals,
     }

@@ -32,7 +32,6 @@ from ..shared import (
 )
 from ..shared import Target as Cache
 
-ON_SERVERS = ("cache",)  # kinds of collections that a server takes from a directory
 KEY = "\x00KEY\x00"  # in a key that is made to see what KEY_FUNCTION puts around it
 NAMED = 10  # of what pickles need, and of refusals, how many are told
 
@@ -104,11 +103,6 @@ class Command(CacheCommand):
         is_there(alias)  # else it says what is wrong with the entry
         # A dry run makes no cache, and needs none.
         cache = Cache(alias, opened(alias)) if write or is_made(alias) else None
-        if self.into and on_server(alias) and self.into.kind not in ON_SERVERS:
-            raise CommandError(
-                f"--into {options['into']}: {alias} is on a server, which takes no collections "
-                "from a directory but cache:NAME"
-            )
         try:
             with cache.held() if write and cache else nullcontext(True) as free:
                 if not free:
@@ -162,12 +156,6 @@ class Command(CacheCommand):
             yield step._replace(done=step.done / parts)
         for number, place in enumerate(places, start=1):
             ours = None
-            if on_server(alias) and place.kind not in ON_SERVERS:
-                takeover.tally.problems.append(
-                    f"{place.kind} {place.name!r} was left out: a server takes none from a "
-                    "directory"
-                )
-                continue
             if cache is not None and (
                 write or not cache.in_files or is_collection(cache.cache.directory, place)
             ):

@@ -17,12 +17,12 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from django_diskcache import DjangoCache
-from django_diskcache.configuration import FACE_OPTIONS
 from django_diskcache.dashboard import pages
 from django_diskcache.engine import faults, inspection
 from django_diskcache.engine.connection import Database
 from django_diskcache.engine.options import OPTIONS
 from django_diskcache.engine.segment import EVICTED_SIZE, FAULT_COUNTS
+from django_diskcache.faceoptions import FACE_OPTIONS
 from tests.django.conftest import FakeClock
 from tests.django.dashboard.conftest import BASE, DEFAULT, page, told
 from tests.engines import engine_of
