@@ -19,7 +19,7 @@ from django_diskcache.engine.errors import Fault
 from django_diskcache.engine.guard import raising
 from django_diskcache.server import ServerCache
 from django_diskcache.server.awaited import NATIVE_FROM
-from django_diskcache.server.link import BUCKETS
+from django_diskcache.server.board import BUCKETS
 from django_diskcache.server.node import MOST_LINES
 from tests.conftest import FakeClock
 
