@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from inspect import isawaitable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from . import claims
 from .calls import hashable
@@ -50,7 +50,9 @@ class CacheResults(Results):
         return self._cache.claim(key)  # type: ignore[no-any-return]
 
     async def aclaim(self, key: Any) -> claims.Claim | None:
-        return self.claim(key)
+        if not self._cache.engine.coroutines:
+            return self.claim(key)
+        return await self._cache.aclaim(key)  # type: ignore[no-any-return]
 
     def get(self, key: Any) -> Any:
         return _get(self._cache, key)
@@ -89,10 +91,7 @@ class CacheResults(Results):
 
 
 class AwaitedResults(CacheResults):
-    """The same in a cache that has coroutines."""
-
-    async def aclaim(self, key: Any) -> Any:
-        return await self._cache.aclaim(key)
+    """The same in a cache whose methods are all there as coroutines."""
 
     async def aget(self, key: Any) -> Any:
         return await self._cache.aget(key, ENOVAL)
@@ -111,10 +110,6 @@ class AwaitedResults(CacheResults):
 
     async def adelete(self, key: Any) -> bool:
         return bool(await self._cache.adelete(key))
-
-
-def _kind(cache: Any) -> type[CacheResults]:
-    return AwaitedResults if cache.engine.coroutines else CacheResults
 
 
 def _get(cache: Any, key: Any) -> Any:
@@ -159,6 +154,7 @@ class Computing:
     """`get_or_set` and `memoize`, on a face that has `claim` and `until`; mixed into it."""
 
     get: Callable[..., Any]
+    _results: ClassVar[type[CacheResults]] = CacheResults
 
     def get_or_set(
         self,
@@ -211,7 +207,7 @@ class Computing:
 
         :param default: a value, a function, or a coroutine function
         """
-        results = _kind(self)(self, expire, tag, stale, early, wait, adds=True)
+        results = self._results(self, expire, tag, stale, early, wait, adds=True)
         return await aobtain(results, key, acomputes(default))
 
     def memoize(
@@ -251,7 +247,7 @@ class Computing:
         :raises ValueError: for `stale`, `early` or `wait` below 0, and when `ignore` names what
             the function does not take
         """
-        results = _kind(self)(self, expire, tag, stale, early, wait)
+        results = self._results(self, expire, tag, stale, early, wait)
         return memoizer(results, hashable, name, typed, ignore, key)
 
 

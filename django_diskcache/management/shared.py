@@ -7,9 +7,9 @@ lines for people, or one JSON document. Its exit code is 0 when it is done or ha
 Under cron a run may begin before the last one has ended. Commands that tidy hold a lock on the
 cache's directory; a second one leaves that cache to the first and says so.
 
-A cache on a server has no directory and no files. What tidies leaves it to its server, and says
-so; the others ask its face, by which every fault is raised and none is logged: the command says
-it itself.
+A cache on a server has no directory and no files. Commands ask its face, by which every fault
+is raised and none is logged: they say it themselves. What its server does by itself they leave
+to it, and say so.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Target(NamedTuple):
     def on_servers(self, call: Callable[[Any], int]) -> dict[str, Any]:
         """What a removal by a face did on those servers that answer, as a result has it.
 
-        :param call: of the face; how many entries it removed
+        :param call: of the face; how many it removed
         :return: with an 'error' that names those that do not; that alone if nothing was done
         """
         face, met = going_on(self.cache._cache)

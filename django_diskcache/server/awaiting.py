@@ -8,11 +8,13 @@ that asgiref makes for synchronous callers, is not worth connections of its own.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from ..engine.batches import shortened
+from ..engine.computing import AwaitedResults
 from ..engine.errors import ENOVAL, UNKNOWN
 from ..engine.faults import FAULTS
 from ..engine.guard import RAISE
@@ -27,6 +29,7 @@ from ..engine.lifetime import (
 from ..engine.once import Found
 from ..engine.tagging import Match
 from ..engine.updating import Change
+from .abreast import Groups, Met
 from .awaitedlink import NATIVE_FROM, AwaitedLink
 from .claiming import Claim, LoopClaim, claiming
 from .following import driven, driven_on_loop
@@ -38,6 +41,8 @@ from .steps import Steps
 
 class AwaitingCache(SearchedCache):
     """Mixed into the face."""
+
+    _results = AwaitedResults
 
     async def _link(self) -> AwaitedLink | None:
         """That of the running loop, or None for its first calls."""
@@ -68,19 +73,28 @@ class AwaitingCache(SearchedCache):
                 raise
             return otherwise
 
-    async def _awaited_on(self, node: Node, otherwise: Any, steps: NodeSteps) -> Any:
-        """`_awaited` for an operation on one node."""
+    async def _awaited_on(self, node: Node, steps: NodeSteps) -> Any:
+        """`_awaited` for an operation on one node; a fault is `Met`."""
         try:
             link = await self._link()
             if link is None:
                 return await asyncio.to_thread(driven, steps, node.do)
             return await driven_on_loop(steps, link.of(node).do)
         except FAULTS as error:
-            if not self._absorbed(error):
-                raise
-            return otherwise
+            return Met(error)
 
-    async def _agroups(self, numbers: Sequence[int]) -> Mapping[Node, Sequence[int]]:
+    async def _awaited_on_groups(
+        self, groups: Groups, otherwise: Any, make: Callable[[Sequence[int]], NodeSteps]
+    ) -> list[tuple[Sequence[int], Any]]:
+        """`_on_groups`."""
+        calls = [self._awaited_on(node, make(positions)) for node, positions in groups.items()]
+        if len(calls) > 1:
+            outcomes = await asyncio.gather(*calls)
+        else:  # it needs no task
+            outcomes = [await call for call in calls]
+        return list(zip(groups.values(), self._settled(outcomes, otherwise), strict=True))
+
+    async def _agroups(self, numbers: Sequence[int]) -> Groups:
         if not self._engine.link.table:  # the nodes of a cluster must be asked for
             return await asyncio.to_thread(self._groups, numbers)
         return self._groups(numbers)
@@ -257,9 +271,9 @@ class AwaitingCache(SearchedCache):
         operations = self._operations
         places = self._engine.places(unknown)
         groups = await self._agroups([number for _, number, _ in places])
-        for node, positions in groups.items():
-            steps = operations.load(positions, unknown, places)
-            some, again, foreign = await self._awaited_on(node, ({}, (), ()), steps)
+        load = partial(operations.load, keys=unknown, places=places)
+        for _, loaded in await self._awaited_on_groups(groups, ({}, (), ()), load):
+            some, again, foreign = loaded
             found.update(some)
             for each in foreign:
                 await self._awaited(None, operations.refuse(*each))
@@ -283,8 +297,8 @@ class AwaitingCache(SearchedCache):
         calls = self._settings(items, expire, tag, spread)
         failed = set(range(len(keys)))
         groups = await self._agroups([number for number, _, _ in calls])
-        for node, positions in groups.items():
-            again = await self._awaited_on(node, None, operations.store(positions, calls))
+        store = partial(operations.store, calls=calls)
+        for positions, again in await self._awaited_on_groups(groups, None, store):
             if again is None:  # a fault: none of them
                 continue
             failed.difference_update(positions)
@@ -299,9 +313,10 @@ class AwaitingCache(SearchedCache):
         keys = list(keys)
         names, numbers = self._engine.names(keys)
         removed = 0
-        for node, positions in (await self._agroups(numbers)).items():
-            steps = self._operations.unlink(positions, names, numbers)
-            some, again = await self._awaited_on(node, (0, ()), steps)
+        groups = await self._agroups(numbers)
+        unlink = partial(self._operations.unlink, names=names, numbers=numbers)
+        for _, unlinked in await self._awaited_on_groups(groups, (0, ()), unlink):
+            some, again = unlinked
             removed += some
             for n in again:
                 removed += await self.adelete(keys[n])

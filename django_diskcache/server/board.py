@@ -20,6 +20,7 @@ from ..engine.segment import HITS
 
 T = TypeVar("T")
 
+BUCKETS: Final = 256  # of keys, by the last byte of their hash (`link`)
 SLOTS: Final = 2**16
 MASK: Final = SLOTS - 1  # of a hash: its slot
 
@@ -41,6 +42,12 @@ class Board:
         stamp = next(self._fresh)  # one serves for all: each slot is compared with itself
         for number in numbers:
             stamps[number & MASK] = stamp
+
+    def stamp_buckets(self, buckets: Iterable[int]) -> None:
+        """`stamp` the slots of all keys in these buckets."""
+        stamp = next(self._fresh)
+        for bucket in buckets:
+            self.stamps[bucket::BUCKETS] = [stamp] * (SLOTS // BUCKETS)
 
     def stamp_all(self) -> None:
         """`stamp` every slot."""

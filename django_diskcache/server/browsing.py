@@ -12,6 +12,7 @@ import struct
 import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 from zlib import crc32
 
@@ -21,8 +22,9 @@ from ..engine.errors import Fault, Foreign
 from ..engine.integrity import MODES
 from ..engine.patterns import Pattern
 from ..engine.previews import Preview, described, form_of, read_for_preview
+from ..engine.together import at_once
 from . import envelope
-from .link import BUCKETS
+from .board import BUCKETS
 from .names import PAGE, escaped
 from .node import Node
 from .remote import Remote
@@ -235,15 +237,22 @@ def _hinted(remote: Remote, name: bytes) -> tuple[dict[int, int], list[Fault]]:
     """How many hints of a tag there are in those buckets that have some."""
     found: dict[int, int] = {}
     away = []
-    for node, buckets in remote.link.each(range(BUCKETS)).items():
+    parts = remote.link.each(range(BUCKETS))
+
+    def ask(node: Node) -> list[Any] | Fault:
         try:
-            replies = node.browse_many([(b"SCARD", remote.hints(n, name)) for n in buckets])
+            return node.browse_many([(b"SCARD", remote.hints(n, name)) for n in parts[node]])
         except Fault as error:
-            away.append(error)
-        else:
-            for bucket, reply in zip(buckets, replies, strict=True):
-                if isinstance(reply, int) and reply:
-                    found[bucket] = reply
+            return error
+
+    answers = at_once([partial(ask, node) for node in parts])
+    for buckets, replies in zip(parts.values(), answers, strict=True):
+        if isinstance(replies, Fault):
+            away.append(replies)
+            continue
+        for bucket, reply in zip(buckets, replies, strict=True):
+            if isinstance(reply, int) and reply:
+                found[bucket] = reply
     return found, away
 
 

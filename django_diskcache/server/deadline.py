@@ -14,9 +14,9 @@ NEVER = float("inf")
 # Of the deadline: what may be gone before the socket is told how much is left, which is a call
 # to the system.
 TOLERANCE = 0.03
-# Instead of when a call began, where its time is over. It may still send and then receive once,
-# within the tolerance: perhaps its thread had to wait for the interpreter, as one of many, and
-# not for the server. What does not come at once is given up.
+# Instead of when a call began, where its time is over. It may still send and then receive, each
+# for no longer than the tolerance: perhaps its thread had to wait for the interpreter, as one
+# of many, or for another server, and not for this one.
 SENT_LATE, RECEIVED_LATE = -1e12, -2e12
 
 
@@ -47,7 +47,7 @@ class Timed(Deadline):
     """A deadline that is kept by the socket of a connection: the client takes this for it."""
 
     __slots__ = (
-        *("_enough", "_receive", "_receive_into", "_send", "_socket"),
+        *("_enough", "_grace", "_receive", "_receive_into", "_send", "_socket"),
         *("fileno", "pending"),
     )
 
@@ -55,6 +55,7 @@ class Timed(Deadline):
         super().__init__(seconds)
         self._socket: Any = None
         self._enough = seconds * TOLERANCE  # when so much is gone, the timeout is another
+        self._grace = 0.0  # until when what is late may be done
 
     def around(self, connected: Any) -> Timed:
         """This, as the socket that was just connected."""
@@ -95,19 +96,21 @@ class Timed(Deadline):
         """Let the socket wait for what is left, or as it usually does.
 
         :param late: what the call is about to do, if its time is over
-        :raises TimeoutError: when it has done the same just before
+        :raises TimeoutError: when nothing is left for that either
         """
-        gone = monotonic() - self.begun
+        now = monotonic()
         usual = self.seconds * TOLERANCE
-        if gone <= usual:
+        left = self.begun + self.seconds - now
+        if now - self.begun <= usual:
             self.settimeout(self.seconds)
             return
-        left = self.seconds - gone
         if left <= 0:
-            if self.begun == late:
+            if self.begun != late:
+                self.begun = late
+                self._grace = now + usual
+            left = self._grace - now
+            if left <= 0:
                 raise TimeoutError("the deadline is over")
-            self.begun = late
-            left = usual
         self._enough = -NEVER  # look again, for the next call has more time
         self._socket.settimeout(left)
 

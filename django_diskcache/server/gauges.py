@@ -7,7 +7,6 @@ memory, keys and evictions are those of the server, whoever they belong to.
 from __future__ import annotations
 
 import time
-import weakref
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -26,14 +25,6 @@ from .trouble import KINDS
 T = TypeVar("T")
 
 PATIENCE = 1.0  # seconds that all servers together have to answer, however long calls wait
-
-NEARLY_FULL = 0.9  # of its limit: a server that may have begun to evict
-POLICY_HOLDS = 10.0  # seconds: nobody changes it often
-
-LOST = b"lost"  # noted where hints may be gone
-
-# Until when a server, by its name, is known to evict nothing.
-_keeping: weakref.WeakKeyDictionary[Remote, dict[str, float]] = weakref.WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -185,7 +176,7 @@ def of_node(node: Node) -> NodeFigures:
     if isinstance(info, Exception):
         raise info
     told = _told(info)
-    number = partial(_number, told)
+    number = partial(number_in, told)
     program = "valkey" if "valkey_version" in told else "redis"
     return NodeFigures(
         name=node.name,
@@ -257,51 +248,7 @@ def _late(name: str) -> Away:
     return Away(name, Fault("slow", name, f"no answer within {PATIENCE:g} s"))
 
 
-def hints_may_be_gone(remote: Remote, node: Node) -> bool:
-    """Whether a server may have evicted hints, whose entries it still has (see `scripts`).
-
-    All policies that evict take what they meet, hints among it. What was evicted before a
-    failover the new primary has not counted; but then its memory is full, too. Its count begins
-    anew with a restart and when it is told to, and another policy brings nothing back: so what
-    was seen once is noted there, until all is cleared.
-
-    A server that evicts nothing is asked again after some seconds, not by each eviction, nor is
-    one that may not be asked: then the hints must do.
-
-    :raises Fault: when it does not answer
-    """
-    now = time.monotonic()
-    keeping = _keeping.setdefault(remote, {})
-    if now < keeping.get(node.name, 0.0):
-        return False
-    told = _info(node)
-    evicted = _number(told, "evicted_keys")
-    noted = remote.noted()
-    if evicted not in (0, noted.get(told.get("run_id", "").encode(), 0)):
-        if LOST not in noted:
-            with suppress(Fault):  # it is full, say: then it is seen again
-                remote.note({LOST: 1})
-        return True
-    if LOST in noted:
-        return True
-    if told.get("maxmemory_policy", "noeviction") == "noeviction":
-        keeping[node.name] = now + POLICY_HOLDS
-        return False
-    limit, used = _number(told, "maxmemory"), _number(told, "used_memory")
-    return used > limit * NEARLY_FULL > 0
-
-
-def evicted(nodes: Sequence[Node]) -> dict[bytes, int]:
-    """How many keys servers have evicted, of those that have, each under what names its run.
-
-    :raises Fault: when one does not answer
-    """
-    told = [_info(node) for node in nodes]
-    found = {each.get("run_id", "").encode(): _number(each, "evicted_keys") for each in told}
-    return {run: number for run, number in found.items() if number}
-
-
-def _info(node: Node) -> dict[str, str]:
+def info_of(node: Node) -> dict[str, str]:
     """What a server tells of itself; nothing if it may not be asked."""
     try:
         return _told(node.ask(b"INFO"))
@@ -317,7 +264,7 @@ def _told(info: bytes) -> dict[str, str]:
     return dict(line.split(":", 1) for line in lines if ":" in line)
 
 
-def _number(told: Mapping[str, str], name: str) -> int:
+def number_in(told: Mapping[str, str], name: str) -> int:
     """A number of these; 0 for what is not told, and for what is none."""
     text = told.get(name, "").encode()
     return int(text) if is_count(text) else 0

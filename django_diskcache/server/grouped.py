@@ -1,7 +1,7 @@
 """What each operation by many keys asks the servers and makes of their answers.
 
-These are generators as those of `steps`. Each is on the keys of one node, and yields names of
-its methods and their arguments.
+These are generators as those of `steps`. Each is on the keys of one node, and yields one call:
+the name of one of its methods, and the arguments.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from ..engine.errors import ENOVAL, Foreign, Unavailable
 from .board import MASK
 from .doorkeeper import LONG
 from .node import Node
-from .scripts import SET
+from .scripts import SET, Script
 from .steps import Call, Operations
 
 NodeSteps: TypeAlias = "Generator[tuple[str, tuple[Any, ...]], Any, Any]"
@@ -133,6 +133,12 @@ class GroupedOperations(Operations):
         finally:
             self._changed_all(numbers)
         return sum(n for n in replies if type(n) is int), _refused(positions, replies)
+
+    def running(
+        self, script: Script, calls: Sequence[tuple[Sequence[bytes], Sequence[Any]]]
+    ) -> NodeSteps:
+        """What a script returns for each of several (keys, arguments)."""
+        return (yield "run_many", (script, calls))
 
     def _changed_all(self, numbers: Iterable[int]) -> None:
         self.engine.board.stamp_each(numbers)

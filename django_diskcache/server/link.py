@@ -31,7 +31,7 @@ from redis.sentinel import (
 
 from ..engine.errors import Fault
 from .address import Address
-from .board import Board, present
+from .board import BUCKETS, Board, present
 from .breaker import Breaker
 from .following import LOOK_EVERY, driven, following
 from .listener import TICK, Listener
@@ -40,7 +40,6 @@ from .punctual import punctual
 from .topology import Place, owners, shuffled
 from .trouble import ERRORS, fault, kind_of, reason
 
-BUCKETS = 256
 _sentinel: Any = Sentinel  # the client has types for some of its functions
 TO_BE_MADE = 2**31  # connections that a pool of the client may make: bounded by `Node`
 
@@ -82,7 +81,8 @@ class Link:
     def _node(self, name: str, make: Callable[[], Any]) -> Node:
         if name not in self._nodes:
             clustered = self.address.kind == "cluster"
-            node = Node(make, name, self.patience, self.board.stamp_all, clustered)
+            forget = partial(_forget, weakref.ref(self), name)
+            node = Node(make, name, self.patience, forget, clustered)
             self._nodes.setdefault(name, node)  # another thread may be as far
         return self._nodes[name]
 
@@ -219,7 +219,7 @@ class Link:
                     kind, self.address.text, f"not tried again yet; the last time: {why}"
                 )
             try:
-                self.table = self._learned(deadline)
+                self._go_by(self._learned(deadline))
                 self._forget_others()
                 self._breaker.worked()
             except ERRORS as error:
@@ -228,7 +228,31 @@ class Link:
                 raise fault(error, self.address.text) from error
             finally:
                 self._looked = time.monotonic()
-        self.board.stamp_all()
+
+    def _go_by(self, table: list[Node]) -> None:
+        """Ask these nodes from now on, and forget what was read where others were asked.
+
+        Those that had a bucket tell of its changes no more. The stamps come last: who has noted
+        one of these finds the new node.
+        """
+        before = self.table
+        if table == before:
+            return
+        self.table = table
+        if not before:
+            self.board.stamp_all()
+        else:
+            pairs = enumerate(zip(before, table, strict=True))
+            self.board.stamp_buckets([n for n, (old, new) in pairs if old is not new])
+
+    def forget(self, name: str) -> None:
+        """Trust nothing that was read of a node, which may have changes that are not told."""
+        table = self.table
+        buckets = [bucket for bucket, node in enumerate(table) if node.name == name]
+        if len(buckets) == len(table):
+            self.board.stamp_all()
+        else:  # none, if it has left: then its buckets were stamped when they moved
+            self.board.stamp_buckets(buckets)
 
     def _learned(self, deadline: float) -> list[Node]:
         places = shuffled([*map(_place, list(self._nodes)), *self.address.places])
@@ -325,8 +349,7 @@ class Link:
         else:
             table = list(self.table)
             table[bucket] = node
-            self.table = table
-            self.board.stamp_all()  # who had it tells of its changes no more
+            self._go_by(table)
 
     def named(self, name: str) -> Node:
         """The node with this name, which another has told of.
@@ -352,6 +375,13 @@ class Link:
             node.close()
         if self.address.kind == "cluster":
             self.table = []
+
+
+def _forget(reference: weakref.ref[Link], name: str) -> None:
+    """`Link.forget`, if there is still somebody who remembers."""
+    link = reference()
+    if link is not None:
+        link.forget(name)
 
 
 def _done(whose: Any, method: str, arguments: Sequence[Any]) -> Any:

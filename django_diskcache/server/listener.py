@@ -12,8 +12,9 @@ The message comes as the one of a channel, ``__redis__:invalidate``, which is wh
 RESP2: the client library hands that out like any reply, while it drops the form of RESP3 unless
 one reaches into its parser.
 
-While there is no listener nothing is remembered. When one is lost, all is forgotten. Silence is
-told from a broken connection by asking: who does not answer within a second is lost.
+While there is no listener nothing is remembered. When one is lost, all is forgotten that was
+read of its server. Silence is told from a broken connection by asking: who does not answer
+within a second is lost.
 
 What is done once a second beside the calls is done in its thread, whether it is told of changes
 or not: a user may lack the right to be.
@@ -112,7 +113,7 @@ class Listener:
         self.lost()
 
     def lost(self) -> None:
-        """Nobody is told any more: forget everything."""
+        """Nobody is told any more: forget everything of this server."""
         node = self._node
         node.generation, node.listener = NOBODY, None  # first: then nothing new is remembered
         node.forget()

@@ -15,6 +15,7 @@ from redis.exceptions import (
     ClusterCrossSlotError,
     NoScriptError,
     ResponseError,
+    TimeoutError,
     TryAgainError,
 )
 
@@ -250,29 +251,55 @@ class Node(Lines):
     def _ask_many(
         self, commands: Sequence[Sequence[Any]], track: bool, untold: bool = False
     ) -> tuple[list[Any], bool]:
+        return self._send_many(commands, track, untold)(None)
+
+    def _send_many(
+        self, commands: Sequence[Sequence[Any]], track: bool, untold: bool
+    ) -> Callable[[float | None], tuple[list[Any], bool]]:
+        """Send commands; what is returned reads the answers, and sends what is left to send."""
+        line = self._sound()
         replies: list[Any] = []
 
-        def talk(line: Line) -> bool:
+        def send(start: int) -> int:
+            some = commands[start : start + AT_ONCE]
+            sent = some if not aside else [each for one in some for each in (UNTOLD, one)]
+            line.connection.send_packed_command(line.connection.pack_commands(sent))
+            return len(some)
+
+        def read(count: int) -> None:
+            for _ in range(count):
+                if aside:
+                    with suppress(ResponseError):  # then it is told after all
+                        line.read(disconnect_on_error=False)
+                try:
+                    replies.append(line.read(disconnect_on_error=False))
+                except ResponseError as error:
+                    replies.append(self.named(error))
+
+        def answers(seconds: float | None) -> tuple[list[Any], bool]:
+            try:
+                if seconds is not None and count and not line.connection.can_read(seconds):
+                    raise TimeoutError("no answer in time")
+                read(count)
+                for start in range(AT_ONCE, len(commands), AT_ONCE):
+                    line.deadline.begin()  # each round trip has one of its own
+                    read(send(start))
+            except BaseException as error:
+                self._failed(line, error)
+                raise
+            tracked = line.tracked
+            self._give(line)
+            return replies, tracked
+
+        try:
             if track and line.asked != self.generation:
                 self._track(line)
             aside = untold and line.tracked
-            for start in range(0, len(commands), AT_ONCE):
-                some = commands[start : start + AT_ONCE]
-                if start:  # each round trip has a deadline of its own
-                    line.deadline.begin()
-                sent = some if not aside else [each for one in some for each in (UNTOLD, one)]
-                line.connection.send_packed_command(line.connection.pack_commands(sent))
-                for _ in some:
-                    if aside:
-                        with suppress(ResponseError):  # then it is told after all
-                            line.read(disconnect_on_error=False)
-                    try:
-                        replies.append(line.read(disconnect_on_error=False))
-                    except ResponseError as error:
-                        replies.append(self.named(error))
-            return line.tracked
-
-        return replies, self._on_sound(talk)
+            count = send(0) if commands else 0
+        except BaseException as error:
+            self._failed(line, error)
+            raise
+        return answers
 
     def run_many(
         self,
@@ -286,13 +313,46 @@ class Node(Lines):
         """
         ask = self.browse_many if untold else self.ask_many
         commands = [script.known(keys, arguments) for keys, arguments in calls]
-        replies = ask(commands)
+        return self._with(script, commands, ask(commands), ask)
+
+    def _with(
+        self,
+        script: Script,
+        commands: Sequence[Sequence[Any]],
+        replies: list[Any],
+        ask: Callable[[Sequence[Sequence[Any]]], list[Any]],
+    ) -> list[Any]:
+        """The same answers, with those of a server that did not know the script."""
         again = [n for n, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
         if again:
             self.ask(b"SCRIPT", b"LOAD", script.text)
             for n, reply in zip(again, ask([commands[n] for n in again]), strict=True):
                 replies[n] = reply
         return replies
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is a connection that nobody uses."""
+        return bool(self._idle)
+
+    def ahead(self, method: str, arguments: Sequence[Any]) -> Callable[[float | None], Any]:
+        """The first half of a call of many, `look_many`, `ask_many` or `run_many`: it is sent.
+
+        :return: the second half: given how many seconds the first answer may take from then on
+            (None is as long as in any call), it returns what the method does
+        :raises Fault: as the method does, in each half
+        """
+        if method == "run_many":
+            script, calls = arguments
+            commands = [script.known(keys, rest) for keys, rest in calls]
+            answers = self._send_many(commands, False, True)
+            ask = self.browse_many
+            return lambda seconds: self._with(script, commands, answers(seconds)[0], ask)
+        (commands,) = arguments
+        answers = self._send_many(commands, method == "look_many", False)
+        if method == "look_many":
+            return answers
+        return lambda seconds: answers(seconds)[0]
 
     def named(self, error: BaseException) -> BaseException:
         """The fault that an error is, which the server answered with."""

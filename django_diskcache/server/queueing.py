@@ -27,6 +27,7 @@ from ..engine.ends import Found, QueueEnds, ended
 from ..engine.errors import ENOVAL, Fault
 from ..engine.queues import following, is_back
 from .awaiting import AwaitingCache
+from .node import Node
 from .remote import Remote
 from .steps import Steps
 
@@ -142,14 +143,10 @@ class QueueingCache(QueueEnds, AwaitingCache):
         keys: list[Any] = list(self)
         yield from reversed(keys)
 
-    def clear(self, retry: bool = False) -> int:
-        """Remove all entries that are there when it begins; how many.
-
-        It costs a look at every name on the server, and blocks nobody meanwhile. Collections
-        beside the cache stay.
-        """
-        self._remotely(0, self._forget_places())
-        return super().clear(retry)
+    def _begin_to_clear(self) -> set[Node]:
+        """Places go before any entry: one that is entered from now on is to stay."""
+        done = self._remotely(None, self._forget_places())
+        return set(self._engine.link.table[BUCKET : BUCKET + 1]) if done is None else set()
 
     def _forget_places(self) -> Steps:
         return (yield BUCKET, "ask", (b"UNLINK", self._places))

@@ -30,10 +30,10 @@ from ..engine.nearcache import NearCache
 from ..engine.options import DEFAULT_SETTINGS
 from ..engine.signing import LENGTH, MODE_KEY, Secrets
 from .address import Address
-from .board import Tally, present
+from .board import BUCKETS, Tally, present
 from .doorkeeper import Doorkeeper
 from .envelope import Codec
-from .link import BUCKETS, begin_links, open_link
+from .link import begin_links, open_link
 from .names import escaped
 from .scripts import COUNT
 from .traffic import ERRORS, HITS, MISSES, SumsOverTime, is_count
@@ -45,6 +45,7 @@ MOST_SECONDS = 10**10  # some 300 years: what lives longer does not end
 NOTES = b"*hints"  # whether some may be gone (`gauges`), in the first bucket
 COUNTS = b"*counts"  # of hits, misses and faults, in the first bucket
 TELL_EVERY = 1.0  # seconds between two reports at the end of a request
+IN_A_CLUSTER = 5.0  # seconds between two reports: all processes tell the same node
 
 
 class Remote:
@@ -95,6 +96,7 @@ class Remote:
         self.history = SumsOverTime(self.heads[0], clock, self.link.moving)
         self._reporting = threading.RLock()
         self._told = 0.0  # when it was reported last, by a clock that never goes back
+        self._pause = IN_A_CLUSTER if address.kind == "cluster" else 0.0
         self.chores: list[Callable[[Remote], object]] = []  # done once a second
         _remotes.add(self)
 
@@ -214,7 +216,8 @@ class Remote:
 
     def _tell(self) -> None:
         self.near.flush()
-        self.report()
+        if time.monotonic() - self._told >= self._pause:
+            self.report()
 
     # Counts
 
@@ -318,12 +321,12 @@ class Remote:
     def tidy(self) -> None:
         """The end of a request: what was counted goes to where the listener finds it.
 
-        Where nothing is remembered there is no listener, and it is told here, once a second.
+        Where nothing is remembered there is no listener, and it is told here, as often.
         """
         self.near.flush()
         if (
             not self.settings["near_cache_size"]
-            and time.monotonic() - self._told >= TELL_EVERY
+            and time.monotonic() - self._told >= max(TELL_EVERY, self._pause)
             and not self.link.in_trouble
         ):
             self.report()
@@ -365,9 +368,10 @@ class Triage:
         """Say that an eviction by tag had to look at all entries."""
         self._says.warn(
             "unhinted",
-            "%s has evicted keys, or is about to, and sets of tags may be among them: evict() "
-            "looks at every entry there. Set its maxmemory-policy to noeviction, with room "
-            "enough, watch its memory, and then clear the cache.",
+            "%s may have evicted keys, and sets of tags among them: evict() looks at every "
+            "entry there, and gives the others their sets again unless its memory is nearly "
+            "full. Set its maxmemory-policy to noeviction, with room enough, and watch its "
+            "memory.",
             where,
         )
 

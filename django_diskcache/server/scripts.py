@@ -205,25 +205,38 @@ return batch
 )
 
 # The same of some entries, whether they have hints or not. KEYS: entries. ARGV: 'list' or
-# 'remove'; how many of these an entry must have; names of tags.
+# 'remove', or 'mend', which removes and gives the others their hints again; how many of these
+# an entry must have; names of tags. What it removes comes first: a full server does that.
 LISTED: Final = Script(
     _TAGS
+    + _HINT
     + """
 local call, least, asked, wanted = redis.call, tonumber(ARGV[2]), {}, {}
+local mends, others = ARGV[1] == 'mend', {}
 for i = 3, #ARGV do asked[ARGV[i]] = true end
 for _, key in ipairs(KEYS) do
   local size = redis.pcall('GETRANGE', key, '11', '12')
   if type(size) == 'string' and #size == 2 and size ~= '\\0\\0' then
-    local has = 0
-    for _, tag in ipairs(tagged(key)) do
+    local has, tags = 0, tagged(key)
+    for _, tag in ipairs(tags) do
       if asked[tag] then has = has + 1 end
     end
-    if has >= least then wanted[#wanted + 1] = key end
+    if has >= least then
+      wanted[#wanted + 1] = key
+    elseif mends then
+      others[key] = tags
+    end
   end
 end
 if ARGV[1] == 'list' then return wanted end
-if #wanted == 0 then return 0 end
-return call('UNLINK', unpack(wanted))
+local gone = 0
+if #wanted > 0 then gone = call('UNLINK', unpack(wanted)) end
+for key, tags in pairs(others) do
+  local head, left = string.match(key, '^[^}]*}') .. '+', call('PTTL', key)
+  local px = left < 0 and '0' or string.format('%.0f', left)
+  for _, tag in ipairs(tags) do hint(head .. tag, key, px) end
+end
+return gone
 """
 )
 

@@ -3,38 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from ..engine.batches import shortened
 from ..engine.errors import ENOVAL, Timeout
-from ..engine.faults import FAULTS
-from .following import driven
+from .abreast import Abreast, Groups
 from .grouped import NodeSteps
 from .node import Node
 from .scripts import Script
-from .single import SingleKey
 from .steps import Call
 
 
-class ManyKeys(SingleKey):
+class ManyKeys(Abreast):
     """Mixed into the face."""
 
-    def _groups(self, numbers: Sequence[int]) -> Mapping[Node, Sequence[int]]:
+    def _groups(self, numbers: Sequence[int]) -> Groups:
         """Positions in `numbers` by node; none where a fault in asking for that is absorbed."""
         if self._wait(False) == 0:
             raise Timeout
-        found: Mapping[Node, Sequence[int]] = self._safely({}, self._operations.groups, numbers)
+        found: Groups = self._safely({}, self._operations.groups, numbers)
         return found
 
-    def _groups_of(self, places: Sequence[Any]) -> Mapping[Node, Sequence[int]]:
+    def _groups_of(self, places: Sequence[Any]) -> Groups:
         """`_groups` of places, see `Remote.place`."""
         if self._engine.address.kind != "cluster":  # then the hashes make no difference
             return self._groups(range(len(places)))
         return self._groups([number for _, number, _ in places])
-
-    def _on(self, node: Node, otherwise: Any, steps: NodeSteps) -> Any:
-        """What an operation on one node returns, or `otherwise` where a fault is absorbed."""
-        return self._safely(otherwise, driven, steps, node.do)
 
     def get_many(self, keys: Iterable[Any], retry: bool = False) -> dict[Any, Any]:
         """The values of those `keys` that are there."""
@@ -43,9 +38,9 @@ class ManyKeys(SingleKey):
             return found
         operations = self._operations
         places = self._engine.places(unknown)
-        for node, positions in self._groups_of(places).items():
-            steps = operations.load(positions, unknown, places)
-            some, again, foreign = self._on(node, ({}, (), ()), steps)
+        load = partial(operations.load, keys=unknown, places=places)
+        for _, loaded in self._on_groups(self._groups_of(places), ({}, (), ()), load):
+            some, again, foreign = loaded
             found.update(some)
             for each in foreign:
                 self._remotely(None, operations.refuse(*each))
@@ -83,8 +78,9 @@ class ManyKeys(SingleKey):
         keys = list(items)
         calls = self._settings(items, expire, tag, spread)
         failed = set(range(len(keys)))
-        for node, positions in self._groups([number for number, _, _ in calls]).items():
-            again = self._on(node, None, operations.store(positions, calls))
+        groups = self._groups([number for number, _, _ in calls])
+        store = partial(operations.store, calls=calls)
+        for positions, again in self._on_groups(groups, None, store):
             if again is None:  # a fault: none of them
                 continue
             failed.difference_update(positions)
@@ -107,35 +103,38 @@ class ManyKeys(SingleKey):
         keys = keys if type(keys) is list else list(keys)
         names, numbers = self._engine.names(keys)
         removed = 0
-        for node, positions in self._groups(numbers).items():
-            steps = self._operations.unlink(positions, names, numbers)
-            some, again = self._on(node, (0, ()), steps)
+        unlink = partial(self._operations.unlink, names=names, numbers=numbers)
+        for _, unlinked in self._on_groups(self._groups(numbers), (0, ()), unlink):
+            some, again = unlinked
             removed += some + sum(self.delete(keys[n]) for n in again)
         return removed
 
     def _run_in_buckets(
         self, script: Script, calls: Sequence[tuple[int, Sequence[bytes], Sequence[Any]]]
-    ) -> list[Any]:
-        """What a script returns in each (bucket, keys, arguments), but for those with a fault.
+    ) -> tuple[list[Any], set[Node]]:
+        """What a script returns in each (bucket, keys, arguments), and nodes with a fault.
 
         Nobody is told when what it has read changes.
 
         :raises Fault: where it is not absorbed
         """
         results: list[Any] = []
-        for node, positions in self._groups([bucket for bucket, _, _ in calls]).items():
-            some = [calls[n] for n in positions]
-            try:
-                parts = [(keys, rest) for _, keys, rest in some]
-                replies = node.run_many(script, parts, untold=True)
-            except FAULTS as error:
-                if not self._absorbed(error):
-                    raise
+        groups = self._groups([bucket for bucket, _, _ in calls])
+
+        def running(positions: Sequence[int]) -> NodeSteps:
+            return self._operations.running(script, [calls[n][1:] for n in positions])
+
+        away = set(groups)
+        answers = self._on_groups(groups, None, running)
+        for node, (positions, replies) in zip(groups, answers, strict=True):
+            if replies is None:
                 continue
-            for (bucket, keys, rest), reply in zip(some, replies, strict=True):
+            away.discard(node)
+            for n, reply in zip(positions, replies, strict=True):
                 if isinstance(reply, Exception):  # it has moved, say
+                    bucket, keys, rest = calls[n]
                     one = self._safely(None, self._ask, bucket, "rerun", script, keys, *rest)
                     results += [] if one is None else [one]
                 else:
                     results.append(reply)
-        return results
+        return results, away

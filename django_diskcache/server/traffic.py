@@ -2,9 +2,9 @@
 
 There is one hash for the minutes of an hour, kept for a little more than a day, and one for
 the hours of a day, kept for a month. Each process adds what it has counted since the last time,
-once a second, in the step that adds the same to the counts; where nothing happened it adds
-nothing. What is added belongs to the minute in which it is told: a second later, or when the
-server is back.
+once a second or in a cluster every five, in the step that adds the same to the counts; where
+nothing happened it adds nothing. What is added belongs to the minute in which it is told: that
+much later, or when the server is back.
 """
 
 from __future__ import annotations

@@ -33,9 +33,8 @@ from .test_commands import called, document
 BACKEND = "django_diskcache.DjangoCache"
 # The second call of a process need not try it again.
 AWAY = r"valkey://127\.0\.0\.1:1: .*Connection refused\. \(lost\)"
-ASKING = ("cachestats", "cacheevict", "cachecheck", "cacheclear")  # the others ask no server
-LEAVING = {
-    "cacheexpire": "its server removes what has expired by itself",
+ASKING = ("cachestats", "cacheexpire", "cacheevict", "cachecheck", "cacheclear")
+LEAVING = {  # which ask no server
     "cachecull": "its server evicts by itself, by its maxmemory and maxmemory-policy",
 }
 
@@ -142,6 +141,24 @@ def test_a_mistake_in_the_settings(site: Path, name: str) -> None:
             pytest.raises(CommandError, match=message),
         ):
             called(name, *arguments(name, "wrong"))
+
+
+# Hints of tags
+
+
+def test_expire_drops_hints(site: Path) -> None:
+    for number in range(30):
+        cache().set(f"{number}", 1, timeout=None, tag="tag")
+    cache().delete_many([f"{number}" for number in range(29)])
+    said = "dropped; its server removes by itself what has expired\n"
+
+    assert called("cacheexpire", "remote") == f"remote: 29 hints of tags {said}"
+    assert called("cacheexpire", "remote") == f"remote: 0 hints of tags {said}"
+    cache().delete("29")
+    assert document("cacheexpire", "remote") == {
+        "remote": {"removed": 0, "freed": None, "hints": 1}
+    }
+    assert called("cacheexpire", "remote", "-v", "0") == ""
 
 
 # Statistics

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from django_diskcache.server import ServerCache
+from django_diskcache.server import ServerCache, doubts
 
 from .clusters import Cluster
 from .servers import Server, required, until
@@ -68,6 +68,12 @@ def cluster(shared_cluster: Cluster) -> Cluster:
         with node.client() as client:
             client.flushall()
     return shared_cluster
+
+
+def doubting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From now on, every eviction takes it that any hint may be gone."""
+    monkeypatch.setattr(doubts, "keeping", lambda remote: False)
+    monkeypatch.setattr(doubts, "doubted", lambda remote, told, noted, every: told)
 
 
 def listening(cache: ServerCache) -> ServerCache:

@@ -19,8 +19,8 @@ from django_diskcache.engine.errors import Fault
 from django_diskcache.engine.guard import raising
 from django_diskcache.server import ServerCache
 from django_diskcache.server.awaitedlink import NATIVE_FROM
+from django_diskcache.server.board import BUCKETS
 from django_diskcache.server.lines import MOST_LINES
-from django_diskcache.server.link import BUCKETS
 from tests.conftest import FakeClock
 
 from .clusters import Cluster

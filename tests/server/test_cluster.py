@@ -224,6 +224,68 @@ def test_all_nodes_tell_of_changes(cache: ServerCache, cluster: Cluster) -> None
             until(lambda key=key: cache.get(key) == 2, "an invalidation")
 
 
+def read_on_each(cache: ServerCache, cluster: Cluster) -> list[str]:
+    """A key on each node, which is remembered from now on."""
+    listening(cache)
+    keys = [key_on(cache, node)[0] for node in cluster.nodes]
+    for key in keys:
+        cache.set(key, 1)
+        assert cache.get(key) == 1
+    assert [key for key in keys if remembers(cache, key)] == keys
+    return keys
+
+
+def remembers(cache: ServerCache, key: str) -> bool:
+    return cache.engine.near.knows(key) is not None
+
+
+def test_a_look_that_finds_what_was_known_forgets_nothing(
+    cluster: Cluster, clock: FakeClock
+) -> None:
+    with opened(cluster, clock=clock) as cache:
+        keys = read_on_each(cache, cluster)
+
+        cache.engine.link.look()
+
+        assert all(remembers(cache, key) for key in keys)
+
+
+def test_a_slot_that_moves_is_all_that_is_forgotten(cluster: Cluster, clock: FakeClock) -> None:
+    source, target = cluster.nodes[:2]
+    with opened(cluster, clock=clock) as cache:
+        keys = read_on_each(cache, cluster)
+        key, slot = key_on(cache, source)
+        assert key == keys[0]
+
+        for one, other in ((source, target), (target, source)):
+            cluster.begin_moving(slot, one, other)
+            cluster.move_keys(slot, one, other)
+            cluster.end_moving(slot, other)
+            cache.engine.link.look()
+
+            assert [each for each in keys if remembers(cache, each)] == keys[1:]
+            # What has left the old node is told once more.
+            until(lambda: cache.get(key) == 1 and remembers(cache, key), "a listener")
+        assert sum(cache.faults().values()) == 0
+
+
+def test_what_a_node_was_to_tell_of_is_forgotten_with_its_connection(
+    cluster: Cluster, clock: FakeClock
+) -> None:
+    with opened(cluster, clock=clock, statistics=0) as cache:
+        keys = read_on_each(cache, cluster)
+        first = cluster.nodes[0]
+        with first.client() as client:
+            own = [client.client_id()]
+            for each in client.client_list():
+                if int(each["id"]) not in own:
+                    client.client_kill_filter(_id=each["id"])
+
+        until(lambda: not remembers(cache, keys[0]), "a look at the connections")
+
+        assert [key for key in keys if remembers(cache, key)] == keys[1:]
+
+
 def test_a_slot_that_moves(cache: ServerCache, cluster: Cluster) -> None:
     source, target = cluster.nodes[:2]
     key, slot = key_on(cache, source)

@@ -220,10 +220,14 @@ def test_a_long_answer_in_time_is_no_trouble(server: Server, make_cache: Make) -
     assert sum(cache.faults().values()) == 0
 
 
-def test_a_thread_that_gets_its_turn_late_is_answered(server: Server, make_cache: Make) -> None:
+@pytest.mark.parametrize("length", [5, 500_000])
+def test_a_thread_that_gets_its_turn_late_is_answered(
+    length: int, server: Server, make_cache: Make
+) -> None:
     """On a machine that is busy: before it has sent, and while its answer comes."""
-    cache = make_cache(server, near_cache_size=0)
-    cache.set("key", "value")
+    cache = make_cache(server, timeout=5 * PATIENCE, near_cache_size=0)
+    value = "x" * length
+    cache.set("key", value)
     (node,) = cache.engine.link.nodes()
     (line,) = node._idle
     send = line.send
@@ -234,9 +238,9 @@ def test_a_thread_that_gets_its_turn_late_is_answered(server: Server, make_cache
         until(lambda: line.connection.can_read(0), "the answer")
 
     line.send = late
-    assert cache.get("key") == "value"
+    assert cache.get("key") == value
     line.send = send
-    assert cache.get("key") == "value"
+    assert cache.get("key") == value
     assert node._idle == [line]
 
 

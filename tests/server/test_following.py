@@ -14,8 +14,9 @@ from django_diskcache.engine.errors import Fault
 from django_diskcache.server import topology
 from django_diskcache.server.address import read_address
 from django_diskcache.server.awaitedlink import AwaitedLink
+from django_diskcache.server.board import BUCKETS
 from django_diskcache.server.following import MOST_MOVES
-from django_diskcache.server.link import BUCKETS, Link
+from django_diskcache.server.link import Link
 
 from .servers import PATIENCE, until
 

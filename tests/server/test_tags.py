@@ -13,11 +13,12 @@ import pytest
 
 from django_diskcache.engine.errors import ENOVAL
 from django_diskcache.engine.patterns import beginning
-from django_diskcache.server import ServerCache, browsing, gauges
+from django_diskcache.server import ServerCache, browsing
 from django_diskcache.server.awaitedlink import NATIVE_FROM
 from django_diskcache.server.envelope import tag_name
 from tests.conftest import FakeClock
 
+from .conftest import doubting
 from .servers import Server
 
 Make = Callable[..., ServerCache]
@@ -183,8 +184,8 @@ def test_what_is_no_entry_spoils_no_eviction(
         assert sorted(cache.keys_by_tag("tag")) == sorted(others)
         assert evict() == 299
     fill()
-    monkeypatch.setattr(gauges, "hints_may_be_gone", lambda *_: True)
-    monkeypatch.setattr(cache, "_evict_hinted", lambda *_: [])
+    doubting(monkeypatch)
+    monkeypatch.setattr(cache, "_evict_hinted", lambda *_: ([], set()))
     assert cache.evict("tag") == 299
     assert cache.get_many(others) == {}
     cache.expire()

@@ -12,12 +12,12 @@ import pytest
 
 from django_diskcache.engine.errors import Fault
 from django_diskcache.engine.history import DAY, HOUR, MINUTE
-from django_diskcache.server import ServerCache, gauges
+from django_diskcache.server import ServerCache, gauges, remote
 from django_diskcache.server.node import Node
 from tests.conftest import FakeClock
 
 from .clusters import SLOTS, Cluster
-from .conftest import listening
+from .conftest import listening, patience
 from .servers import PATIENCE, Server, until
 
 Make = Callable[..., ServerCache]
@@ -209,6 +209,32 @@ def test_several_listeners_tell_once_a_second(
 
 
 # Figures
+
+
+def test_in_a_cluster_each_process_tells_every_five_seconds(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All tell the same node."""
+    now = [1000.0]
+    monkeypatch.setattr(remote, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    arguments: Any = {"near_cache_size": 0, "statistics": 1}  # nobody ticks by himself
+    with ServerCache(cluster.urls, patience(), **arguments) as cache:
+
+        def told() -> int:
+            with ServerCache(cluster.urls, patience(), **arguments) as other:
+                return other.stats()[0]
+
+        reads(cache, 1, 0)
+        assert told() == 1
+        for seconds, hits in ((1, 1), (3, 1), (1, 4)):
+            now[0] += seconds
+            reads(cache, 1, 0)
+            assert told() == hits
+        cache.engine.tidy()
+        now[0] += 5
+        reads(cache, 1, 0)
+        assert told() == 5
+        assert cache.stats()[0] == 5
 
 
 def test_figures_of_a_cluster(

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from django_diskcache.server import ServerCache, gauges
+from django_diskcache.server import ServerCache, doubts
 from django_diskcache.server.envelope import tag_name
 
 from .clusters import Cluster
+from .conftest import doubting
 from .servers import Server
 
 Make = Callable[..., ServerCache]
@@ -91,7 +92,7 @@ def test_which_entries_are_found(
     cache.set("none", 4)
     cache.set("text", "long enough to have a header of its own, and a with it")
     cache.incr("number")
-    monkeypatch.setattr(gauges, "hints_may_be_gone", lambda *_: True)
+    doubting(monkeypatch)
     with server.client() as client:
         for bucket in range(256):
             for tag in ("a", "b", *many[-1:]):
@@ -111,7 +112,7 @@ def test_which_entries_are_found(
 
 
 def test_in_a_cluster(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gauges, "hints_may_be_gone", lambda *_: True)
+    doubting(monkeypatch)
     with ServerCache(cluster.urls, timeout=10, secret="secret") as cache:
         cache.set_many({f"key:{n}": n for n in range(500)}, tag="tag")
         cache.set_many({f"other:{n}": n for n in range(100)}, tag="other")
@@ -122,6 +123,9 @@ def test_in_a_cluster(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None
         assert len(cache.keys_by_tag("tag")) == 500
         assert cache.evict("tag") == 500
         assert len(cache) == 100
+        monkeypatch.undo()
+        monkeypatch.setattr(cache, "_run_listed", None)
+        assert cache.evict("other") == 100  # by their hints, which they have again
 
 
 def test_what_a_server_tells_that_is_no_number(cache: ServerCache) -> None:
@@ -134,7 +138,15 @@ def test_what_a_server_tells_that_is_no_number(cache: ServerCache) -> None:
             return b"maxmemory_policy:allkeys-lru\r\nmaxmemory:1gb\r\nevicted_keys:-\r\nx"
 
     node: Any = Odd()
-    assert gauges.hints_may_be_gone(cache.engine, node) is False
+    told = doubts.ask(node)
+    assert (told.evicted, told.commands, told.evicts, told.nearly_full) == (0, 0, False, False)
+    assert not doubts.doubted(cache.engine, [told], {}, True)
+
+
+def doubted(cache: ServerCache) -> bool:
+    """Whether the next eviction would look at all entries of some server."""
+    told = [doubts.ask(node) for node in cache.engine.link.nodes()]
+    return bool(doubts.doubted(cache.engine, told, cache.engine.noted(), True))
 
 
 def without_hints(own_server: Start, make_cache: Make) -> tuple[Server, ServerCache]:
@@ -193,4 +205,173 @@ def test_what_is_cleared_has_all_its_hints_from_then_on(
     assert cache.evict("tag") == 1
     with server.client() as client:
         client.config_resetstat()
-    assert not gauges.hints_may_be_gone(make_cache(server).engine, cache.engine.link.table[0])
+    assert not doubted(make_cache(server))
+
+
+def forget_hints(cache: ServerCache, server: Server) -> None:
+    """Remove all hints, as a server does that evicts."""
+    with server.client() as client:
+        for name in client.scan_iter("django_diskcache{??}+*"):
+            client.delete(name)
+
+
+def noted(cache: ServerCache) -> dict[bytes, int]:
+    return {n: number for n, number in cache.engine.noted().items() if n != doubts.LOST}
+
+
+EVICTS = ("--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru")
+
+
+def test_counts_that_began_anew_before_anybody_noticed(
+    own_server: Start, make_cache: Make
+) -> None:
+    server, _ = without_hints(own_server, make_cache)
+    with server.client() as client:
+        client.config_resetstat()
+
+    assert make_cache(server, timeout=5.0).evict("tag") == 1
+
+
+def test_a_restart_before_anybody_noticed(own_server: Start, make_cache: Make) -> None:
+    server, cache = without_hints(own_server, make_cache)
+    with server.client() as client:
+        client.save()
+    server.kill()
+    server.options = EVICTS
+    server.start()
+
+    assert cache.evict("tag") == 1
+
+
+def test_counts_that_began_anew_after_all_was_well(own_server: Start, make_cache: Make) -> None:
+    server = own_server(*EVICTS)
+    cache = make_cache(server)
+    cache.set_many({f"{number}": 1 for number in range(500)})  # which are commands
+    assert cache.evict("none") == 0
+    assert not doubted(cache)
+    cache.set("key", 1, tag="tag")
+    forget_hints(cache, server)
+
+    with server.client() as client:
+        client.config_resetstat()
+
+    assert cache.evict("tag") == 1
+    assert not doubted(cache)
+
+
+def test_what_is_noted_grows_with_what_the_server_counts(
+    own_server: Start, make_cache: Make
+) -> None:
+    """Else counts that began anew would soon be as high as what was noted long ago."""
+    server = own_server(*EVICTS)
+    cache = make_cache(server, near_cache_size=0)
+    assert cache.evict("none") == 0
+    before = max(noted(cache).values())
+    for _ in range(2 * before):
+        cache.get("key")
+    assert max(noted(cache).values()) == before
+
+    assert cache.evict("none") == 0
+
+    assert max(noted(cache).values()) > 2 * before
+
+
+def test_a_note_that_is_evicted_is_no_proof(own_server: Start, make_cache: Make) -> None:
+    server = own_server(*EVICTS)
+    cache = make_cache(server)
+    assert cache.evict("none") == 0
+    cache.set("key", 1, tag="tag")
+    forget_hints(cache, server)
+    with server.client() as client:
+        assert client.delete("django_diskcache{00}*hints") == 1
+
+    assert cache.evict("tag") == 1
+
+
+def test_a_doubt_ends_when_all_was_looked_at(
+    own_server: Start,
+    make_cache: Make,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    server = own_server(*EVICTS)
+    cache = make_cache(server)
+    cache.set("gone", 1, tag="a")
+    for number in range(200):  # more than a set of hints in which others are looked at
+        cache.set(f"short:{number}", 1, tag=("b", "c"), expire=1000)
+    cache.set("long", 1, tag=("c", "b"), expire=5000)
+    cache.set("ever", 1, tag="c")
+    forget_hints(cache, server)
+    assert doubted(cache)
+
+    assert cache.evict("a") == 1
+
+    assert "looks at every entry" in caplog.text
+    assert not doubted(cache)
+    monkeypatch.setattr(cache, "_run_listed", None)
+    with server.client() as client:
+        ends = {
+            (key, tag): client.ttl(
+                cache.engine.hints(cache.engine.place(key)[1] & 255, tag_name(tag))
+            )
+            for key, tag in [("long", "b"), ("long", "c"), ("ever", "c")]
+        }
+    assert 4900 < ends["long", "b"] <= 5000
+    assert 4900 < ends["long", "c"] <= 5000
+    assert ends["ever", "c"] == -1
+    assert len(cache.keys_by_tag("b")) == 201
+    assert cache.evict("b") == 201
+    assert cache.evict("c") == 1
+    assert make_cache(server).evict("none") == 0
+
+
+def test_a_sweep_ends_it_as_well(
+    own_server: Start, make_cache: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = own_server(*EVICTS)
+    cache = make_cache(server)
+    cache.set("key", 1, tag="tag")
+    forget_hints(cache, server)
+
+    assert cache.expire() == 0
+
+    monkeypatch.setattr(cache, "_run_listed", None)
+    assert cache.evict("tag") == 1
+
+
+def test_a_server_that_is_nearly_full_stays_in_doubt(
+    own_server: Start, make_cache: Make
+) -> None:
+    """What would be mended would go again."""
+    server = own_server("--maxmemory-policy", "allkeys-lru")
+    cache = make_cache(server, near_cache_size=0)
+    cache.set("one", 1, tag="one")
+    cache.set("two", 1, tag="two")
+    with server.client() as client:
+        cache.set("large", b"x" * client.info("memory")["used_memory"] * 20)
+        client.config_set("maxmemory", int(client.info("memory")["used_memory"] * 1.05))
+    forget_hints(cache, server)
+
+    assert cache.evict("one") == 1
+
+    assert doubted(cache)
+    assert cache.keys_by_tag("two") == ["two"]
+    assert cache.expire() == 0
+    assert doubted(cache)
+    cache.clear()
+    assert not doubted(cache)
+
+
+def test_a_server_that_evicts_nothing_is_not_doubted_for_a_restart(
+    own_server: Start, make_cache: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = own_server("--maxmemory", "100mb")
+    cache = make_cache(server)
+    cache.set("key", 1, tag="tag")
+    with server.client() as client:
+        client.save()
+    server.kill()
+    server.start()
+
+    monkeypatch.setattr(cache, "_run_listed", None)
+    assert cache.evict("tag") == 1

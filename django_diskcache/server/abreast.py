@@ -1,0 +1,139 @@
+"""The same of several servers at the same time: the nodes of a cluster.
+
+What is done on one of them page by page has a thread for each. What is one exchange of messages
+has none: it is sent to all of them, and then their answers are read; which is quicker, and
+changes nothing where there is one server.
+
+A node that is away costs its own part. The others do theirs meanwhile, and all together wait no
+longer than one call may. Faults are taken care of in the thread of the caller, when all are
+done.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple, TypeAlias, TypeVar
+
+from ..engine.faults import FAULTS
+from ..engine.together import at_once
+from .following import MET, driven
+from .grouped import NodeSteps
+from .node import Node
+from .single import SingleKey
+
+S = TypeVar("S")
+T = TypeVar("T")
+SOON = 0.1  # of what a call may wait: so much later it is not too late
+Groups: TypeAlias = "Mapping[Node, Sequence[int]]"
+
+
+class Met(NamedTuple):
+    """A fault, instead of a result."""
+
+    error: Exception
+
+
+class Abreast(SingleKey):
+    """Mixed into the face."""
+
+    def _on_each(self, nodes: Iterable[S], call: Callable[[S], T], otherwise: Any) -> list[T]:
+        """What `call` returns of each node, or `otherwise` where a fault is absorbed.
+
+        It is called in threads, and must leave to this one what a fault means to the caller.
+
+        :param nodes: or whatever there is one of for each
+        :raises Fault: the first that is not absorbed
+        """
+        outcomes = at_once([partial(_attempt, call, node) for node in nodes])
+        return self._settled(outcomes, otherwise)
+
+    def _on_groups(
+        self, groups: Groups, otherwise: Any, make: Callable[[Sequence[int]], NodeSteps]
+    ) -> list[tuple[Sequence[int], Any]]:
+        """What an operation on each node returns, with the positions that it was made for.
+
+        :param make: makes it for some positions
+        :param otherwise: what it returns where a fault is absorbed
+        :raises Fault: the first that is not absorbed
+        """
+        if len(groups) < 2:
+            return [
+                (positions, self._safely(otherwise, driven, make(positions), node.do))
+                for node, positions in groups.items()
+            ]
+        halves = [Half(node, make(positions)) for node, positions in groups.items()]
+        ready: list[Half] = []
+        others: list[Half] = []
+        for half in halves:
+            (ready if half.node.ready else others).append(half)
+        for half in ready:
+            half.begin()
+        at_once([half.begin for half in others])  # each has to be connected to
+        patience = self._engine.link.patience
+        begun = time.monotonic()
+        outcomes = []
+        for half in halves:
+            waited = time.monotonic() - begun
+            # To wait for less than a call may costs more than to wait as one.
+            left = None if waited < patience * SOON else max(0.0, patience - waited)
+            outcomes.append(_attempt(half.end, left))
+        return list(zip(groups.values(), self._settled(outcomes, otherwise), strict=True))
+
+    def _settled(self, outcomes: Iterable[Any], otherwise: Any) -> list[Any]:
+        """The same, with `otherwise` for each fault, of which care is taken."""
+        results = []
+        raised = None
+        for outcome in outcomes:
+            met = isinstance(outcome, Met)
+            if met and not self._absorbed(outcome.error) and raised is None:
+                raised = outcome.error
+            results.append(otherwise if met else outcome)
+        if raised is not None:
+            raise raised
+        return results
+
+
+class Half:
+    """An operation on one node, which is one call, in two halves: sending and reading."""
+
+    def __init__(self, node: Node, steps: NodeSteps) -> None:
+        self.node = node
+        self._steps = steps
+        self._answers: Callable[[float | None], Any] | None = None
+        self._error: Exception | None = None
+
+    def begin(self) -> None:
+        """Send what is asked."""
+        method, arguments = next(self._steps)
+        try:
+            self._answers = self.node.ahead(method, arguments)
+        except MET as error:
+            self._error = error
+
+    def end(self, seconds: float | None) -> Any:
+        """Its result.
+
+        :param seconds: that it may wait for the first answer; None is as long as a call may
+        :raises Fault: when there is none
+        """
+        error = self._error
+        try:
+            if error is None and self._answers is not None:
+                try:
+                    self._steps.send(self._answers(seconds))
+                except MET as late:
+                    error = late
+            if error is not None:
+                self._steps.throw(error)
+        except StopIteration as done:
+            return done.value
+        raise RuntimeError("an operation on one node is one call")
+
+
+def _attempt(call: Callable[..., T], *arguments: Any) -> T | Met:
+    try:
+        return call(*arguments)
+    except FAULTS as error:
+        return Met(error)

@@ -1,0 +1,274 @@
+"""Nodes of a cluster are asked at the same time, and one that is away costs its own part."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from django_diskcache.engine.errors import Fault
+from django_diskcache.engine.guard import raising
+from django_diskcache.server import ServerCache, abreast, browsing, doubts
+from django_diskcache.server.awaitedlink import NATIVE_FROM
+from django_diskcache.server.scripts import EVICT
+
+from .clusters import Cluster
+from .conftest import doubting, patience
+from .servers import Server, until
+
+NUMBERS = range(300)
+FIRST = "0"  # of these, so its node is the first that many keys would ask
+ITEMS = {f"{number}": number for number in NUMBERS}
+ENDLESS = 300.0  # seconds: longer than a test waits for anything
+
+
+@pytest.fixture
+def frozen(cluster: Cluster) -> Iterator[Callable[..., Server]]:
+    """Lets a node stand still until the end of the test.
+
+    That is the one of a key; by default neither the first nor the last.
+    """
+    still: list[Server] = []
+
+    def freeze(cache: ServerCache, key: str | None = None) -> Server:
+        link = cache.engine.link
+        which = link.nodes()[1] if key is None else link.at(bucket_of(cache, key))
+        node = server_of(cluster, which.name)
+        still.append(node)
+        node.freeze()
+        return node
+
+    yield freeze
+    for node in still:
+        node.thaw()
+
+
+def server_of(cluster: Cluster, name: str) -> Server:
+    return next(each for each in cluster.nodes if each.url == f"{name}/0")
+
+
+def bucket_of(cache: ServerCache, key: str) -> int:
+    return cache.engine.place(key)[1] & 255
+
+
+def opened(cluster: Cluster, seconds: float, **arguments: Any) -> ServerCache:
+    """A cache that has nobody who listens."""
+    arguments = {"secret": "secret", "statistics": 1, "near_cache_size": 0, **arguments}
+    return ServerCache(cluster.urls, patience(seconds), **arguments)
+
+
+def filled(cache: ServerCache) -> None:
+    assert cache.set_many(ITEMS, tag="tag") == []
+
+
+def others(cluster: Cluster, node: Server) -> list[Server]:
+    return [each for each in cluster.nodes if each is not node]
+
+
+def asked(node: Server, *commands: str) -> bool:
+    """Whether one of these came since the statistics of a node began anew."""
+    with node.client() as client:
+        found = client.info("commandstats")
+    return any(f"cmdstat_{command}" in found for command in commands)
+
+
+CALLS: dict[str, tuple[Callable[[ServerCache], Any], Any, str]] = {
+    "get_many": (lambda cache: cache.get_many(ITEMS), ITEMS, "get"),
+    "set_many": (lambda cache: cache.set_many(ITEMS), [], "set"),
+    "delete_many": (lambda cache: cache.delete_many(ITEMS), 300, "unlink"),
+    "evict": (lambda cache: cache.evict("tag"), 300, "evalsha"),
+    "keys_by_tag": (lambda cache: len(cache.keys_by_tag("tag")), 300, "evalsha"),
+    "tagged": (lambda cache: browsing.tagged(cache.engine, "tag"), 300, "scard"),
+    "clear": (lambda cache: cache.clear(), 300, "unlink"),
+    "delete_pattern": (lambda cache: cache.delete_pattern("?"), 10, "unlink"),
+    "expire": (lambda cache: cache.expire(), 0, "scan"),
+    "len": (len, 300, "scan"),
+}
+
+
+@pytest.mark.parametrize("connected", [True, False])
+@pytest.mark.parametrize("name", CALLS)
+def test_the_others_are_asked_while_one_stands_still(
+    name: str, connected: bool, cluster: Cluster, frozen: Callable[..., Server]
+) -> None:
+    call, wanted, command = CALLS[name]
+    with opened(cluster, 10.0) as cache:
+        filled(cache)
+    with opened(cluster, ENDLESS) as cache:
+        cache.engine.link.look()
+        if connected:
+            for each in cache.engine.link.nodes():
+                each.ask(b"PING")
+        # Who asks one node after the other would wait for this one before the last.
+        node = frozen(cache, FIRST if name.endswith("_many") else None)
+        for other in others(cluster, node):
+            with other.client() as client:
+                client.config_resetstat()
+        found: list[Any] = []
+        thread = threading.Thread(target=lambda: found.append(call(cache)))
+        thread.start()
+
+        until(
+            lambda: all(asked(other, command) for other in others(cluster, node)),
+            "a question to the others",
+        )
+
+        assert thread.is_alive()
+        node.thaw()
+        thread.join(ENDLESS)
+        assert found == [wanted]
+        assert sum(cache.faults().values()) == 0
+
+
+def test_a_look_at_all_entries_does_not_wait_either(
+    cluster: Cluster, frozen: Callable[..., Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with opened(cluster, ENDLESS) as cache:
+        filled(cache)
+        told = {node: doubts.ask(node) for node in cache.engine.link.nodes()}
+        doubting(monkeypatch)
+        monkeypatch.setattr(doubts, "ask", told.__getitem__)
+        monkeypatch.setattr(cache, "_evict_hinted", lambda *_: ([], set()))
+        monkeypatch.setattr(cache.engine, "noted", dict)
+        monkeypatch.setattr(cache.engine, "note", lambda *_, **__: None)
+        node = frozen(cache)
+        found: list[Any] = []
+        thread = threading.Thread(target=lambda: found.append(cache.evict("tag")))
+        thread.start()
+
+        for other in others(cluster, node):
+            with other.client() as client:
+                until(lambda client=client: not list(client.scan_iter("*}:*")), "its part")
+
+        assert thread.is_alive()
+        node.thaw()
+        thread.join(ENDLESS)
+        assert found == [300]
+
+
+@pytest.mark.parametrize("name", ["aget_many", "aset_many", "adelete_many"])
+def test_on_an_event_loop(name: str, cluster: Cluster, frozen: Callable[..., Server]) -> None:
+    _, wanted, command = CALLS[name[1:]]
+    with opened(cluster, ENDLESS) as cache:
+        filled(cache)
+
+        async def main() -> Any:
+            for _ in range(NATIVE_FROM):
+                await cache.aget_many(ITEMS)
+            node = frozen(cache, FIRST)
+            for other in others(cluster, node):
+                with other.client() as client:
+                    client.config_resetstat()
+            task = asyncio.create_task(getattr(cache, name)(ITEMS))
+            while not all(asked(other, command) for other in others(cluster, node)):
+                await asyncio.sleep(0.001)
+            assert not task.done()
+            node.thaw()
+            return await task
+
+        assert asyncio.run(asyncio.wait_for(main(), ENDLESS)) == wanted
+        assert sum(cache.faults().values()) == 0
+
+
+def test_the_others_do_their_part(cluster: Cluster, frozen: Callable[..., Server]) -> None:
+    with opened(cluster, 10.0) as cache:
+        filled(cache)
+    with opened(cluster, 0.3) as cache:
+        until(lambda: len(cache.get_many(ITEMS)) == 300, "an answer of all")
+        node = frozen(cache)
+        lost = {
+            key
+            for key in ITEMS
+            if node is server_of(cluster, cache.engine.link.at(bucket_of(cache, key)).name)
+        }
+        there = {key: number for key, number in ITEMS.items() if key not in lost}
+        assert 50 < len(lost) < 150
+
+        until(lambda: cache.get_many(ITEMS) == there, "the part of the others")
+        until(lambda: set(cache.set_many(ITEMS, tag="tag")) == lost, "the part of the others")
+        until(lambda: evicted(cache, others(cluster, node)), "the part of the others")
+        assert sum(cache.faults().values()) > 0
+        calls: list[Callable[[ServerCache], Any]] = [
+            lambda cache: cache.evict("tag"),
+            lambda cache: cache.get_many(ITEMS),
+            lambda cache: cache.clear(),
+        ]
+        for call in calls:
+            with pytest.raises(Fault):
+                call(raising(cache))
+
+
+def test_clear_begins_with_the_first_and_goes_on_with_the_others(
+    cluster: Cluster, frozen: Callable[..., Server]
+) -> None:
+    with opened(cluster, 10.0) as cache:
+        filled(cache)
+    with opened(cluster, 0.3) as cache:
+        until(lambda: len(cache.get_many(ITEMS)) == 300, "an answer of all")
+        link = cache.engine.link
+        first = next(key for key in ITEMS if link.at(bucket_of(cache, key)) is link.at(0))
+        others_left = others(cluster, frozen(cache, first))
+
+        until(lambda: cache.clear() > 0, "the part of the others")
+
+        until(lambda: evicted(cache, others_left), "the rest of it")
+
+
+def evicted(cache: ServerCache, nodes: list[Server]) -> bool:
+    """Whether an eviction leaves nothing on these."""
+    cache.evict("tag")
+    left = []
+    for node in nodes:
+        with node.client() as client:
+            left += list(client.scan_iter("django_diskcache{??}:*"))
+    return not left
+
+
+class Still:
+    """A node whose answers do not come; it notes how long it was waited for."""
+
+    ready = True
+
+    def __init__(self, clock: Callable[[float], None]) -> None:
+        self.clock = clock
+        self.waited: list[float | None] = []
+
+    def ahead(self, method: str, arguments: Any) -> Callable[[float | None], Any]:
+        def answers(seconds: float | None) -> Any:
+            self.waited.append(seconds)
+            self.clock(10.0 if seconds is None else seconds)
+            raise Fault("slow", "somewhere", "no answer in time")
+
+        return answers
+
+
+def test_all_that_stand_still_cost_one_deadline(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [100.0]
+
+    def passes(seconds: float) -> None:
+        now[0] += seconds
+
+    class Time:
+        @staticmethod
+        def monotonic() -> float:
+            return now[0]
+
+    with opened(cluster, 10.0) as cache:
+        monkeypatch.setattr(abreast, "time", Time)
+        monkeypatch.setattr(cache.engine.link, "patience", 10.0)
+        nodes: list[Any] = [Still(passes) for _ in range(3)]
+
+        found = cache._on_groups(
+            {node: [n] for n, node in enumerate(nodes)},
+            "nothing",
+            lambda positions: cache._operations.running(EVICT, []),
+        )
+
+        assert found == [([n], "nothing") for n in range(3)]
+        assert [node.waited for node in nodes] == [[None], [0.0], [0.0]]
+        assert cache.faults()["slow"] == 3
