@@ -15,6 +15,7 @@ from redis.exceptions import NoScriptError, ResponseError
 from .awaitedlines import AwaitedLines
 from .lines import Line, may_try_again
 from .node import AT_ONCE, UNTOLD, apart
+from .packing import together
 from .scripts import Script
 from .trouble import ERRORS, fault
 
@@ -114,7 +115,7 @@ class AwaitedNode(AwaitedLines):
         if not line.tracked:
             return await self._exchange(line, False, b"MGET", *untold, *told)
         connection = line.connection
-        await connection.send_packed_command(connection.pack_commands(apart(untold, told)))
+        await connection.send_packed_command(together(connection, apart(untold, told)))
         with suppress(ResponseError):  # then it is told after all
             await line.read()
         try:
@@ -150,7 +151,7 @@ class AwaitedNode(AwaitedLines):
         if not line.tracked:
             return await self._exchange(line, track, *command)
         connection = line.connection
-        await connection.send_packed_command(connection.pack_commands((UNTOLD, command)))
+        await connection.send_packed_command(together(connection, (UNTOLD, command)))
         with suppress(ResponseError):  # then it is told after all
             await line.read()
         return await line.read()
@@ -183,7 +184,7 @@ class AwaitedNode(AwaitedLines):
             connection = line.connection
             quiet = untold and line.tracked
             sent = some if not quiet else [each for one in some for each in (UNTOLD, one)]
-            await connection.send_packed_command(connection.pack_commands(sent))
+            await connection.send_packed_command(together(connection, sent))
             for _ in some:
                 if quiet:
                     with suppress(ResponseError):

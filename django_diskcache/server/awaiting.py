@@ -294,7 +294,7 @@ class AwaitingCache(SearchedCache):
         """`set_many`."""
         operations = self._operations
         keys = list(items)
-        calls = self._settings(items, expire, tag, spread)
+        calls = operations.settings(items, expire, tag, spread)
         failed = set(range(len(keys)))
         groups = await self._agroups([number for number, _, _ in calls])
         store = partial(operations.store, calls=calls)

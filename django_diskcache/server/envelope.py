@@ -92,6 +92,7 @@ class Codec:
         # Of a signed pickle that needs nothing else.
         plain = self._native and disk.pickles and self.signer is not None
         self._verify = self.signer.verify if plain and self.signer is not None else None
+        self._sign = self.signer.sign if self._native and self.signer is not None else None
 
     def encode(self, value: Any, read: bool, key: Key, due: float, tags: bytes) -> bytes:
         """What is kept of a value.
@@ -115,6 +116,10 @@ class Codec:
             kind_byte, body = BYTES, b"".join(chunks_of(value))
         else:
             _, mode, _, stored = self.disk.store(value, False, key=key[0])
+            if mode == MODE_PICKLE and self._sign is not None:  # the common one, at less cost
+                head = HEAD.pack(VERSION, MADE, MODE_SIGNED, due, len(tags))
+                signature = self._sign(key[0], key[1], MODE_SIGNED, stored)
+                return b"".join((head, tags, signature, stored))
             if mode != MODE_RAW:
                 packed = mode & CODECS_MASK if self._least < inf else 0
                 kind_byte, mode = packed >> SHIFT << 4, mode - packed

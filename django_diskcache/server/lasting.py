@@ -18,7 +18,6 @@ from .remote import MOST_SECONDS, milliseconds
 from .scripts import TOUCH, TOUCH_UNLESS
 from .steps import FOR_EVER, Steps
 
-AT_ONCE = b"-1"  # of scripts, instead of milliseconds
 HEADER = b"%d" % (HEAD_SIZE - 1)  # where it ends
 LAST: Final = 2.0**1023  # seconds: no end that is one comes after this
 NEVER: Final = (END.pack(LAST), END.pack(inf))  # to TOUCH_UNLESS: what has no end
@@ -92,12 +91,6 @@ class TimedOperations(GroupedOperations):
             yield from self.refuse(name, number, data, why)
             value = ENOVAL
         return (default if value is ENOVAL else value), None, None
-
-    def _lasting(self, expire: float | None) -> tuple[float, bytes]:
-        """When what lives so many seconds ends, and what TOUCH is told for that."""
-        if expire is None or expire > MOST_SECONDS:
-            return inf, FOR_EVER
-        return self.engine.due(expire), milliseconds(expire) if expire > 0 else AT_ONCE
 
     def _end(self, key: Any, due: float, px: bytes, *unless: bytes) -> Steps:
         engine = self.engine

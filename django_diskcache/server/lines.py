@@ -30,6 +30,7 @@ from redis.exceptions import ResponseError
 from ..engine.errors import Fault
 from .breaker import Breaker
 from .deadline import Deadline
+from .packing import sender
 from .trouble import ERRORS, fault, is_broken, kind_of, reason
 from .turns import Turn
 
@@ -59,7 +60,7 @@ class Line:
         self.connection = connection
         self.deadline = deadline
         self._forget = forget
-        self.send = connection.send_command
+        self.send = sender(connection)
         self.read = connection.read_response
         self.asked = NOBODY  # the generation of the listener that it has asked for
         self.tracked = False  # whether that one will be told

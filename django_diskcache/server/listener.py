@@ -38,9 +38,9 @@ from .node import Node
 from .trouble import ERRORS, kind_of
 
 CHANNEL = b"__redis__:invalidate"
-TICK = 1.0  # seconds between two questions whether the server is still there
+TICK = 1.0  # seconds of silence before the server is asked whether it is still there
+ANSWER = 1.0  # seconds for the answer
 REFUSED = 10.0  # seconds before who may not listen tries again
-ANSWER = 1.0  # seconds for the answer to one
 
 _generations = count(1)
 
@@ -197,18 +197,24 @@ def _subscribe(listener: Listener, connection: Any) -> None:
 
 
 def _hear(reference: weakref.ref[Listener], connection: Any, stop: threading.Event) -> None:
+    # To look whether there is something, and then to read it, would take as long again.
+    connection.timed.settimeout(TICK)
     asked = False
     ticked = time.monotonic()
     while not stop.is_set():
         message = None
-        if connection.can_read(ANSWER if asked else TICK):
-            message = connection.read_response()
-            asked = False
-        elif asked:
-            raise TimeoutError("nothing was heard")
-        else:
+        try:
+            message = connection.read_response(disconnect_on_error=False)
+        except TimeoutError:
+            if asked:
+                raise
+            connection.timed.settimeout(ANSWER)
             connection.send_command(b"PING")
             asked = True
+        else:
+            if asked:
+                connection.timed.settimeout(TICK)
+                asked = False
         listener = reference()
         if listener is None:
             return

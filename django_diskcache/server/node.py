@@ -21,6 +21,7 @@ from redis.exceptions import (
 
 from ..engine.errors import Fault
 from .lines import Line, Lines, may_try_again
+from .packing import together
 from .scripts import Script
 from .trouble import ERRORS, fault
 
@@ -96,7 +97,7 @@ class Node(Lines):
                 self._track(line)
             if untold and line.tracked:
                 commands = apart(untold, told)
-                line.connection.send_packed_command(line.connection.pack_commands(commands))
+                line.connection.send_packed_command(together(line.connection, commands))
                 reply = _values_apart(line.read, bool(told))
             else:
                 line.send(b"MGET", *untold, *told)
@@ -192,7 +193,7 @@ class Node(Lines):
     def _run(self, line: Line, script: Script, command: Sequence[Any], twice: bool) -> Any:
         try:
             if script.noted and line.tracked:
-                both = line.connection.pack_commands((UNTOLD, command))
+                both = together(line.connection, (UNTOLD, command))
                 line.connection.send_packed_command(both)
                 with suppress(ResponseError):  # then it is told after all
                     line.read()
@@ -263,7 +264,7 @@ class Node(Lines):
         def send(start: int) -> int:
             some = commands[start : start + AT_ONCE]
             sent = some if not aside else [each for one in some for each in (UNTOLD, one)]
-            line.connection.send_packed_command(line.connection.pack_commands(sent))
+            line.connection.send_packed_command(together(line.connection, sent))
             return len(some)
 
         def read(count: int) -> None:

@@ -12,7 +12,6 @@ from .abreast import Abreast, Groups
 from .grouped import NodeSteps
 from .node import Node
 from .scripts import Script
-from .steps import Call
 
 
 class ManyKeys(Abreast):
@@ -76,7 +75,7 @@ class ManyKeys(Abreast):
         """
         operations = self._operations
         keys = list(items)
-        calls = self._settings(items, expire, tag, spread)
+        calls = operations.settings(items, expire, tag, spread)
         failed = set(range(len(keys)))
         groups = self._groups([number for number, _, _ in calls])
         store = partial(operations.store, calls=calls)
@@ -89,14 +88,6 @@ class ManyKeys(Abreast):
                 if not self.set(keys[n], items[keys[n]], life, tag=tag):
                     failed.add(n)
         return [keys[n] for n in sorted(failed)]
-
-    def _settings(
-        self, items: Mapping[Any, Any], expire: float | None, tag: Any, spread: float
-    ) -> list[Call]:
-        setting = self._operations.setting
-        return [
-            setting(key, items[key], shortened(expire, spread), False, tag) for key in items
-        ]
 
     def delete_many(self, keys: Iterable[Any], retry: bool = False) -> int:
         """Remove `keys`; how many were there."""

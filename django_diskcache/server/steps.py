@@ -7,10 +7,11 @@ drives it waits for answers in his own way (`single`, `awaiting`).
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping, Sequence
 from math import inf
 from typing import Any, TypeAlias
 
+from ..engine.batches import shortened
 from ..engine.disk import Pinned
 from ..engine.errors import ENOVAL, UNKNOWN, Fault, Foreign, Unavailable
 from ..engine.updating import Change
@@ -31,6 +32,7 @@ from .scripts import INCR, MOST_ADDED, REPLACE, SET
 
 # Instead of milliseconds, in scripts.
 FOR_EVER = b"0"
+NOW = b"-1"  # of TOUCH: the entry ends at once
 KEEP = b"-1"  # of REPLACE: the entry ends when it would have
 MOST_HEAD = b"%d" % (HEAD.size + MOST_TAG_BYTES)  # bytes of a header and its tags
 MOST_TRIES = 1000  # of a sum that is made here, while others change the entry
@@ -182,27 +184,49 @@ class Operations:
             self._changed(number)
         return True
 
-    def setting(
-        self, key: Any, value: Any, expire: float | None, read: bool, tag: Any
-    ) -> tuple[int, str, tuple[Any, ...]]:
+    def setting(self, key: Any, value: Any, expire: float | None, read: bool, tag: Any) -> Call:
         """The call that stores a value."""
+        return self._setting(key, value, read, *_tagged(tag), *self._lasting(expire))
+
+    def settings(
+        self, items: Mapping[Any, Any], expire: float | None, tag: Any, spread: float
+    ) -> list[Call]:
+        """Those that store several; see `ServerCache.set_many`."""
+        tagged, lasting = _tagged(tag), self._lasting(expire)
+        calls = []
+        for key, value in items.items():
+            if spread:
+                lasting = self._lasting(shortened(expire, spread))
+            calls.append(self._setting(key, value, False, *tagged, *lasting))
+        return calls
+
+    def _setting(
+        self,
+        key: Any,
+        value: Any,
+        read: bool,
+        names: Sequence[bytes],
+        tags: bytes,
+        due: float,
+        px: bytes,
+    ) -> Call:
         engine = self.engine
         name, number, form = engine.place(key)
-        names = () if tag is None else tag_names(tag)
-        tags = tag_bytes(names) if names else b""
-        data = engine.codec.encode(value, read, form, engine.due(expire), tags)
-        if expire is None or expire > MOST_SECONDS:
-            px = FOR_EVER
-        elif expire <= 0:
+        data = engine.codec.encode(value, read, form, due, tags)
+        if px is NOW:
             return number, "ask", (b"UNLINK", name)
-        else:
-            px = milliseconds(expire)
         if names:
             keys = (name, *(engine.hints(number & 255, each) for each in names))
             return number, "rerun", (SET, keys, data, px, b"")
         if px is FOR_EVER:
             return number, "ask", (b"SET", name, data)
         return number, "ask", (b"SET", name, data, b"PX", px)
+
+    def _lasting(self, expire: float | None) -> tuple[float, bytes]:
+        """When what lives so many seconds ends, and what scripts are told for that."""
+        if expire is None or expire > MOST_SECONDS:
+            return inf, FOR_EVER
+        return self.engine.due(expire), milliseconds(expire) if expire > 0 else NOW
 
     def add(self, key: Any, value: Any, expire: float | None, read: bool, tag: Any) -> Steps:
         """Store a value unless the key has one; whether it was stored."""
@@ -305,6 +329,12 @@ class Operations:
             return (yield number, "ask", (b"UNLINK", name))
         finally:
             self._changed(number)
+
+
+def _tagged(tag: Any) -> tuple[Sequence[bytes], bytes]:
+    """Names of tags, and what the header has of them."""
+    names = () if tag is None else tag_names(tag)
+    return names, tag_bytes(names) if names else b""
 
 
 def _is_small(number: Any) -> bool:
