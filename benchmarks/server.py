@@ -130,7 +130,7 @@ class Calls:
 
     def delete(self, number: int) -> tuple[rounds.Call, rounds.Arguments]:
         some = [next(self.new) for _ in range(self.calls)]
-        self.cache.set_many({f"gone:{n}": n for n in some})
+        self.cache.set_many({f"gone:{n}": values.small(n) for n in some})
         return self.cache.delete, [(f"gone:{n}",) for n in some]
 
     def get_many(self, number: int) -> tuple[rounds.Call, rounds.Arguments]:
@@ -153,9 +153,9 @@ class Calls:
     def delete_many(self, number: int) -> tuple[rounds.Call, rounds.Arguments]:
         parts = []
         for _ in range(self.calls // BATCH):
-            items = {f"gone:{next(self.new)}": 1 for _ in range(BATCH)}
-            self.cache.set_many(items)
-            parts.append((list(items),))
+            some = [next(self.new) for _ in range(BATCH)]
+            self.cache.set_many({f"gone:{n}": values.small(n) for n in some})
+            parts.append(([f"gone:{n}" for n in some],))
         return self.cache.delete_many, parts
 
 
