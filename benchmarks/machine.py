@@ -7,6 +7,7 @@ import platform
 import shlex
 import sqlite3
 import subprocess
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from pathlib import Path
 import django
 
 import django_diskcache
+from django_diskcache.filesystems import filesystem
 
 from . import rounds
 from .plan import Plan
@@ -83,11 +85,17 @@ def machine(plan: Plan, arguments: Sequence[str]) -> Machine:
         cpus=len(os.sched_getaffinity(0))
         if hasattr(os, "sched_getaffinity")
         else os.cpu_count() or 1,
-        system=f"{platform.system()} {platform.machine()}",
+        system=f"{platform.system()} {platform.machine()}{_filesystem()}",
         load_average=round(os.getloadavg()[0], 1),
         clock=rounds.clock_cost(),
         versions=_versions(),
     )
+
+
+def _filesystem() -> str:
+    """Where the contenders have their directories."""
+    found = filesystem(os.path.realpath(tempfile.gettempdir()))
+    return f", directories on {found}" if found else ""
 
 
 def _processor() -> str:
