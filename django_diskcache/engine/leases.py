@@ -11,7 +11,8 @@ after the cache was cleared too, since it is at least the time in microseconds. 
 that are set back, what was held is remembered for an hour after its release; on a server, where
 each machine has a clock of its own, after its end as well.
 
-Each step is a change of the entry, which `update` of the cache makes, or `impatient.aupdate`.
+Each step is a change of the entry. `take` and `give` take the cache first, so that they can run
+on an impatient twin of it: see `impatient.on_loop`.
 """
 
 from __future__ import annotations
@@ -48,8 +49,8 @@ def _written(cache: Any, fence: int, holders: Holders) -> tuple[Any, float | Non
     return Pinned([fence, holders]), life
 
 
-def taking(cache: Any, token: str, value: int, timeout: float | None) -> Change:
-    """The change that takes one of `value` places: its result is the fence, or None.
+def take(cache: Any, key: Any, token: str, value: int, timeout: float | None) -> int | None:
+    """Take one of `value` places; the fence, or None if none is free.
 
     :param timeout: seconds after which the place is free again; None is never
     """
@@ -63,34 +64,13 @@ def taking(cache: Any, token: str, value: int, timeout: float | None) -> Change:
         end = None if timeout is None else now + timeout
         return fence, *_written(cache, fence, [*holders, [token, end]])
 
-    return change
-
-
-def take(cache: Any, key: Any, token: str, value: int, timeout: float | None) -> int | None:
-    """Take one of `value` places, see `taking`; the fence, or None if none is free."""
     try:
         # Who waits disturbs no writer.
-        fence: int | None = cache.update(
-            key, taking(cache, token, value, timeout), looking=True
-        )
+        fence: int | None = cache.update(key, change, looking=True)
     except Fault:
         if not cache.engine.in_files:  # it may have been done: then nobody would give it back
             with suppress(LockLost, *FAULTS):
                 give(cache, key, token, None)
-        raise
-    return fence
-
-
-async def atake(
-    cache: Any, key: Any, token: str, value: int, timeout: float | None
-) -> int | None:
-    """`take`, awaited, of a cache that has coroutines."""
-    try:
-        change = taking(cache, token, value, timeout)
-        fence: int | None = await cache.aupdate(key, change, looking=True)
-    except Fault:
-        with suppress(LockLost, *FAULTS):
-            await cache.aupdate(key, giving(cache, token, None))
         raise
     return fence
 
@@ -129,8 +109,8 @@ class Attempt:
             return self._taken
 
 
-def giving(cache: Any, token: str, name: Any) -> Change:
-    """The change that gives back the place that `token` has.
+def give(cache: Any, key: Any, token: str, name: Any) -> None:
+    """Give back the place that `token` has.
 
     :param name: of the lock, for errors
     :raises LockLost: when it has none
@@ -143,12 +123,7 @@ def giving(cache: Any, token: str, name: Any) -> Change:
             raise _lost(name)
         return None, *_written(cache, fence, left)
 
-    return change
-
-
-def give(cache: Any, key: Any, token: str, name: Any) -> None:
-    """Give back the place that `token` has, see `giving`."""
-    cache.update(key, giving(cache, token, name))
+    cache.update(key, change)
 
 
 def extending(cache: Any, token: str, name: Any, seconds: float, anew: bool) -> Change:

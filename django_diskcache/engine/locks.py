@@ -268,9 +268,8 @@ class AsyncCacheLock(_Lease):
 
         token = token_hex(16)
         pauses = self._pauses(blocking, blocking_timeout)
-        take = self._take if self._cache.engine.coroutines else self._take_in_thread
         while True:
-            fence = await take(token)
+            fence = await self._take(token)
             if fence is not None:
                 self._held.put(token, fence, self.value, self._task())
                 return True
@@ -282,24 +281,8 @@ class AsyncCacheLock(_Lease):
     async def _take(self, token: str) -> int | None:
         import asyncio
 
-        # A server may do what it was told before this was cancelled: so it is completed, and
-        # then undone.
-        change = leases.atake(self._cache, self._key, token, self.value, self.timeout)
-        taking = self._task_of(change)
-        try:
-            return await asyncio.shield(taking)
-        except asyncio.CancelledError:
-            await self._in_background(self._withdraw(taking, token))
-            raise
-
-    async def _withdraw(self, taking: Any, token: str) -> None:
-        with suppress(LockLost, *FAULTS):
-            if await taking is not None:
-                await self._agive(token)
-
-    async def _take_in_thread(self, token: str) -> int | None:
-        import asyncio
-
+        # Not awaited from a server: whatever becomes of this task and its loop, a thread
+        # completes what it has begun, and gives back what is not wanted any more.
         attempt = leases.Attempt(token)
         try:
             return await on_loop(
@@ -308,7 +291,7 @@ class AsyncCacheLock(_Lease):
         except asyncio.CancelledError:  # a thread may be about to take it
             if attempt.abandon():
                 with suppress(LockLost, *FAULTS):
-                    await self._in_background(self._agive(token))
+                    await self._in_background(self._give(token))
             raise
 
     def _task(self) -> Any:
@@ -318,25 +301,20 @@ class AsyncCacheLock(_Lease):
             return asyncio.current_task()
         return None
 
-    def _task_of(self, step: Coroutine[Any, Any, Any]) -> Any:
+    async def _in_background(self, step: Coroutine[Any, Any, Any]) -> None:
+        """Wait for a step, which is completed too if this is cancelled."""
         import asyncio
 
         task = asyncio.ensure_future(step)
         RUNNING.add(task)  # an event loop holds tasks weakly
         task.add_done_callback(RUNNING.discard)
-        return task
-
-    async def _in_background(self, step: Coroutine[Any, Any, Any]) -> None:
-        """Wait for a step, which is completed too if this is cancelled."""
-        import asyncio
-
-        await asyncio.shield(self._task_of(step))
+        await asyncio.shield(task)
 
     async def _update(self, change: Change, looking: bool = False) -> Any:
         return await aupdate(self._cache, self._key, change, looking)
 
-    async def _agive(self, token: str) -> None:
-        await self._update(leases.giving(self._cache, token, self.name))
+    async def _give(self, token: str) -> None:
+        await on_loop(self._cache, leases.give, self._key, token, self.name)
 
     async def release(self) -> None:
         """See `CacheLock.release`."""
@@ -345,7 +323,7 @@ class AsyncCacheLock(_Lease):
         token = self._token("release")
         held.drop(token)  # or another task would take it for its own meanwhile
         try:
-            await self._in_background(self._agive(token))
+            await self._in_background(self._give(token))
         except FAULTS:
             if kept is not None:
                 held.restore(kept)

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 import weakref
+from contextlib import suppress
 from secrets import token_bytes
 from types import TracebackType
 from typing import Any
@@ -112,6 +114,7 @@ def claiming(remote: Remote, key: Any) -> Steps:
     bucket = number & 255
     name = remote.heads[bucket] + SIGN + entry[len(remote.heads[bucket]) :]
     token = token_bytes(16)
+    made = Claim(remote, name, bucket, token)
     try:
         command = (b"SET", name, token, b"PX", MILLISECONDS, b"NX")
         if (yield number, "once", command) is None:
@@ -119,7 +122,10 @@ def claiming(remote: Remote, key: Any) -> Steps:
     except Fault as error:
         remote.triage.met(error)
         return Claim(remote, None, bucket, token)
-    made = Claim(remote, name, bucket, token)
+    except GeneratorExit:  # a task was cancelled that may have it by now
+        with suppress(RuntimeError):  # the interpreter ends
+            threading.Thread(target=made.release, daemon=True).start()
+        raise
     held = _held.get(remote)
     if held is None:
         held = _held.setdefault(remote, weakref.WeakSet())

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+MOST = 2**18  # bytes that are sent at once: more would be there twice meanwhile
+
 packed: Callable[[Any], bytes] | None
 try:
     from hiredis import pack_command
@@ -23,18 +25,18 @@ def together(connection: Any, commands: Sequence[Sequence[bytes]]) -> Sequence[b
     if packed is None:
         parts: Sequence[bytes] = connection.pack_commands(commands)
         return parts
-    return (b"".join([packed(tuple(command)) for command in commands]),)
+    each = [packed(tuple(command)) for command in commands]
+    return (b"".join(each),) if sum(map(len, each)) < MOST else each
 
 
 def sender(connection: Any) -> Callable[..., Any]:
     """What sends a command, given as its parts."""
-    if packed is None:
+    if packed is None or connection.health_check_interval:  # which only that one looks at
         send: Callable[..., Any] = connection.send_command
         return send
     pack, send_packed = packed, connection.send_packed_command
 
     def send_one(*command: bytes) -> Any:
-        # Nor is there a look at the health of the connection, as the client calls it.
         return send_packed((pack(command),), False)
 
     return send_one

@@ -262,18 +262,20 @@ return gone
 )
 
 # A full server refuses what may take memory only where it is the first that a script writes; so
-# what takes none comes first. The tags of an entry, and so its sets of hints, are not known to
-# who calls; but most entries have none. BITFIELD tells, and is no read to the server, which it
-# would have to note and to tell of. Where there are tags, the entry is written last once more,
-# which lets the server forget that it was read, and the sets are not read: they have the entry,
-# unless hints were lost, and GT lets a set end no earlier than before (not so Redis 6.2).
+# what takes none comes first. BITFIELD tells whether it is an entry of ours, by the version in
+# its first byte, and whether it has tags; to the server that is no read, which it would have to
+# note and to tell of. Where there are tags, the entry is written last once more, which lets the
+# server forget that it was read. Their sets are not read: they have the entry, unless hints
+# were lost, and GT lets a set end no earlier than before (not so Redis 6.2).
 _ENDS = (
     """
 if px == '-1' then return call('UNLINK', key) end
 if call('PEXPIRE', key, px == '0' and '1000000000000' or px) == 0 then return 0 end
 if px == '0' then call('PERSIST', key) end
-if call('SETRANGE', key, '3', ARGV[1]) < 13 then return 0 end
-if call('BITFIELD', key, 'GET', 'u16', '88')[1] == 0 then return 1 end
+local seen = redis.pcall('BITFIELD', key, 'GET', 'u8', '0', 'GET', 'u16', '88')
+if seen[1] ~= 1 then return 0 end
+call('SETRANGE', key, '3', ARGV[1])
+if seen[2] == 0 then return 1 end
 """
     + _TAGS
     + _HINT

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
 
-from django_diskcache.engine.errors import Fault, LockError
+from django_diskcache.engine.errors import Fault
 from django_diskcache.engine.leases import REMEMBERED
 from django_diskcache.server import ServerCache
 from django_diskcache.server.awaitedlink import NATIVE_FROM
@@ -16,7 +17,7 @@ from django_diskcache.server.awaitednode import AwaitedNode
 from django_diskcache.server.node import Node
 from tests.conftest import FakeClock
 
-from .servers import Server
+from .servers import Server, until
 
 Make = Callable[..., ServerCache]
 
@@ -111,17 +112,13 @@ def test_event_loops_need_no_thread(
 
     async def use() -> None:
         await on_connections_of_the_loop(cache)
-        monkeypatch.setattr(asyncio, "to_thread", no_thread)
         lock, other = (cache.alock("name", timeout=60) for _ in range(2))
-        async with lock:
-            assert await lock.owned()
-            assert await other.locked()
-            assert not await other.acquire(blocking=False)
-            assert await lock.extend(5)
-            assert await lock.reacquire()
-        with pytest.raises(LockError):
-            await lock.release()
-        assert not await lock.locked()
+        assert await lock.acquire()
+        monkeypatch.setattr(asyncio, "to_thread", no_thread)
+        assert await lock.owned()
+        assert await other.locked()
+        assert await lock.extend(5)
+        assert await lock.reacquire()
         assert await cache.aallow("rate", 1, 600)
         assert not await cache.aallow("rate", 1, 600)
         assert await cache.aonce_per("once", 60)
@@ -131,54 +128,68 @@ def test_event_loops_need_no_thread(
     asyncio.run(use())
 
 
-def test_what_was_taken_for_a_task_that_is_cancelled_is_given_back(
+def test_a_loop_that_ends_leaves_no_lock_behind(
     server: Server, make_cache: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The server has done it when the task learns that it is not wanted any more."""
+    """It cancels its tasks, and the server has done what the lock was for."""
+    cache, other = make_cache(server), make_cache(server)
+    run = Node.run
+    done, ended = threading.Event(), threading.Event()
+
+    def late(self: Node, *args: Any) -> Any:
+        reply = run(self, *args)
+        if threading.current_thread() is not threading.main_thread():
+            done.set()
+            assert ended.wait(60)
+        return reply
+
+    async def begin(step: Callable[[], Coroutine[Any, Any, Any]]) -> None:
+        task = asyncio.ensure_future(step())
+        while not done.is_set():
+            await asyncio.sleep(0.001)
+        assert not task.done()
+        asyncio.get_running_loop().call_soon(ended.set)
+
+    async def acquire(native: bool) -> None:
+        if native:
+            await on_connections_of_the_loop(cache)
+        monkeypatch.setattr(Node, "run", late)
+        await begin(cache.alock("name").acquire)
+
+    async def release() -> None:
+        lock = cache.alock("name")
+        await lock.acquire()
+        monkeypatch.setattr(Node, "run", late)
+        await begin(lock.release)
+
+    for main in (acquire(False), acquire(True), release()):
+        done.clear()
+        ended.clear()
+        asyncio.run(main)
+        monkeypatch.undo()
+        until(lambda: not other.lock("name").locked(), "the lock to be given back")
+
+
+def test_what_a_cancelled_task_may_have_claimed_is_given_back(
+    server: Server, make_cache: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
     cache = make_cache(server)
-    run = AwaitedNode.run
+    once = AwaitedNode.once
 
     async def use() -> None:
         await on_connections_of_the_loop(cache)
-        lock = cache.alock("name")
-        taking: asyncio.Task[bool] = asyncio.ensure_future(lock.acquire())
+        claiming = asyncio.ensure_future(cache.aclaim("key"))
 
         async def cancelled(self: AwaitedNode, *args: Any) -> Any:
             monkeypatch.undo()
-            reply = await run(self, *args)
-            assert await cache.alock("name").locked()
-            taking.cancel()
+            await once(self, *args)
+            claiming.cancel()
             await asyncio.sleep(0)
-            return reply
 
-        monkeypatch.setattr(AwaitedNode, "run", cancelled)
+        monkeypatch.setattr(AwaitedNode, "once", cancelled)
         with pytest.raises(asyncio.CancelledError):
-            await taking
-        assert not await lock.owned()
-        assert await cache.alock("name").acquire(blocking=False)
+            await claiming
 
     asyncio.run(use())
-
-
-def test_what_a_loop_may_have_taken_is_given_back(
-    server: Server, make_cache: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The answer to the acquisition is lost."""
-    cache = make_cache(server)
-    run = AwaitedNode.run
-
-    async def deaf(self: AwaitedNode, *args: Any) -> Any:
-        await run(self, *args)
-        monkeypatch.undo()
-        raise Fault("lost", self.node.name, "the wire was cut")
-
-    async def use() -> None:
-        await on_connections_of_the_loop(cache)
-        monkeypatch.setattr(AwaitedNode, "run", deaf)
-        lock = cache.alock("name")
-        with pytest.raises(Fault):
-            await lock.acquire()
-        assert not await lock.owned()
-        assert await cache.alock("name").acquire(blocking=False)
-
-    asyncio.run(use())
+    with server.client() as client:
+        until(lambda: not list(client.scan_iter("*~*")), "the claim to be given back")

@@ -164,6 +164,10 @@ def test_what_is_none_of_ours_has_no_end(server: Server, cache: ServerCache) -> 
     assert cache.ttl("key") == 0
     assert cache.touch("key", 5) is False
     assert cache.persist("key") is False
+    with server.client() as client:
+        assert client.get(cache.engine.place("key")[0]) == b"foreign"
+        client.rpush(cache.engine.place("list")[0], "foreign")
+    assert cache.touch("list", 5) is False
     assert cache.tags("key") == ()
 
 
