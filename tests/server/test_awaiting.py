@@ -217,19 +217,22 @@ def node_here(cache: ServerCache) -> Any:
 
 def test_all_of_many_calls_at_once_have_their_turn(server: Server, make_cache: Make) -> None:
     """The deadline of each begins when it has its connection."""
-    cache = make_cache(server, timeout=1, near_cache_size=0)
+    cache = make_cache(server, near_cache_size=0)
 
     async def main() -> None:
         await warm(cache)
-        node = cache.engine.link.loops[asyncio.get_running_loop()].of(
-            cache.engine.link.table[0]
-        )
+        await asyncio.gather(*(cache.aset(f"{n}", n) for n in range(MOST_LINES)))
+        node = node_here(cache)
+        assert len(node._idle) == MOST_LINES  # to connect is not what is to be in time
+        node.node.patience = 3.0
+        for line in node._idle:
+            line.deadline.seconds = 3.0
         exchange = node._exchange
         calls = 10 * MOST_LINES
 
         async def slowly(*arguments: Any) -> Any:
             reply = await exchange(*arguments)
-            await asyncio.sleep(0.15)  # all in turn take longer than the deadline
+            await asyncio.sleep(0.4)  # all in turn take longer than the deadline
             return reply
 
         node._exchange = slowly
@@ -268,9 +271,7 @@ def test_who_waits_for_a_connection_does_not_wait_for_ever(
         while not await cache.aset("key", "after"):
             assert time.monotonic() < deadline
             await asyncio.sleep(0.01)
-        node = cache.engine.link.loops[asyncio.get_running_loop()].of(
-            cache.engine.link.table[0]
-        )
+        node = node_here(cache)
         assert len(node._lines) == len(node._idle)
 
     run(main())
