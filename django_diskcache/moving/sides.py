@@ -42,10 +42,13 @@ class Side:
     def part(self, part: Part) -> Any:
         """What `copying` and `ordered` copy: the cache itself, or what is in it.
 
+        What it has opened before is closed.
+
         :return: None for what is not there and is not made
         :raises OSError, ValueError: for what no directory can have
         :raises Fault: for a deque or an index that was damaged, and is empty now
         """
+        self.leave()
         kind, name, cache = part
         if cache and self._in_files:
             raise ValueError(f"a cache in a directory has no {kind} of its own")

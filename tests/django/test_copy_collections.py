@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from django.test import override_settings
 
 from django_diskcache.engine import outgoing
 from django_diskcache.moving import ordered
+from django_diskcache.moving.copying import Part
+from django_diskcache.moving.sides import Side
 from django_diskcache.server import carrying
 from tests.server.clusters import clustered
 from tests.server.servers import required, serving, until
@@ -326,6 +329,22 @@ def test_many_of_them_keep_no_files_open(site: Path) -> None:
     copied("remote", "back")
     copied("back", "remote")
     assert len(os.listdir("/dev/fd")) < before + 30
+
+
+def test_those_that_are_passed_over_keep_no_files_open(site: Path) -> None:
+    """The other side has refused them, so nothing is copied before the next is opened."""
+    parts = [Part("deque", f"{number:02d}") for number in range(30)]
+    for each in parts:
+        cache().deque(each.name).append(1)
+    cache().shutdown()
+    with closing(Side(cache()._cache, True)) as side:
+        before = len(os.listdir("/dev/fd"))
+        known = []  # so that none is closed just because nobody knows it any more
+        for each in parts:
+            known.append(side.part(each))
+            assert known[-1].engine.count() == 1
+        # One file of each may be open as long as it is known, but not those of its database.
+        assert len(os.listdir("/dev/fd")) < before + 2 * len(known)
 
 
 # Trouble
