@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -420,17 +421,29 @@ def test_a_damaged_deque_is_told_put_aside_and_passed_over_next_time(site: Path)
 
 
 def test_a_deque_that_is_damaged_when_it_is_opened_is_told(site: Path) -> None:
-    """It begins anew then, empty: nobody is to take that for all there was."""
+    """It begins anew then, empty: nobody is to take that for all there was.
+
+    What comes before it is copied all the same.
+    """
+    cache().set("key", 1)
+    cache().deque("all").extend("ab")
     cache().deque("bad").extend(range(10))
     cache().deque("tasks").extend("abc")
     cache().shutdown()
-    (path,) = (site / "default" / "deque" / "bad").glob("*.sqlite3")
+    # This process still knows those that it has made. Of what is elsewhere it knows nothing.
+    shutil.copytree(site / "default", site / "moved")
+    (path,) = (site / "moved" / "deque" / "bad").glob("*.sqlite3")
     path.write_bytes(os.urandom(20_000))
-    del caches["default"]
-    with pytest.raises(CommandError, match=r"bad.*\(corrupt\)$"):
-        copied("default", "remote")
-    assert document("default", "remote")["elements"] == 3
-    assert list(cache("remote").deque("tasks")) == list("abc")
+    moved = {**settings.CACHES["default"], "LOCATION": site / "moved"}
+    with override_settings(CACHES={**settings.CACHES, "moved": moved}):
+        told = r"moved.deque.bad.*\(corrupt\); see to that and run it again"
+        with pytest.raises(CommandError, match=told):
+            copied("moved", "remote")
+        assert cache("remote").get("key") == 1
+        assert list(cache("remote").deque("all")) == list("ab")
+        assert cache("moved").deque("bad").cache.faults()["corrupt"] == 1
+        assert document("moved", "remote")["elements"] == 5
+        assert list(cache("remote").deque("tasks")) == list("abc")
 
 
 def test_a_server_that_is_full_keeps_what_it_had(site: Path, tmp_path: Path) -> None:
