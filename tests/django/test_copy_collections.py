@@ -17,6 +17,8 @@ from django.core.management import CommandError, call_command
 from django.test import override_settings
 
 from django_diskcache.engine import outgoing
+from django_diskcache.engine.errors import Fault
+from django_diskcache.management.commands.cachecopy import care_for
 from django_diskcache.moving import ordered
 from django_diskcache.moving.copying import Part
 from django_diskcache.moving.sides import Side
@@ -444,6 +446,17 @@ def test_a_deque_that_is_damaged_when_it_is_opened_is_told(site: Path) -> None:
         assert cache("moved").deque("bad").cache.faults()["corrupt"] == 1
         assert document("moved", "remote")["elements"] == 5
         assert list(cache("remote").deque("tasks")) == list("abc")
+
+
+def test_a_fault_is_counted_where_it_was_met(site: Path) -> None:
+    """And not by another cache, whose directory has a name that the other's begins with."""
+    longer = {**settings.CACHES["default"], "LOCATION": site / "default2"}
+    with override_settings(CACHES={**settings.CACHES, "longer": longer}):
+        both = cache(), cache("longer")
+        faces = [each._cache for each in both]
+        for path in (site / "default2" / "000" / "cache.sqlite3", site / "default2"):
+            care_for(faces, Fault("lost", str(path), "it is gone"))
+        assert [each._cache.faults()["lost"] for each in both] == [0, 2]
 
 
 def test_a_server_that_is_full_keeps_what_it_had(site: Path, tmp_path: Path) -> None:
