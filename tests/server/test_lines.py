@@ -186,6 +186,7 @@ def test_those_before_one_may_take_longer_than_a_call(
         clock.advance(8)  # the last one waits four times as long as a call may
         node._give(lines.pop())
         until(lambda number=number: len(served) == number + 1, "a turn")
+        until(lambda: node._handed == clock(), "a note of it")
     joined(threads)
 
 

@@ -83,6 +83,7 @@ def test_one_lookup_is_on_its_way_for_all(resolver: Resolver) -> None:
     ]
     for thread in threads:
         thread.start()
+    until(lambda: (NAME, 0) in resolving._looking, "a lookup")
     until(lambda: len(resolving._looking[NAME, 0]._waiting) == 20, "all to wait")
     for _ in range(3):
         with pytest.raises(TimeoutError):
