@@ -31,6 +31,7 @@ class Side:
         self._patient = None if self._in_files else face.patient(PATIENCE)
         self._there = None if makes or face is None else set(self.collections())
         self._opened: Any = None
+        self._damaged: dict[Part, Exception] = {}  # when it was opened, and not yet told
 
     def collections(self) -> list[Part]:
         """What is in it, see `copying.collections`.
@@ -42,10 +43,19 @@ class Side:
     def part(self, part: Part) -> Any:
         """What `copying` and `ordered` copy: the cache itself, or what is in it.
 
+        What it has opened before is closed.
+
         :return: None for what is not there and is not made
         :raises OSError, ValueError: for what no directory can have
         :raises Fault: for a deque or an index that was damaged, and is empty now
         """
+        face = self._open(part)
+        if part in self._damaged:
+            raise self._damaged.pop(part)
+        return face
+
+    def _open(self, part: Part) -> Any:
+        self.leave()
         kind, name, cache = part
         if cache and self._in_files:
             raise ValueError(f"a cache in a directory has no {kind} of its own")
@@ -62,7 +72,10 @@ class Side:
             found = getattr(twin, kind)(name)
             self._opened = raising(found if kind == CACHE else found.cache)
             if kind != CACHE:
-                raise_damage(self._opened)
+                (store,) = self._opened.engine.stores
+                damage, store.damage = store.damage, None
+                if damage is not None:
+                    self._damaged[part] = damage
             return self._opened
         if kind == CACHE:
             self._opened = self._face.cache(name).patient(PATIENCE)
@@ -92,8 +105,8 @@ class Side:
         if part.kind == CACHE and self._patient is not None:
             names: int = self._patient.names()
             return names
-        face = self.part(part)
         try:
+            face = self._open(part)  # it is `part` that tells of damage
             # Not by the face: it would put aside what is damaged, before anybody is told.
             return int(face.engine.count() if self._in_files else len(face))
         except FAULTS:
@@ -102,14 +115,3 @@ class Side:
             return 0
         finally:
             self.leave()
-
-
-def raise_damage(face: Any) -> None:
-    """Tell once that what is empty now was damaged, and not empty.
-
-    :raises Fault: when it was damaged when it was opened
-    """
-    (store,) = face.engine.stores
-    damage, store.damage = store.damage, None
-    if damage is not None:
-        raise damage

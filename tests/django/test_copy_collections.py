@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,11 @@ from django.core.management import CommandError, call_command
 from django.test import override_settings
 
 from django_diskcache.engine import outgoing
+from django_diskcache.engine.errors import Fault
+from django_diskcache.management.commands.cachecopy import care_for
 from django_diskcache.moving import ordered
+from django_diskcache.moving.copying import Part
+from django_diskcache.moving.sides import Side
 from django_diskcache.server import carrying
 from tests.server.clusters import clustered
 from tests.server.servers import required, serving, until
@@ -328,6 +334,22 @@ def test_many_of_them_keep_no_files_open(site: Path) -> None:
     assert len(os.listdir("/dev/fd")) < before + 30
 
 
+def test_those_that_are_passed_over_keep_no_files_open(site: Path) -> None:
+    """The other side has refused them, so nothing is copied before the next is opened."""
+    parts = [Part("deque", f"{number:02d}") for number in range(30)]
+    for each in parts:
+        cache().deque(each.name).append(1)
+    cache().shutdown()
+    with closing(Side(cache()._cache, True)) as side:
+        before = len(os.listdir("/dev/fd"))
+        known = []  # so that none is closed just because nobody knows it any more
+        for each in parts:
+            known.append(side.part(each))
+            assert known[-1].engine.count() == 1
+        # One file of each may be open as long as it is known, but not those of its database.
+        assert len(os.listdir("/dev/fd")) < before + 2 * len(known)
+
+
 # Trouble
 
 
@@ -401,17 +423,40 @@ def test_a_damaged_deque_is_told_put_aside_and_passed_over_next_time(site: Path)
 
 
 def test_a_deque_that_is_damaged_when_it_is_opened_is_told(site: Path) -> None:
-    """It begins anew then, empty: nobody is to take that for all there was."""
+    """It begins anew then, empty: nobody is to take that for all there was.
+
+    What comes before it is copied all the same.
+    """
+    cache().set("key", 1)
+    cache().deque("all").extend("ab")
     cache().deque("bad").extend(range(10))
     cache().deque("tasks").extend("abc")
     cache().shutdown()
-    (path,) = (site / "default" / "deque" / "bad").glob("*.sqlite3")
+    # This process still knows those that it has made. Of what is elsewhere it knows nothing.
+    shutil.copytree(site / "default", site / "moved")
+    (path,) = (site / "moved" / "deque" / "bad").glob("*.sqlite3")
     path.write_bytes(os.urandom(20_000))
-    del caches["default"]
-    with pytest.raises(CommandError, match=r"bad.*\(corrupt\)$"):
-        copied("default", "remote")
-    assert document("default", "remote")["elements"] == 3
-    assert list(cache("remote").deque("tasks")) == list("abc")
+    moved = {**settings.CACHES["default"], "LOCATION": site / "moved"}
+    with override_settings(CACHES={**settings.CACHES, "moved": moved}):
+        told = r"moved.deque.bad.*\(corrupt\); see to that and run it again"
+        with pytest.raises(CommandError, match=told):
+            copied("moved", "remote")
+        assert cache("remote").get("key") == 1
+        assert list(cache("remote").deque("all")) == list("ab")
+        assert cache("moved").deque("bad").cache.faults()["corrupt"] == 1
+        assert document("moved", "remote")["elements"] == 5
+        assert list(cache("remote").deque("tasks")) == list("abc")
+
+
+def test_a_fault_is_counted_where_it_was_met(site: Path) -> None:
+    """And not by another cache, whose directory has a name that the other's begins with."""
+    longer = {**settings.CACHES["default"], "LOCATION": site / "default2"}
+    with override_settings(CACHES={**settings.CACHES, "longer": longer}):
+        both = cache(), cache("longer")
+        faces = [each._cache for each in both]
+        for path in (site / "default2" / "000" / "cache.sqlite3", site / "default2"):
+            care_for(faces, Fault("lost", str(path), "it is gone"))
+        assert [each._cache.faults()["lost"] for each in both] == [0, 2]
 
 
 def test_a_server_that_is_full_keeps_what_it_had(site: Path, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from django_diskcache.server import ServerCache, doubts
+from django_diskcache.server.deadline import Timed
 
 from .clusters import Cluster
 from .servers import Server, required, until
@@ -24,6 +25,23 @@ def patience(seconds: float = 10.0) -> float:
     another time share none. By default they are more than a machine takes that is busy.
     """
     return seconds + next(_made) * 1e-6
+
+
+def waits(cache: ServerCache, seconds: float) -> None:
+    """From now on, calls of a cache wait for so long, where they need a new connection.
+
+    For what must fail in a short time, in a test where other calls must have theirs.
+    """
+    for node in cache.engine.link.nodes():
+
+        def made(make: Callable[[], Any] = node.make) -> Any:
+            connection = make()
+            connection.socket_timeout = connection.socket_connect_timeout = seconds
+            connection.timed = Timed(seconds)
+            return connection
+
+        node.make = made
+        node.patience = seconds
 
 
 @pytest.fixture

@@ -176,7 +176,7 @@ def test_on_an_event_loop(name: str, cluster: Cluster, frozen: Callable[..., Ser
 def test_the_others_do_their_part(cluster: Cluster, frozen: Callable[..., Server]) -> None:
     with opened(cluster, 10.0) as cache:
         filled(cache)
-    with opened(cluster, 0.3) as cache:
+    with opened(cluster, 1.0) as cache:
         until(lambda: len(cache.get_many(ITEMS)) == 300, "an answer of all")
         node = frozen(cache)
         lost = {
@@ -206,7 +206,7 @@ def test_clear_begins_with_the_first_and_goes_on_with_the_others(
 ) -> None:
     with opened(cluster, 10.0) as cache:
         filled(cache)
-    with opened(cluster, 0.3) as cache:
+    with opened(cluster, 1.0) as cache:
         until(lambda: len(cache.get_many(ITEMS)) == 300, "an answer of all")
         link = cache.engine.link
         first = next(key for key in ITEMS if link.at(bucket_of(cache, key)) is link.at(0))

@@ -50,7 +50,7 @@ def all_borrowed(node: Any) -> list[Line]:
 
 
 def test_four_hundred_threads_at_once(server: Server, make_cache: Make) -> None:
-    cache = make_cache(server, near_cache_size=0)
+    cache = make_cache(server, timeout=PATIENCE, near_cache_size=0)
     refused: list[str] = []
     go = threading.Event()
 
@@ -157,9 +157,10 @@ def test_who_is_called_for_nothing_queues_again(server: Server, make_cache: Make
 
 
 def test_nobody_waits_for_ever(server: Server, make_cache: Make) -> None:
-    cache = make_cache(server, timeout=0.2, near_cache_size=0)
+    cache = make_cache(server, near_cache_size=0)
     node = node_of(cache)
     lines = all_borrowed(node)
+    node.patience = 0.2  # of who waits: these have connected in peace
     began = time.monotonic()
     with pytest.raises(Fault, match=f"all {MOST_LINES} connections are in use"):
         node._borrow()
@@ -185,6 +186,7 @@ def test_those_before_one_may_take_longer_than_a_call(
         clock.advance(8)  # the last one waits four times as long as a call may
         node._give(lines.pop())
         until(lambda number=number: len(served) == number + 1, "a turn")
+        until(lambda: node._handed == clock(), "a note of it")
     joined(threads)
 
 

@@ -17,6 +17,7 @@ from django_diskcache.server import ServerCache, resolving
 from django_diskcache.server.resolving import addresses
 from tests.conftest import FakeClock
 
+from .conftest import waits
 from .servers import HOST, PATIENCE, Server, until
 
 NAME = "cache.internal"
@@ -82,6 +83,8 @@ def test_one_lookup_is_on_its_way_for_all(resolver: Resolver) -> None:
     ]
     for thread in threads:
         thread.start()
+    until(lambda: (NAME, 0) in resolving._looking, "a lookup")
+    until(lambda: len(resolving._looking[NAME, 0]._waiting) == 20, "all to wait")
     for _ in range(3):
         with pytest.raises(TimeoutError):
             addresses(NAME, 0, SOON)
@@ -106,6 +109,7 @@ def test_what_was_found_last_is_used_while_there_is_no_answer(resolver: Resolver
 
     resolver.found = socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
     assert addresses(NAME, 0, PATIENCE) == ["127.0.0.2"]
+    until(lambda: not resolving._looking, "the end of that lookup")
     resolver.found = socket.gaierror(socket.EAI_NONAME, "Name or service not known")
     with pytest.raises(socket.gaierror, match="not known"):
         addresses(NAME, 0, PATIENCE)
@@ -150,10 +154,12 @@ def test_no_thread_can_be_started(resolver: Resolver, monkeypatch: pytest.Monkey
     assert not resolving._looking
 
 
-def test_a_cache_whose_name_server_is_away(server: Server, resolver: Resolver) -> None:
+def test_a_cache_whose_name_server_is_away(
+    server: Server, resolver: Resolver, monkeypatch: pytest.MonkeyPatch
+) -> None:
     location = f"valkey://{NAME}:{server.port}"
     with ServerCache(location, 0.3, near_cache_size=0, statistics=0) as cache:
-        resolver.open.clear()
+        resolver.open.clear()  # and nothing can succeed
         began = time.monotonic()
         assert cache.get("key", "default") == "default"
         assert time.monotonic() - began < PATIENCE / 2
@@ -162,8 +168,10 @@ def test_a_cache_whose_name_server_is_away(server: Server, resolver: Resolver) -
         assert cache.faults()["slow"] == 101
         assert resolver.asked == [NAME]
 
+        waits(cache, PATIENCE)
         resolver.open.set()
         until(lambda: cache.set("key", 1), "recovery")
+        monkeypatch.setattr(resolving, "SHARE", 0.001)
         cache.close()
         resolver.open.clear()
         assert cache.get("key") == 1  # at the address that was found last
@@ -179,7 +187,7 @@ def test_addresses_are_tried_one_by_one(server: Server, resolver: Resolver) -> N
         assert line.connection.host == NAME
         assert line.connection.socket_connect_timeout == PATIENCE
     resolver.found = ["127.0.0.9", "127.0.0.8"]
-    with ServerCache(location, 9.0, near_cache_size=0, statistics=0) as cache:
+    with ServerCache(location, PATIENCE + 1, near_cache_size=0, statistics=0) as cache:
         assert cache.set("key", 1) is False
         assert cache.faults()["lost"] == 1
 
@@ -200,11 +208,13 @@ def test_an_event_loop_whose_name_server_is_away(
     async def main(cache: ServerCache) -> None:
         for _ in range(2):  # those go to a thread
             assert await cache.aset("key", 1)
-        resolver.open.clear()
+        waits(cache, 0.3)
+        resolver.open.clear()  # and nothing can succeed
         for _ in range(20):
             assert await cache.aset("key", 1) is False
         assert asked_by_client == []
         assert len(resolver.asked) == 2
+        waits(cache, PATIENCE)
         resolver.open.set()
         deadline = time.monotonic() + PATIENCE
         while not await cache.aset("key", 2):
@@ -219,5 +229,5 @@ def test_an_event_loop_whose_name_server_is_away(
 
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
     location = f"valkey://{NAME}:{server.port}"
-    with ServerCache(location, 0.3, near_cache_size=0, statistics=0) as cache:
+    with ServerCache(location, PATIENCE, near_cache_size=0, statistics=0) as cache:
         asyncio.run(main(cache))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from argparse import ArgumentParser
 from collections import Counter
 from collections.abc import Generator, Iterable, Mapping
@@ -226,8 +227,8 @@ def care_for(faces: Iterable[Any], error: Exception) -> None:
     """Have a fault of a directory counted, and mended if that can be done."""
     for face in faces:
         if face is not None and face.engine.in_files:
-            here = face.engine.directory
-            if not isinstance(error, Fault) or error.path.startswith(here):
+            here = face.engine.directory + os.sep
+            if not isinstance(error, Fault) or (error.path + os.sep).startswith(here):
                 face._absorbed(error)
 
 
