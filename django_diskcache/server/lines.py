@@ -120,6 +120,27 @@ class Lines:
                 return line
         return self._next()
 
+    def _spare(self) -> Line | None:
+        """`_borrow`, where a connection is idle, and was not closed meanwhile: at once.
+
+        :return: None where there is none, or others wait for one
+        """
+        if self._waiting:
+            return None
+        try:
+            line = self._idle.pop()
+        except IndexError:
+            return None
+        line.deadline.begin()
+        try:
+            if not line.connection.can_read():
+                return line
+        except ERRORS:
+            pass
+        self._drop(line)
+        self._drop_idle()  # they are most likely broken as well
+        return None
+
     def _next(self) -> Line:
         """The next connection that is given back, in turn, or a new one.
 
