@@ -278,8 +278,10 @@ class Node(Lines):
 
         def answers(seconds: float | None) -> tuple[list[Any], bool]:
             try:
-                if seconds is not None and count and not line.connection.can_read(seconds):
-                    raise TimeoutError("no answer in time")
+                if seconds is not None and count:
+                    if not line.connection.can_read(seconds):
+                        raise TimeoutError("no answer in time")
+                    line.deadline.begin()  # it comes: what was waited for was another server
                 read(count)
                 for start in range(AT_ONCE, len(commands), AT_ONCE):
                     line.deadline.begin()  # each round trip has one of its own

@@ -354,3 +354,16 @@ def test_to_ask_to_be_told_of_changes_is_not_waited_for_one_by_one(
         for node in cache.engine.link.nodes():
             assert node.ahead("look_many", ([(b"GET", b"key")],)) is None
             assert len(node._idle) == len(node._lines)
+
+
+def test_the_wait_for_another_node_is_none_for_this_one(cluster: Cluster) -> None:
+    """Its answer may take as long to come as if it had been asked alone."""
+    with opened(cluster, 10.0) as cache:
+        node = ready_nodes(cache)[0]
+        (line,) = node._idle
+        answers = node.ahead("ask_many", ([(b"PING",)],))
+        line.deadline.begun -= ENDLESS  # what the other took
+
+        assert answers(5.0) == [b"PONG"]
+
+        assert line.deadline.left() > 5.0
