@@ -233,7 +233,7 @@ local gone = 0
 if #wanted > 0 then gone = call('UNLINK', unpack(wanted)) end
 for key, tags in pairs(others) do
   local head, left = string.match(key, '^[^}]*}') .. '+', call('PTTL', key)
-  local px = left < 0 and '0' or string.format('%.0f', left)
+  local px = left < 0 and '0' or string.format('%.0f', math.max(left, 1))
   for _, tag in ipairs(tags) do hint(head .. tag, key, px) end
 end
 return gone

@@ -11,6 +11,7 @@ import pytest
 from django_diskcache.engine.errors import Fault
 from django_diskcache.server import ServerCache, doubts
 from django_diskcache.server.envelope import tag_name
+from django_diskcache.server.scripts import LISTED, Script
 
 from .clusters import Cluster
 from .conftest import doubting
@@ -454,3 +455,26 @@ def test_a_topology_that_cannot_be_asked_for_is_a_fault_as_any(
     monkeypatch.setitem(doubts._keeping, cache.engine, 0.0)
     assert cache.evict("tag") == 0
     assert not doubts.keeping(cache.engine)  # nobody has told that
+
+
+def test_the_hint_of_what_ends_just_now_is_not_for_ever(
+    cache: ServerCache, server: Server
+) -> None:
+    cache.set("key", 1, tag="tag", expire=1000)
+    name, number, _ = cache.engine.place("key")
+    hints = cache.engine.hints(number & 255, tag_name("tag"))
+    (node,) = cache.engine.link.nodes()
+    no_time_left = """
+local real = redis
+local redis = setmetatable({call = function(command, key, ...)
+  if command == 'PTTL' and key == KEYS[1] then return 0 end
+  return real.call(command, key, ...)
+end}, {__index = real})
+"""
+    script = Script(no_time_left + LISTED.text.decode())
+    with server.client() as client:
+        client.delete(hints)
+
+        node.run(script, [name], b"mend", b"1")
+
+        assert client.pttl(hints) in (-2, 0, 1)
