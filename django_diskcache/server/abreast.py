@@ -3,8 +3,9 @@
 What is done on one of them page by page has a thread for each. What is one exchange of messages
 has none: it is sent to all of them, and then their answers are read; which is quicker, and
 changes nothing where there is one server. But nobody may queue for a connection to one server,
-or make one, while he keeps those to others from those who queue there. So a server has a thread
-where no connection is ready, and that thread has no other connection.
+or make one, while he keeps those to others from those who queue there. So where one has to be
+made, a thread does that, which has no other; and who has to queue does so when the others have
+answered, for one after the other.
 
 A node that is away costs its own part. The others do theirs meanwhile, and all together wait no
 longer than one call may. Faults are taken care of in the thread of the caller, when all are
@@ -67,9 +68,13 @@ class Abreast(SingleKey):
             ]
         halves = [Half(node, make(positions)) for node, positions in groups.items()]
         begun: list[Half] = []
-        rest: list[Half] = []
+        unconnected: list[Half] = []
+        queued: list[Half] = []
         for half in halves:
-            (begun if half.begin() else rest).append(half)
+            if half.begin():
+                begun.append(half)
+            else:
+                (queued if half.node.busy else unconnected).append(half)
         outcomes: dict[Half, Any] = {}
 
         def finish(half: Half) -> None:
@@ -84,10 +89,12 @@ class Abreast(SingleKey):
                 left = None if waited < patience * SOON else max(0.0, patience - waited)
                 outcomes[half] = _attempt(half.end, left)
 
-        calls: list[Callable[[], None]] = [partial(finish, half) for half in rest]
+        calls: list[Callable[[], None]] = [partial(finish, half) for half in unconnected]
         if begun:
             calls.append(read)  # the last is done in this thread
         at_once(calls)
+        for half in queued:  # threads for these would be more for a machine that has too many
+            finish(half)
         results = self._settled([outcomes[half] for half in halves], otherwise)
         return list(zip(groups.values(), results, strict=True))
 

@@ -120,6 +120,11 @@ class Lines:
                 return line
         return self._next()
 
+    @property
+    def busy(self) -> bool:
+        """Whether who wants a connection has to queue for it, by all that is known."""
+        return bool(self._waiting) or len(self._lines) >= MOST_LINES
+
     def _spare(self) -> Line | None:
         """`_borrow`, where a connection is idle, and was not closed meanwhile: at once.
 

@@ -2,8 +2,8 @@
 
 Numbers are given to commands as texts where they can be: Lua makes a text of a number slowly.
 
-The first keys are entries or sets of hints of the same bucket, whose names begin alike. But on one
-server, which has no slots, EVICT and TAGGED have keys of several buckets, and LISTED of any.
+The first keys are entries or sets of hints of the same bucket, whose names begin alike. But on
+one server, which has no slots, EVICT and TAGGED have keys of several buckets, LISTED of any.
 
 A set of hints has the names of entries that had a tag when they were stored. It may name some
 that have it no more, or are gone: the header of the entry is the truth. It may not lack one

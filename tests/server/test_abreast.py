@@ -310,6 +310,34 @@ def test_who_queues_for_one_keeps_no_connection_to_another(name: str, cluster: C
         assert sum(cache.faults().values()) == 0
 
 
+def test_who_has_to_queue_twice_does_so_without_threads(cluster: Cluster) -> None:
+    """There are too many just then."""
+    with opened(cluster, ENDLESS) as cache:
+        filled(cache)
+        busy = ready_nodes(cache)[:2]
+        lines = {node: [node._borrow() for _ in range(MOST_LINES)] for node in busy}
+        queued_in: list[str] = []
+        for node in busy:
+
+            def wait(begun: float, waits: Any = node._wait) -> Any:
+                queued_in.append(threading.current_thread().name)
+                return waits(begun)
+
+            node._wait = wait
+        found: list[Any] = []
+        thread = threading.Thread(target=lambda: found.append(cache.get_many(ITEMS)))
+        thread.start()
+        for number in (1, 2):
+            until(lambda number=number: len(queued_in) == number, "a thread in the queue")
+            until(lambda: any(node._waiting for node in busy), "a thread in the queue")
+            (node,) = [node for node in busy if node._waiting]
+            for line in lines.pop(node):
+                node._give(line)
+        thread.join(PATIENCE)
+        assert found == [ITEMS]
+        assert queued_in == [thread.name] * 2
+
+
 def test_who_has_connections_to_some_does_not_push_in_elsewhere(cluster: Cluster) -> None:
     """What is given back is for the first in the queue."""
     with opened(cluster, ENDLESS) as cache:
