@@ -2,7 +2,10 @@
 
 What is done on one of them page by page has a thread for each. What is one exchange of messages
 has none: it is sent to all of them, and then their answers are read; which is quicker, and
-changes nothing where there is one server.
+changes nothing where there is one server. But nobody may queue for a connection to one server,
+or make one, while he keeps those to others from those who queue there. So where one has to be
+made, a thread does that, which has no other; and who has to queue does so when the others have
+answered, for one after the other.
 
 A node that is away costs its own part. The others do theirs meanwhile, and all together wait no
 longer than one call may. Faults are taken care of in the thread of the caller, when all are
@@ -64,22 +67,36 @@ class Abreast(SingleKey):
                 for node, positions in groups.items()
             ]
         halves = [Half(node, make(positions)) for node, positions in groups.items()]
-        ready: list[Half] = []
-        others: list[Half] = []
+        begun: list[Half] = []
+        unconnected: list[Half] = []
+        queued: list[Half] = []
         for half in halves:
-            (ready if half.node.ready else others).append(half)
-        for half in ready:
-            half.begin()
-        at_once([half.begin for half in others])  # each has to be connected to
-        patience = self._engine.link.patience
-        begun = time.monotonic()
-        outcomes = []
-        for half in halves:
-            waited = time.monotonic() - begun
-            # To wait for less than a call may costs more than to wait as one.
-            left = None if waited < patience * SOON else max(0.0, patience - waited)
-            outcomes.append(_attempt(half.end, left))
-        return list(zip(groups.values(), self._settled(outcomes, otherwise), strict=True))
+            if half.begin():
+                begun.append(half)
+            else:
+                (queued if half.node.busy else unconnected).append(half)
+        outcomes: dict[Half, Any] = {}
+
+        def finish(half: Half) -> None:
+            outcomes[half] = _attempt(half.end, None)
+
+        def read() -> None:
+            patience = self._engine.link.patience
+            since = time.monotonic()
+            for half in begun:
+                waited = time.monotonic() - since
+                # To wait for less than a call may costs more than to wait as one.
+                left = None if waited < patience * SOON else max(0.0, patience - waited)
+                outcomes[half] = _attempt(half.end, left)
+
+        calls: list[Callable[[], None]] = [partial(finish, half) for half in unconnected]
+        if begun:
+            calls.append(read)  # the last is done in this thread
+        at_once(calls)
+        for half in queued:  # threads for these would be more for a machine that has too many
+            finish(half)
+        results = self._settled([outcomes[half] for half in halves], otherwise)
+        return list(zip(groups.values(), results, strict=True))
 
     def _settled(self, outcomes: Iterable[Any], otherwise: Any) -> list[Any]:
         """The same, with `otherwise` for each fault, of which care is taken."""
@@ -101,28 +118,34 @@ class Half:
     def __init__(self, node: Node, steps: NodeSteps) -> None:
         self.node = node
         self._steps = steps
+        self._call = next(steps)
         self._answers: Callable[[float | None], Any] | None = None
         self._error: Exception | None = None
 
-    def begin(self) -> None:
-        """Send what is asked."""
-        method, arguments = next(self._steps)
+    def begin(self) -> bool:
+        """Send what is asked, if that can be done at once; otherwise all is left to the end."""
         try:
-            self._answers = self.node.ahead(method, arguments)
+            self._answers = self.node.ahead(*self._call)
         except MET as error:
             self._error = error
+        return self._answers is not None or self._error is not None
 
     def end(self, seconds: float | None) -> Any:
         """Its result.
 
-        :param seconds: that it may wait for the first answer; None is as long as a call may
+        :param seconds: that it may wait for the first answer to what was sent; None is as long
+            as a call may
         :raises Fault: when there is none
         """
         error = self._error
         try:
-            if error is None and self._answers is not None:
+            if error is None:
                 try:
-                    self._steps.send(self._answers(seconds))
+                    if self._answers is None:
+                        reply = self.node.do(*self._call)
+                    else:
+                        reply = self._answers(seconds)
+                    self._steps.send(reply)
                 except MET as late:
                     error = late
             if error is not None:

@@ -11,6 +11,9 @@ restarted, that has taken over, whose counts were told to begin anew, or that ha
 note. The doubt ends when all its entries were looked at, and have their hints again, or when
 all is cleared.
 
+Where the notes cannot be read, a server that may evict, or has, is doubted, and nothing is
+noted: perhaps the notes say that all is well.
+
 A server that may evict nothing is doubted only for what it says that it has evicted. As another
 policy brings nothing back, that is noted as well, and then all are doubted.
 """
@@ -94,13 +97,16 @@ def keeping(remote: Remote) -> bool:
 
 
 def doubted(
-    remote: Remote, told: Sequence[Told], noted: Mapping[bytes, int], every: bool
+    remote: Remote, told: Sequence[Told], noted: Mapping[bytes, int] | None, every: bool
 ) -> Sequence[Told]:
     """Those of some servers whose hints may be gone; what is new is noted.
 
-    :param noted: by `Remote.noted`
+    :param noted: by `Remote.noted`; None where that is not known, and then nothing is noted
     :param every: these are all servers of the cache
     """
+    if noted is None:
+        seen = any(each.evicted for each in told)
+        return told if seen else [each for each in told if each.evicts]
     seen = any(each.evicted not in (0, noted.get(each.run, 0)) for each in told)
     new = {LOST: 1} if seen and LOST not in noted else {}
     if not seen and LOST not in noted:

@@ -120,6 +120,32 @@ class Lines:
                 return line
         return self._next()
 
+    @property
+    def busy(self) -> bool:
+        """Whether who wants a connection has to queue for it, by all that is known."""
+        return bool(self._waiting) or len(self._lines) >= MOST_LINES
+
+    def _spare(self) -> Line | None:
+        """`_borrow`, where a connection is idle, and was not closed meanwhile: at once.
+
+        :return: None where there is none, or others wait for one
+        """
+        if self._waiting:
+            return None
+        try:
+            line = self._idle.pop()
+        except IndexError:
+            return None
+        line.deadline.begin()
+        try:
+            if not line.connection.can_read():
+                return line
+        except ERRORS:
+            pass
+        self._drop(line)
+        self._drop_idle()  # they are most likely broken as well
+        return None
+
     def _next(self) -> Line:
         """The next connection that is given back, in turn, or a new one.
 

@@ -252,13 +252,12 @@ class Node(Lines):
     def _ask_many(
         self, commands: Sequence[Sequence[Any]], track: bool, untold: bool = False
     ) -> tuple[list[Any], bool]:
-        return self._send_many(commands, track, untold)(None)
+        return self._send_many(self._sound(), commands, track, untold)(None)
 
     def _send_many(
-        self, commands: Sequence[Sequence[Any]], track: bool, untold: bool
+        self, line: Line, commands: Sequence[Sequence[Any]], track: bool, untold: bool
     ) -> Callable[[float | None], tuple[list[Any], bool]]:
         """Send commands; what is returned reads the answers, and sends what is left to send."""
-        line = self._sound()
         replies: list[Any] = []
 
         def send(start: int) -> int:
@@ -279,8 +278,10 @@ class Node(Lines):
 
         def answers(seconds: float | None) -> tuple[list[Any], bool]:
             try:
-                if seconds is not None and count and not line.connection.can_read(seconds):
-                    raise TimeoutError("no answer in time")
+                if seconds is not None and count:
+                    if not line.connection.can_read(seconds):
+                        raise TimeoutError("no answer in time")
+                    line.deadline.begin()  # it comes: what was waited for was another server
                 read(count)
                 for start in range(AT_ONCE, len(commands), AT_ONCE):
                     line.deadline.begin()  # each round trip has one of its own
@@ -331,27 +332,34 @@ class Node(Lines):
                 replies[n] = reply
         return replies
 
-    @property
-    def ready(self) -> bool:
-        """Whether there is a connection that nobody uses."""
-        return bool(self._idle)
-
-    def ahead(self, method: str, arguments: Sequence[Any]) -> Callable[[float | None], Any]:
+    def ahead(
+        self, method: str, arguments: Sequence[Any]
+    ) -> Callable[[float | None], Any] | None:
         """The first half of a call of many, `look_many`, `ask_many` or `run_many`: it is sent.
 
+        Nothing is waited for: neither for a connection nor for an answer.
+
         :return: the second half: given how many seconds the first answer may take from then on
-            (None is as long as in any call), it returns what the method does
+            (None is as long as in any call), it returns what the method does. None where no
+            connection is ready: then nothing was sent
         :raises Fault: as the method does, in each half
         """
+        track = method == "look_many"
+        line = self._spare()
+        if line is not None and track and line.asked != self.generation:
+            self._give(line)  # it would wait for the answer to that
+            line = None
+        if line is None:
+            return None
         if method == "run_many":
             script, calls = arguments
             commands = [script.known(keys, rest) for keys, rest in calls]
-            answers = self._send_many(commands, False, True)
+            answers = self._send_many(line, commands, False, True)
             ask = self.browse_many
             return lambda seconds: self._with(script, commands, answers(seconds)[0], ask)
         (commands,) = arguments
-        answers = self._send_many(commands, method == "look_many", False)
-        if method == "look_many":
+        answers = self._send_many(line, commands, track, False)
+        if track:
             return answers
         return lambda seconds: answers(seconds)[0]
 

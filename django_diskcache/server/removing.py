@@ -90,11 +90,15 @@ class RemovingMany(ManyKeys):
         if doubts.keeping(engine):
             return []
         nodes = self._nodes()
-        answers = self._on_each([n for n in nodes if n not in away], doubts.ask, None)
+        asked = [node for node in nodes if node not in away]
+        answers = self._on_each(asked, doubts.ask, None)
         told = [each for each in answers if each is not None]
-        noted: dict[bytes, int] = {}
-        if told and engine.link.at(0) not in away:
-            noted = self._safely({}, engine.noted)
+        if not told:
+            return []
+        # Who has the first bucket has the notes; it is the first of the nodes.
+        noted: dict[bytes, int] | None = None
+        if told[0].node is nodes[0]:
+            noted = self._safely(None, engine.noted)
         doubted = doubts.doubted(engine, told, noted, len(told) == len(nodes))
         found: list[Any] = []
         again: list[tuple[int, list[bytes], Sequence[bytes]]] = []
@@ -116,7 +120,7 @@ class RemovingMany(ManyKeys):
             one = self._safely(None, self._ask, bucket, "rerun", LISTED, part, *rest)
             found += [] if one is None else [one]
         sure = [each for each, done in zip(doubted, mended, strict=True) if done]
-        if sure and not again:
+        if sure and not again and noted is not None:
             self._safely(None, doubts.note, engine, sure, len(sure) == len(nodes))
         return found
 

@@ -2,7 +2,9 @@
 
 Numbers are given to commands as texts where they can be: Lua makes a text of a number slowly.
 
-The first keys are always entries or sets of hints of the same bucket, whose names begin alike.
+The first keys are entries or sets of hints of the same bucket, whose names begin alike. But on
+one server, which has no slots, EVICT and TAGGED have keys of several buckets, LISTED of any.
+
 A set of hints has the names of entries that had a tag when they were stored. It may name some
 that have it no more, or are gone: the header of the entry is the truth. It may not lack one
 that has the tag; so it ends no earlier than the last of them, and both are written in one step.
@@ -233,7 +235,7 @@ local gone = 0
 if #wanted > 0 then gone = call('UNLINK', unpack(wanted)) end
 for key, tags in pairs(others) do
   local head, left = string.match(key, '^[^}]*}') .. '+', call('PTTL', key)
-  local px = left < 0 and '0' or string.format('%.0f', left)
+  local px = left < 0 and '0' or string.format('%.0f', math.max(left, 1))
   for _, tag in ipairs(tags) do hint(head .. tag, key, px) end
 end
 return gone

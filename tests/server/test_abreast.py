@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -13,11 +14,12 @@ from django_diskcache.engine.errors import Fault
 from django_diskcache.engine.guard import raising
 from django_diskcache.server import ServerCache, abreast, browsing, doubts
 from django_diskcache.server.awaitedlink import NATIVE_FROM
+from django_diskcache.server.lines import MOST_LINES, Lines
 from django_diskcache.server.scripts import EVICT
 
 from .clusters import Cluster
 from .conftest import doubting, patience
-from .servers import Server, until
+from .servers import PATIENCE, Server, until
 
 NUMBERS = range(300)
 FIRST = "0"  # of these, so its node is the first that many keys would ask
@@ -230,8 +232,6 @@ def evicted(cache: ServerCache, nodes: list[Server]) -> bool:
 class Still:
     """A node whose answers do not come; it notes how long it was waited for."""
 
-    ready = True
-
     def __init__(self, clock: Callable[[float], None]) -> None:
         self.clock = clock
         self.waited: list[float | None] = []
@@ -272,3 +272,126 @@ def test_all_that_stand_still_cost_one_deadline(
         assert found == [([n], "nothing") for n in range(3)]
         assert [node.waited for node in nodes] == [[None], [0.0], [0.0]]
         assert cache.faults()["slow"] == 3
+
+
+def ready_nodes(cache: ServerCache) -> list[Any]:
+    """The nodes, each of which has a connection that nobody uses."""
+    cache.engine.link.look()
+    nodes = cache.engine.link.nodes()
+    for node in nodes:
+        node.ask(b"PING")
+    return nodes
+
+
+@pytest.mark.parametrize("name", ["get_many", "set_many", "delete_many"])
+def test_who_queues_for_one_keeps_no_connection_to_another(name: str, cluster: Cluster) -> None:
+    call, wanted, command = CALLS[name]
+    with opened(cluster, ENDLESS) as cache:
+        filled(cache)
+        busy, *free = ready_nodes(cache)
+        lines = [busy._borrow() for _ in range(MOST_LINES)]
+        for node in free:
+            with server_of(cluster, node.name).client() as client:
+                client.config_resetstat()
+        found: list[Any] = []
+        thread = threading.Thread(target=lambda: found.append(call(cache)))
+        thread.start()
+
+        until(lambda: len(busy._waiting) == 1, "a thread in the queue")
+        for node in free:
+            until(lambda node=node: asked(server_of(cluster, node.name), command), "its part")
+            until(lambda node=node: len(node._idle) == len(node._lines), "a connection back")
+
+        assert thread.is_alive()
+        for line in lines:
+            busy._give(line)
+        thread.join(PATIENCE)
+        assert found == [wanted]
+        assert sum(cache.faults().values()) == 0
+
+
+def test_who_has_to_queue_twice_does_so_without_threads(cluster: Cluster) -> None:
+    """There are too many just then."""
+    with opened(cluster, ENDLESS) as cache:
+        filled(cache)
+        busy = ready_nodes(cache)[:2]
+        lines = {node: [node._borrow() for _ in range(MOST_LINES)] for node in busy}
+        queued_in: list[str] = []
+        for node in busy:
+
+            def wait(begun: float, waits: Any = node._wait) -> Any:
+                queued_in.append(threading.current_thread().name)
+                return waits(begun)
+
+            node._wait = wait
+        found: list[Any] = []
+        thread = threading.Thread(target=lambda: found.append(cache.get_many(ITEMS)))
+        thread.start()
+        for number in (1, 2):
+            until(lambda number=number: len(queued_in) == number, "a thread in the queue")
+            until(lambda: any(node._waiting for node in busy), "a thread in the queue")
+            (node,) = [node for node in busy if node._waiting]
+            for line in lines.pop(node):
+                node._give(line)
+        thread.join(PATIENCE)
+        assert found == [ITEMS]
+        assert queued_in == [thread.name] * 2
+
+
+def test_who_has_connections_to_some_does_not_push_in_elsewhere(cluster: Cluster) -> None:
+    """What is given back is for the first in the queue."""
+    with opened(cluster, ENDLESS) as cache:
+        node = ready_nodes(cache)[0]
+        assert node.ahead("ask_many", ([(b"PING",)],))(None) == [b"PONG"]
+        node._waiting.append(None)
+
+        assert node.ahead("ask_many", ([(b"PING",)],)) is None
+
+        node._waiting.clear()
+
+
+def test_connections_that_were_closed_are_made_anew_at_the_same_time(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with opened(cluster, ENDLESS) as cache:
+        filled(cache)
+        nodes = ready_nodes(cache)
+        for node in nodes:
+            for line in node._idle:
+                line.connection._sock.shutdown(socket.SHUT_RDWR)
+        all_of_them = threading.Barrier(len(nodes), timeout=PATIENCE / 4)
+        connected = Lines._connected
+
+        def slowly(node: Lines, line: Any) -> Any:
+            all_of_them.wait()  # breaks where one comes after the other
+            return connected(node, line)
+
+        monkeypatch.setattr(Lines, "_connected", slowly)
+
+        assert cache.get_many(ITEMS) == ITEMS
+
+
+def test_to_ask_to_be_told_of_changes_is_not_waited_for_one_by_one(
+    cluster: Cluster, frozen: Callable[..., Server]
+) -> None:
+    with opened(cluster, ENDLESS) as cache:
+        for node in ready_nodes(cache):
+            node.generation += 1  # there is a new listener
+        frozen(cache)
+
+        for node in cache.engine.link.nodes():
+            assert node.ahead("look_many", ([(b"GET", b"key")],)) is None
+            assert len(node._idle) == len(node._lines)
+
+
+def test_the_wait_for_another_node_is_none_for_this_one(cluster: Cluster) -> None:
+    """Its answer may take as long to come as if it had been asked alone."""
+    with opened(cluster, 10.0) as cache:
+        node = ready_nodes(cache)[0]
+        (line,) = node._idle
+        answers = node.ahead("ask_many", ([(b"PING",)],))
+        line.deadline.begun -= ENDLESS  # what the other took
+
+        assert answers(5.0) == [b"PONG"]
+
+        assert line.deadline.left() > 5.0

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from django_diskcache.engine.errors import Fault
 from django_diskcache.server import ServerCache, doubts
 from django_diskcache.server.envelope import tag_name
+from django_diskcache.server.scripts import LISTED, Script
 
 from .clusters import Cluster
 from .conftest import doubting
@@ -375,3 +377,104 @@ def test_a_server_that_evicts_nothing_is_not_doubted_for_a_restart(
 
     monkeypatch.setattr(cache, "_run_listed", None)
     assert cache.evict("tag") == 1
+
+
+def away() -> Any:
+    raise Fault("lost", "somewhere", "away")
+
+
+@pytest.mark.parametrize("evicts", [True, False])
+@pytest.mark.parametrize("evicted", [0, 7])
+def test_where_the_note_is_not_known_nothing_is_noted(
+    evicts: bool, evicted: int, cache: ServerCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cache.engine, "note", None)
+    (node,) = cache.engine.link.nodes()
+    told = [doubts.Told(node, b"run", evicted, 1000, evicts, False)]
+
+    found = doubts.doubted(cache.engine, told, None, True)
+
+    assert found == (told if evicts or evicted else [])
+    assert not doubts.keeping(cache.engine)
+
+
+def test_a_note_that_cannot_be_read_marks_nobody(
+    own_server: Start, make_cache: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, cache = without_hints(own_server, make_cache)
+    assert cache.evict("none") == 0  # it is noted that all are there again
+    before = cache.engine.noted()
+    with monkeypatch.context() as patch:
+        patch.setattr(cache.engine, "noted", away)
+        patch.setattr(cache.engine, "note", None)
+        cache.set("key", 1, tag="tag")
+        forget_hints(cache, server)
+
+        assert cache.evict("tag") == 1
+
+    assert cache.engine.noted() == before
+    assert cache.faults()["lost"] == 1
+
+
+def test_where_the_first_node_is_away_no_note_is_asked_for(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ask(node: Any) -> doubts.Told:
+        if node is first:
+            away()
+        return doubts.Told(node, node.name.encode(), 7, 1000, True, False)
+
+    with ServerCache(cluster.urls, timeout=10, secret="secret") as cache:
+        cache.set_many({f"key:{n}": n for n in range(100)}, tag="tag")
+        first, *_ = cache.engine.link.nodes()
+        there = sum(
+            cache.engine.link.at(cache.engine.place(f"key:{n}")[1] & 255) is not first
+            for n in range(100)
+        )
+        monkeypatch.setattr(doubts, "ask", ask)
+        monkeypatch.setattr(cache.engine, "noted", None)
+        monkeypatch.setattr(cache.engine, "note", None)
+        monkeypatch.setattr(cache, "_evict_hinted", lambda *_: ([], set()))
+
+        assert cache.evict("tag") == there
+
+        monkeypatch.setattr(cache, "_evict_hinted", lambda *_: ([], {first}))
+        assert cache.set_many({f"key:{n}": n for n in range(100)}, tag="tag") == []
+        assert cache.evict("tag") == there
+        assert cache.faults()["lost"] == 1  # it was not asked again
+
+
+def test_a_topology_that_cannot_be_asked_for_is_a_fault_as_any(
+    cache: ServerCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cache, "_evict_hinted", lambda *_: ([], set()))
+    monkeypatch.setattr(cache.engine.link, "at", lambda bucket: away())
+    assert cache.evict("tag") == 0
+
+    monkeypatch.setattr(cache.engine.link, "nodes", away)
+    monkeypatch.setitem(doubts._keeping, cache.engine, 0.0)
+    assert cache.evict("tag") == 0
+    assert not doubts.keeping(cache.engine)  # nobody has told that
+
+
+def test_the_hint_of_what_ends_just_now_is_not_for_ever(
+    cache: ServerCache, server: Server
+) -> None:
+    cache.set("key", 1, tag="tag", expire=1000)
+    name, number, _ = cache.engine.place("key")
+    hints = cache.engine.hints(number & 255, tag_name("tag"))
+    (node,) = cache.engine.link.nodes()
+    no_time_left = """
+local real = redis
+local redis = setmetatable({call = function(command, key, ...)
+  if command == 'PTTL' and key == KEYS[1] then return 0 end
+  return real.call(command, key, ...)
+end}, {__index = real})
+"""
+    script = Script(no_time_left + LISTED.text.decode())
+    with server.client() as client:
+        client.delete(hints)
+
+        node.run(script, [name], b"mend", b"1")
+
+        assert client.pttl(hints) in (-2, 0, 1)
