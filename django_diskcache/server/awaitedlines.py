@@ -191,7 +191,24 @@ class AwaitedLines:
 
 
 async def _connected(connection: Any) -> None:
+    pool = getattr(connection, "connection_pool", None)
+    if pool is not None:  # the client says "localhost" until sentinels were asked
+        place = await _primary(pool)
+        await answered(place[0], connection.socket_type)
+        await connection.connect_to(place)
+        return
     host = getattr(connection, "host", None)
     if host:
         await answered(host, connection.socket_type)
     await connection.connect()
+
+
+async def _primary(pool: Any) -> tuple[str, int]:
+    """Where it is, as sentinels say; no connection to them is kept, which a loop had to close."""
+    try:
+        place: tuple[str, int] = await pool.get_master_address()
+        return place
+    finally:
+        for sentinel in pool.sentinel_manager.sentinels:
+            # Another task may use one, and comes here as well.
+            await sentinel.connection_pool.disconnect(inuse_connections=False)

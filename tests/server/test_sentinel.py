@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -9,9 +10,9 @@ import pytest
 import redis
 
 from django_diskcache.engine.errors import Fault
-from django_diskcache.server import ServerCache
+from django_diskcache.server import ServerCache, resolving
 
-from .conftest import listening
+from .conftest import listening, patience
 from .servers import HOST, Server, free_port, until
 
 CONFIGURATION = """
@@ -92,6 +93,37 @@ def test_sentinels_that_are_down_are_named() -> None:
                 cache.get("key")
             assert len(str(raised.value)) < 300
             assert str(raised.value).count(f"{HOST}:{ports[0]}") == 2
+
+
+NAMED = """
+sentinel resolve-hostnames yes
+sentinel announce-hostnames yes
+sentinel monitor named localhost {port} 1
+"""
+
+
+def test_an_event_loop_resolves_only_the_name_that_sentinels_tell(
+    own_server: Callable[..., Server], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("django_diskcache.server.awaiting.NATIVE_FROM", 1)
+    asked: list[str] = []
+
+    def nobody(host: str, family: int) -> list[str]:
+        asked.append(host)
+        raise OSError("Name or service not known")
+
+    monkeypatch.setattr(resolving, "asked", nobody)
+    primary = own_server()
+    sentinel = Sentinel(tmp_path / "sentinel", primary, NAMED.format(port=primary.port))
+    try:
+        for service, stored, names in (("main", True, []), ("named", False, ["localhost"])):
+            location = f"sentinel://{HOST}:{sentinel.port}/{service}"
+            with ServerCache(location, patience(), near_cache_size=0, statistics=0) as cache:
+                assert asyncio.run(cache.aset("key", 1)) is stored
+                assert asked == names
+                assert cache.faults()["lost"] == len(names)
+    finally:
+        sentinel.stop()
 
 
 @pytest.mark.long
