@@ -95,14 +95,9 @@ class Link:
         arguments = dict(self._arguments)
         plain = arguments.pop("connection_class", None) is None
         cls = SentinelManagedConnection if plain else SentinelManagedSSLConnection
-        part = self.patience / len(self.address.places)  # who is away leaves time for others
         sentinels: Any = _sentinel(
             self.address.places,
-            sentinel_kwargs={
-                "socket_timeout": part,
-                "socket_connect_timeout": part,
-                "retry": Retry(NoBackoff(), 0),  # by default it pauses for seconds
-            },
+            sentinel_kwargs=self._asked_with(Retry(NoBackoff(), 0)),
             connection_class=punctual(cls),
             **arguments,
         )
@@ -113,6 +108,14 @@ class Link:
         ).connection_pool
         make: Callable[[], Any] = pool.make_connection
         return make
+
+    def _asked_with(self, retry: Any) -> dict[str, Any]:
+        """Arguments for the connections to sentinels.
+
+        :param retry: of the client; by default it pauses for seconds
+        """
+        part = self.patience / len(self.address.places)  # who is away leaves time for others
+        return {"socket_timeout": part, "socket_connect_timeout": part, "retry": retry}
 
     # Who is told of changes
 
@@ -165,11 +168,7 @@ class Link:
             sentinels: Any = sentinel.Sentinel  # without types, as above
             found = sentinels(
                 self.address.places,
-                sentinel_kwargs={
-                    "socket_timeout": self.patience,
-                    "socket_connect_timeout": self.patience,
-                    "retry": retry.Retry(NoBackoff(), 0),
-                },
+                sentinel_kwargs=self._asked_with(retry.Retry(NoBackoff(), 0)),
                 **arguments,
             )
             pool: Any = found.master_for(self.address.service).connection_pool

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -93,6 +94,29 @@ def test_sentinels_that_are_down_are_named() -> None:
                 cache.get("key")
             assert len(str(raised.value)) < 300
             assert str(raised.value).count(f"{HOST}:{ports[0]}") == 2
+
+
+@pytest.mark.parametrize("on_a_loop", [False, True], ids=["thread", "loop"])
+def test_a_sentinel_that_does_not_answer_leaves_time_for_the_next(
+    own_server: Callable[..., Server],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    on_a_loop: bool,
+) -> None:
+    monkeypatch.setattr("django_diskcache.server.awaiting.NATIVE_FROM", 1)
+    sentinel = Sentinel(tmp_path / "sentinel", own_server())
+    try:
+        with socket.create_server((HOST, 0)) as silent:  # it is connected to, and says nothing
+            first = f"{HOST}:{silent.getsockname()[1]}"
+            location = f"sentinel://{first},{HOST}:{sentinel.port}/main"
+            with ServerCache(location, patience(4.0), near_cache_size=0, statistics=0) as cache:
+                if on_a_loop:
+                    assert asyncio.run(cache.aset("key", 1))
+                else:
+                    assert cache.set("key", 1)
+                assert sum(cache.faults().values()) == 0
+    finally:
+        sentinel.stop()
 
 
 NAMED = """
