@@ -204,7 +204,7 @@ async def _connected(connection: Any) -> None:
 
 
 async def _primary(pool: Any) -> tuple[str, int]:
-    """Where it is, as sentinels say; no connection to them is kept, which a loop had to close."""
+    """Its host and port, as sentinels say; no connection to them stays open."""
     try:
         place: tuple[str, int] = await pool.get_master_address()
         return place

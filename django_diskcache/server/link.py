@@ -140,9 +140,12 @@ class Link:
         self._ticked = now
         for node in self.known():
             node.look_around()
-        for loop, awaited in list(self.loops.items()):
-            with suppress(RuntimeError):  # it is closed
-                loop.call_soon_threadsafe(awaited.look_around)
+        for reference in self.loops.keyrefs():  # other threads may just be adding to them
+            loop = reference()
+            awaited = None if loop is None else self.loops.get(loop)
+            if awaited is not None:
+                with suppress(RuntimeError):  # it is closed
+                    loop.call_soon_threadsafe(awaited.look_around)
         for remote in present(self.remotes):
             remote.tick()
 

@@ -11,6 +11,7 @@ import weakref
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ import pytest
 from django_diskcache.engine.errors import Fault
 from django_diskcache.engine.guard import raising
 from django_diskcache.server import ServerCache
-from django_diskcache.server.awaitedlink import NATIVE_FROM
+from django_diskcache.server.awaitedlink import NATIVE_FROM, AwaitedLink
 from django_diskcache.server.board import BUCKETS
 from django_diskcache.server.lines import MOST_LINES
 from tests.conftest import FakeClock
@@ -421,6 +422,47 @@ def test_no_loop_stays_that_does_not_tell_of_its_end(server: Server, make_cache:
     assert ended() is None
     with server.client() as client:
         until(lambda: len(client.client_list()) <= 4, "the end of their connections")
+
+
+class Met(weakref.ref[Any]):
+    """What a loop is known by; whoever looks whether it is there sees another one begin."""
+
+    begin: Callable[[], object]
+
+    def __call__(self) -> Any:
+        self.begin()
+        return super().__call__()
+
+
+def test_loops_that_begin_while_all_are_looked_through(
+    server: Server, make_cache: Make
+) -> None:
+    """The listener's thread looks whether connections were closed, once a second."""
+    link = make_cache(server, near_cache_size=0).engine.link
+    looked = threading.Event()
+    others: list[Any] = []
+
+    def begin() -> None:
+        if not others:
+            others.append(asyncio.new_event_loop())
+            link.loops[others[0]] = AwaitedLink(link)
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        known = Met(loop)
+        known.begin = begin
+        link.loops.data[known] = SimpleNamespace(look_around=looked.set)
+        link._ticked = -PATIENCE
+        await asyncio.to_thread(link._tick)
+        await asyncio.to_thread(looked.wait, PATIENCE)
+
+    try:
+        run(main())
+        assert looked.is_set()
+        assert len(others) == 1
+    finally:
+        for other in others:
+            other.close()
 
 
 def test_close(server: Server, make_cache: Make) -> None:
