@@ -277,6 +277,48 @@ def test_who_waits_for_a_connection_does_not_wait_for_ever(
     run(main())
 
 
+def test_who_comes_later_does_not_take_the_room_of_who_waits(
+    server: Server, make_cache: Make
+) -> None:
+    """A connection is given up, and who waits may make one: he has not run yet."""
+    cache = make_cache(server, near_cache_size=0)
+
+    async def main() -> None:
+        await warm(cache)
+        node = node_here(cache)
+        lines = [await node._borrow() for _ in range(MOST_LINES)]
+        served: list[str] = []
+
+        async def borrow(name: str) -> None:
+            lines.append(await node._borrow())
+            served.append(name)
+
+        tasks = []
+        for name in ("first", "second"):
+            tasks.append(asyncio.ensure_future(borrow(name)))
+            while len(node._waiting) < len(tasks):
+                await asyncio.sleep(0)
+        tasks.append(asyncio.ensure_future(borrow("later")))  # it runs before the first
+        await node._drop(lines.pop())
+        await tasks[0]
+        assert served == ["first"]
+        assert len(node._waiting) == 2
+        assert len(node._lines) == MOST_LINES
+
+        tasks.append(asyncio.ensure_future(borrow("last")))
+        await node._drop(lines.pop())
+        tasks[1].cancel()  # in the same moment: the room is the next one's
+        await tasks[2]
+        assert served == ["first", "later"]
+        node._give(lines.pop())
+        await tasks[3]
+        assert (len(node._lines), len(node._waiting), node._promised) == (MOST_LINES, 0, 0)
+        for line in lines:
+            node._give(line)
+
+    run(main())
+
+
 def test_a_fork_in_a_running_loop_leaves_it_its_connections(
     server: Server, make_cache: Make
 ) -> None:
