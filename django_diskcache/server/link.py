@@ -41,7 +41,7 @@ from .topology import Place, owners, shuffled
 from .trouble import ERRORS, fault, kind_of, reason
 
 _sentinel: Any = Sentinel  # the client has types for some of its functions
-TO_BE_MADE = 2**31  # connections that a pool of the client may make: bounded by `Node`
+TO_BE_MADE = 2**31  # connections that a pool of the client may make: bounded by `Lines`
 
 
 class Link:
