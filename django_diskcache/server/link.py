@@ -142,8 +142,7 @@ class Link:
             node.look_around()
         for reference in self.loops.keyrefs():  # other threads may just be adding to them
             loop = reference()
-            awaited = None if loop is None else self.loops.get(loop)
-            if awaited is not None:
+            if loop is not None and (awaited := self.loops.get(loop)) is not None:
                 with suppress(RuntimeError):  # it is closed
                     loop.call_soon_threadsafe(awaited.look_around)
         for remote in present(self.remotes):

@@ -481,19 +481,20 @@ def test_loops_that_begin_while_all_are_looked_through(
 ) -> None:
     """The listener's thread looks whether connections were closed, once a second."""
     link = make_cache(server, near_cache_size=0).engine.link
+    loops: Any = link.loops
     looked = threading.Event()
     others: list[Any] = []
 
     def begin() -> None:
         if not others:
             others.append(asyncio.new_event_loop())
-            link.loops[others[0]] = AwaitedLink(link)
+            loops[others[0]] = AwaitedLink(link)
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
         known = Met(loop)
         known.begin = begin
-        link.loops.data[known] = SimpleNamespace(look_around=looked.set)
+        loops.data[known] = SimpleNamespace(look_around=looked.set)
         link._ticked = -PATIENCE
         await asyncio.to_thread(link._tick)
         await asyncio.to_thread(looked.wait, PATIENCE)
