@@ -216,6 +216,9 @@ async def _primary(pool: Any) -> tuple[str, int]:
         place: tuple[str, int] = await pool.get_master_address()
         return place
     finally:
-        for sentinel in pool.sentinel_manager.sentinels:
-            # Another task may use one, and comes here as well.
-            await sentinel.connection_pool.disconnect(inuse_connections=False)
+        # The client puts another first when it has answered. It has a public word to close what
+        # is idle, which waits for that; meanwhile another task may take one of these.
+        for sentinel in list(pool.sentinel_manager.sentinels):
+            idle = sentinel.connection_pool._available_connections
+            while idle:
+                await idle.pop().disconnect(nowait=True)

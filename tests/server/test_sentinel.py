@@ -11,7 +11,8 @@ import pytest
 import redis
 
 from django_diskcache.engine.errors import Fault
-from django_diskcache.server import ServerCache, resolving
+from django_diskcache.server import ServerCache, awaitedlines, resolving
+from django_diskcache.server.lines import MOST_LINES
 
 from .conftest import listening, patience
 from .servers import HOST, Server, free_port, until
@@ -115,6 +116,32 @@ def test_a_sentinel_that_does_not_answer_leaves_time_for_the_next(
                 else:
                     assert cache.set("key", 1)
                 assert sum(cache.faults().values()) == 0
+    finally:
+        sentinel.stop()
+
+
+def test_tasks_that_ask_sentinels_at_once_do_not_disturb_each_other(
+    own_server: Callable[..., Server], tmp_path: Path
+) -> None:
+    """Who has his answer closes connections to sentinels; others are just taking them."""
+    primary = own_server()
+    sentinel = Sentinel(tmp_path / "sentinel", primary)
+    location = f"sentinel://{HOST}:{sentinel.port}/main"
+
+    async def main() -> None:
+        (node,) = cache.engine.link.nodes()
+        pool = cache.engine.link.awaited(node).__self__
+
+        async def ask(later: int) -> None:
+            for _ in range(later):
+                await asyncio.sleep(0)
+            assert await awaitedlines._primary(pool) == (HOST, primary.port)
+
+        await asyncio.gather(*(ask(number) for number in range(MOST_LINES)))
+
+    try:
+        with ServerCache(location, patience(), near_cache_size=0, statistics=0) as cache:
+            asyncio.run(main())
     finally:
         sentinel.stop()
 
