@@ -13,7 +13,7 @@ import encodings.idna  # noqa: F401
 import threading
 import time
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -42,6 +42,23 @@ from .trouble import ERRORS, fault, kind_of, reason
 
 _sentinel: Any = Sentinel  # the client has types for some of its functions
 TO_BE_MADE = 2**31  # connections that a pool of the client may make: bounded by `Lines`
+
+
+class Asked(list[Any]):
+    """Sentinels in the order in which they are asked: who has answered is put first.
+
+    The client lets two change places for that. Where several threads or tasks do so at once,
+    one would be there twice, and another never be asked again. Who is asking them goes by the
+    order that he began with, or he would ask one twice and another not at all.
+    """
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self[:])
+
+    def __setitem__(self, position: Any, sentinel: Any) -> None:
+        if position == 0:  # the other one moves on by itself
+            others = [each for each in self if each is not sentinel]
+            super().__setitem__(slice(None), [sentinel, *others])
 
 
 class Link:
@@ -101,6 +118,7 @@ class Link:
             connection_class=punctual(cls),
             **arguments,
         )
+        sentinels.sentinels = Asked(sentinels.sentinels)
         for each in sentinels.sentinels:
             each.connection_pool.connection_class = punctual(Connection)
         pool: Any = sentinels.master_for(
@@ -173,6 +191,7 @@ class Link:
                 sentinel_kwargs=self._asked_with(retry.Retry(NoBackoff(), 0)),
                 **arguments,
             )
+            found.sentinels = Asked(found.sentinels)
             pool: Any = found.master_for(self.address.service).connection_pool
             make: Callable[[], Any] = pool.make_connection
             return make
