@@ -119,7 +119,7 @@ def test_a_sentinel_that_does_not_answer_leaves_time_for_the_next(
                 async def at_once() -> None:
                     nonlocal make
                     stored = await asyncio.gather(*(cache.aset(f"{n}", n) for n in range(4)))
-                    # In redis-py 6.2 they connect one after the other to the one that is silent.
+                    # In redis-py 6.2 the others connect to the silent one after that.
                     assert stored[0]
                     assert await cache.aset("key", 1)
                     make = link.loops[asyncio.get_running_loop()].of(link.table[0]).make
