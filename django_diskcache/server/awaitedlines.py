@@ -43,6 +43,7 @@ class AwaitedLines:
         self._idle: list[Line] = []
         self._lines: weakref.WeakSet[Line] = weakref.WeakSet()
         self._waiting: deque[asyncio.Future[Line | None]] = deque()
+        self._promised = 0  # connections that some of them may make, and have not yet begun to
         self._answered = 0.0  # when a connection was given back last, as the loop counts
 
     @property
@@ -54,7 +55,7 @@ class AwaitedLines:
         """A connection for one call, whose deadline begins."""
         line: Line | None = None
         while not self._idle:
-            if len(self._lines) < MOST_LINES:
+            if len(self._lines) + self._promised < MOST_LINES:
                 return await self._connect()
             line = await self._next()
             if line is not None:
@@ -84,11 +85,17 @@ class AwaitedLines:
                 await asyncio.wait([given], timeout=left)
         except BaseException:
             if given.done():  # cancelled in the same moment
-                self._pass_on(given.result())
+                self._pass_on(self._taken(given))
             raise
         finally:
             given.cancel()
-        return given.result()
+        return self._taken(given)
+
+    def _taken(self, given: asyncio.Future[Line | None]) -> Line | None:
+        line = given.result()
+        if line is None:
+            self._promised -= 1
+        return line
 
     def _give(self, line: Line) -> None:
         """Give a connection back after an answer."""
@@ -101,6 +108,8 @@ class AwaitedLines:
             given = self._waiting.popleft()
             if not given.done():
                 given.set_result(line)
+                if line is None:  # who comes before it runs must not take its room
+                    self._promised += 1
                 return
         if line is not None:
             self._idle.append(line)
@@ -147,9 +156,7 @@ class AwaitedLines:
         try:
             async with timeout(line.deadline.left()):
                 return await call(*arguments)
-        except (asyncio.TimeoutError, OSError) as error:
-            if not isinstance(error, (asyncio.TimeoutError, TimeoutError)):
-                raise
+        except asyncio.TimeoutError as error:  # of its own kind in Python 3.10
             raise TimeoutError("no answer in time") from error
 
     async def _drop(self, *lines: Line) -> None:
@@ -191,7 +198,27 @@ class AwaitedLines:
 
 
 async def _connected(connection: Any) -> None:
+    pool = getattr(connection, "connection_pool", None)
+    if pool is not None:  # the client says "localhost" until sentinels were asked
+        place = await _primary(pool)
+        await answered(place[0], connection.socket_type)
+        await connection.connect_to(place)
+        return
     host = getattr(connection, "host", None)
     if host:
         await answered(host, connection.socket_type)
     await connection.connect()
+
+
+async def _primary(pool: Any) -> tuple[str, int]:
+    """Its host and port, as sentinels say; no connection to them stays open."""
+    try:
+        place: tuple[str, int] = await pool.get_master_address()
+        return place
+    finally:
+        # The client puts another first when it has answered. It has a public word to close what
+        # is idle, which waits for that; meanwhile another task may take one of these.
+        for sentinel in list(pool.sentinel_manager.sentinels):
+            idle = sentinel.connection_pool._available_connections
+            while idle:
+                await idle.pop().disconnect(nowait=True)

@@ -5,8 +5,8 @@ noted before the value was read (see `engine.nearcache`). There, writers in othe
 change stamps in shared memory. Here, the server tells this process which keys have changed, and
 the listener stamps their slots.
 
-All caches of this process on one server share a board: a change that one of them makes is not
-told to the connection that it was made on.
+All caches of this process on one server share a board: one listener is told of changes for all
+of them, and of those that they make themselves as well.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ import encodings.idna  # noqa: F401
 import threading
 import time
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -41,7 +41,24 @@ from .topology import Place, owners, shuffled
 from .trouble import ERRORS, fault, kind_of, reason
 
 _sentinel: Any = Sentinel  # the client has types for some of its functions
-TO_BE_MADE = 2**31  # connections that a pool of the client may make: bounded by `Node`
+TO_BE_MADE = 2**31  # connections that a pool of the client may make: bounded by `Lines`
+
+
+class Asked(list[Any]):
+    """Sentinels in the order in which they are asked: who has answered is put first.
+
+    The client lets two change places for that. Where several threads or tasks do so at once,
+    one would be there twice, and another never be asked again. Who is asking them goes by the
+    order that he began with, or he would ask one twice and another not at all.
+    """
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self[:])
+
+    def __setitem__(self, position: Any, sentinel: Any) -> None:
+        if position == 0:  # the other one moves on by itself
+            others = [each for each in self if each is not sentinel]
+            super().__setitem__(slice(None), [sentinel, *others])
 
 
 class Link:
@@ -95,17 +112,13 @@ class Link:
         arguments = dict(self._arguments)
         plain = arguments.pop("connection_class", None) is None
         cls = SentinelManagedConnection if plain else SentinelManagedSSLConnection
-        part = self.patience / len(self.address.places)  # who is away leaves time for others
         sentinels: Any = _sentinel(
             self.address.places,
-            sentinel_kwargs={
-                "socket_timeout": part,
-                "socket_connect_timeout": part,
-                "retry": Retry(NoBackoff(), 0),  # by default it pauses for seconds
-            },
+            sentinel_kwargs=self._asked_with(Retry(NoBackoff(), 0)),
             connection_class=punctual(cls),
             **arguments,
         )
+        sentinels.sentinels = Asked(sentinels.sentinels)
         for each in sentinels.sentinels:
             each.connection_pool.connection_class = punctual(Connection)
         pool: Any = sentinels.master_for(
@@ -113,6 +126,14 @@ class Link:
         ).connection_pool
         make: Callable[[], Any] = pool.make_connection
         return make
+
+    def _asked_with(self, retry: Any) -> dict[str, Any]:
+        """Arguments for the connections to sentinels.
+
+        :param retry: of the client; by default it pauses for seconds
+        """
+        part = self.patience / len(self.address.places)  # who is away leaves time for others
+        return {"socket_timeout": part, "socket_connect_timeout": part, "retry": retry}
 
     # Who is told of changes
 
@@ -137,9 +158,11 @@ class Link:
         self._ticked = now
         for node in self.known():
             node.look_around()
-        for loop, awaited in list(self.loops.items()):
-            with suppress(RuntimeError):  # it is closed
-                loop.call_soon_threadsafe(awaited.look_around)
+        for reference in self.loops.keyrefs():  # other threads may just be adding to them
+            loop = reference()
+            if loop is not None and (awaited := self.loops.get(loop)) is not None:
+                with suppress(RuntimeError):  # it is closed
+                    loop.call_soon_threadsafe(awaited.look_around)
         for remote in present(self.remotes):
             remote.tick()
 
@@ -165,13 +188,10 @@ class Link:
             sentinels: Any = sentinel.Sentinel  # without types, as above
             found = sentinels(
                 self.address.places,
-                sentinel_kwargs={
-                    "socket_timeout": self.patience,
-                    "socket_connect_timeout": self.patience,
-                    "retry": retry.Retry(NoBackoff(), 0),
-                },
+                sentinel_kwargs=self._asked_with(retry.Retry(NoBackoff(), 0)),
                 **arguments,
             )
+            found.sentinels = Asked(found.sentinels)
             pool: Any = found.master_for(self.address.service).connection_pool
             make: Callable[[], Any] = pool.make_connection
             return make

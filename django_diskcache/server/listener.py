@@ -1,7 +1,7 @@
 """The listener: a thread that the server tells which remembered keys have changed.
 
 Each connection that reads for the near cache asks the server to tell this connection of changes
-(`node`), and only of keys that were read on it. The server tells of a key once; the next read
+(`lines`), and only of keys that were read on it. The server tells of a key once; the next read
 of it asks anew. A message that names no keys means all of them.
 
 It tells of what we change ourselves as well. That could be left out (`NOLOOP`), but then so is

@@ -42,7 +42,7 @@ from .trouble import KINDS, REMEDIES
 TEXT, NUMBER, BYTES, PICKLED, HINTS = b":", b"#", b"!", b"?", b"+"
 ENTRIES = (TEXT, NUMBER, BYTES, PICKLED)
 MOST_SECONDS = 10**10  # some 300 years: what lives longer does not end
-NOTES = b"*hints"  # whether some may be gone (`gauges`), in the first bucket
+NOTES = b"*hints"  # whether some may be gone (`doubts`), in the first bucket
 COUNTS = b"*counts"  # of hits, misses and faults, in the first bucket
 TELL_EVERY = 1.0  # seconds between two reports at the end of a request
 IN_A_CLUSTER = 5.0  # seconds between two reports: all processes tell the same node

@@ -11,6 +11,7 @@ import weakref
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ import pytest
 from django_diskcache.engine.errors import Fault
 from django_diskcache.engine.guard import raising
 from django_diskcache.server import ServerCache
-from django_diskcache.server.awaitedlink import NATIVE_FROM
+from django_diskcache.server.awaitedlink import NATIVE_FROM, AwaitedLink
 from django_diskcache.server.board import BUCKETS
 from django_diskcache.server.lines import MOST_LINES
 from tests.conftest import FakeClock
@@ -277,6 +278,48 @@ def test_who_waits_for_a_connection_does_not_wait_for_ever(
     run(main())
 
 
+def test_who_comes_later_does_not_take_the_room_of_who_waits(
+    server: Server, make_cache: Make
+) -> None:
+    """A connection is given up, and who waits may make one: he has not run yet."""
+    cache = make_cache(server, near_cache_size=0)
+
+    async def main() -> None:
+        await warm(cache)
+        node = node_here(cache)
+        lines = [await node._borrow() for _ in range(MOST_LINES)]
+        served: list[str] = []
+
+        async def borrow(name: str) -> None:
+            lines.append(await node._borrow())
+            served.append(name)
+
+        tasks = []
+        for name in ("first", "second"):
+            tasks.append(asyncio.ensure_future(borrow(name)))
+            while len(node._waiting) < len(tasks):
+                await asyncio.sleep(0)
+        tasks.append(asyncio.ensure_future(borrow("later")))  # it runs before the first
+        await node._drop(lines.pop())
+        await tasks[0]
+        assert served == ["first"]
+        assert len(node._waiting) == 2
+        assert len(node._lines) == MOST_LINES
+
+        tasks.append(asyncio.ensure_future(borrow("last")))
+        await node._drop(lines.pop())
+        tasks[1].cancel()  # in the same moment: the room is the next one's
+        await tasks[2]
+        assert served == ["first", "later"]
+        node._give(lines.pop())
+        await tasks[3]
+        assert (len(node._lines), len(node._waiting), node._promised) == (MOST_LINES, 0, 0)
+        for line in lines:
+            node._give(line)
+
+    run(main())
+
+
 def test_a_fork_in_a_running_loop_leaves_it_its_connections(
     server: Server, make_cache: Make
 ) -> None:
@@ -422,6 +465,48 @@ def test_no_loop_stays_that_does_not_tell_of_its_end(server: Server, make_cache:
     assert ended() is None
     with server.client() as client:
         until(lambda: len(client.client_list()) <= 4, "the end of their connections")
+
+
+class Met(weakref.ref[Any]):
+    """What a loop is known by; whoever looks whether it is there sees another one begin."""
+
+    begin: Callable[[], object]
+
+    def __call__(self) -> Any:
+        self.begin()
+        return super().__call__()
+
+
+def test_loops_that_begin_while_all_are_looked_through(
+    server: Server, make_cache: Make
+) -> None:
+    """The listener's thread looks whether connections were closed, once a second."""
+    link = make_cache(server, near_cache_size=0).engine.link
+    loops: Any = link.loops
+    looked = threading.Event()
+    others: list[Any] = []
+
+    def begin() -> None:
+        if not others:
+            others.append(asyncio.new_event_loop())
+            loops[others[0]] = AwaitedLink(link)
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        known = Met(loop)
+        known.begin = begin
+        loops.data[known] = SimpleNamespace(look_around=looked.set)
+        link._ticked = -PATIENCE
+        await asyncio.to_thread(link._tick)
+        await asyncio.to_thread(looked.wait, PATIENCE)
+
+    try:
+        run(main())
+        assert looked.is_set()
+        assert len(others) == 1
+    finally:
+        for other in others:
+            other.close()
 
 
 def test_close(server: Server, make_cache: Make) -> None:

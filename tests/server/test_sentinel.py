@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
 
 from django_diskcache.engine.errors import Fault
-from django_diskcache.server import ServerCache
+from django_diskcache.server import ServerCache, awaitedlines, resolving
+from django_diskcache.server.lines import MOST_LINES
 
-from .conftest import listening
+from .conftest import listening, patience
 from .servers import HOST, Server, free_port, until
 
 CONFIGURATION = """
@@ -92,6 +97,102 @@ def test_sentinels_that_are_down_are_named() -> None:
                 cache.get("key")
             assert len(str(raised.value)) < 300
             assert str(raised.value).count(f"{HOST}:{ports[0]}") == 2
+
+
+@pytest.mark.parametrize("on_a_loop", [False, True], ids=["thread", "loop"])
+def test_a_sentinel_that_does_not_answer_leaves_time_for_the_next(
+    own_server: Callable[..., Server],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    on_a_loop: bool,
+) -> None:
+    monkeypatch.setattr("django_diskcache.server.awaiting.NATIVE_FROM", 1)
+    sentinel = Sentinel(tmp_path / "sentinel", own_server())
+    try:
+        with socket.create_server((HOST, 0)) as silent:  # it is connected to, and says nothing
+            first = f"{HOST}:{silent.getsockname()[1]}"
+            location = f"sentinel://{first},{HOST}:{sentinel.port}/main"
+            with ServerCache(location, patience(4.0), near_cache_size=0, statistics=0) as cache:
+                link = cache.engine.link
+                make: Any = link.table[0].make
+
+                async def at_once() -> None:
+                    nonlocal make
+                    stored = await asyncio.gather(*(cache.aset(f"{n}", n) for n in range(4)))
+                    # In redis-py 6.2 the others connect to the silent one after that.
+                    assert stored[0]
+                    assert await cache.aset("key", 1)
+                    make = link.loops[asyncio.get_running_loop()].of(link.table[0]).make
+
+                if on_a_loop:
+                    asyncio.run(at_once())
+                else:
+                    with ThreadPoolExecutor(4) as threads:
+                        assert all(threads.map(cache.set, range(4), range(4)))
+                    assert sum(cache.faults().values()) == 0
+                order = make.__self__.sentinel_manager.sentinels
+                ports = [each.connection_pool.connection_kwargs["port"] for each in order]
+                assert ports == [sentinel.port, silent.getsockname()[1]]  # none is lost
+    finally:
+        sentinel.stop()
+
+
+def test_tasks_that_ask_sentinels_at_once_do_not_disturb_each_other(
+    own_server: Callable[..., Server], tmp_path: Path
+) -> None:
+    """Who has his answer closes connections to sentinels; others are just taking them."""
+    primary = own_server()
+    sentinel = Sentinel(tmp_path / "sentinel", primary)
+    location = f"sentinel://{HOST}:{sentinel.port}/main"
+
+    async def main() -> None:
+        (node,) = cache.engine.link.nodes()
+        make: Any = cache.engine.link.awaited(node)
+        pool = make.__self__
+
+        async def ask(later: int) -> None:
+            for _ in range(later):
+                await asyncio.sleep(0)
+            assert await awaitedlines._primary(pool) == (HOST, primary.port)
+
+        await asyncio.gather(*(ask(number) for number in range(MOST_LINES)))
+
+    try:
+        with ServerCache(location, patience(), near_cache_size=0, statistics=0) as cache:
+            asyncio.run(main())
+    finally:
+        sentinel.stop()
+
+
+NAMED = """
+sentinel resolve-hostnames yes
+sentinel announce-hostnames yes
+sentinel monitor named localhost {port} 1
+"""
+
+
+def test_an_event_loop_resolves_only_the_name_that_sentinels_tell(
+    own_server: Callable[..., Server], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("django_diskcache.server.awaiting.NATIVE_FROM", 1)
+    asked: list[str] = []
+
+    def nobody(host: str, family: int) -> list[str]:
+        asked.append(host)
+        raise OSError("Name or service not known")
+
+    monkeypatch.setattr(resolving, "asked", nobody)
+    primary = own_server()
+    sentinel = Sentinel(tmp_path / "sentinel", primary, NAMED.format(port=primary.port))
+    try:
+        for service, stored, names in (("main", True, []), ("named", False, ["localhost"])):
+            location = f"sentinel://{HOST}:{sentinel.port}/{service}"
+            with ServerCache(location, patience(), near_cache_size=0, statistics=0) as cache:
+                assert asyncio.run(cache.aset("key", 1)) is stored
+                assert asked == names
+                assert cache.faults()["lost"] == len(names)
+    finally:
+        sentinel.stop()
 
 
 @pytest.mark.long
