@@ -274,7 +274,12 @@ def test_pages_are_cached_by_time_zone() -> None:
         (True, True, ".de.Asia/Tokyo"),
     ],
 )
-def test_page_keys_name_language_and_time_zone(i18n: bool, tz: bool, ending: str) -> None:
+def test_page_keys_name_language_and_time_zone(
+    i18n: bool, tz: bool, ending: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Django asks for USE_I18N once in a process, and goes by that from then on.
+    kind = type(vars(translation)["_trans"])
+    monkeypatch.setattr(translation, "_trans", kind())
     request = RequestFactory().get("/numbered/")
     with (
         override_settings(USE_I18N=i18n, USE_TZ=tz, CACHE_MIDDLEWARE_SECONDS=60),
