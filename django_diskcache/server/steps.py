@@ -226,7 +226,7 @@ class Operations:
         """When what lives so many seconds ends, and what scripts are told for that."""
         if expire is None or expire > MOST_SECONDS:
             return inf, FOR_EVER
-        return self.engine.due(expire), milliseconds(expire) if expire > 0 else NOW
+        return self.engine.due(expire), NOW if expire <= 0 else milliseconds(expire)
 
     def add(self, key: Any, value: Any, expire: float | None, read: bool, tag: Any) -> Steps:
         """Store a value unless the key has one; whether it was stored."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -17,7 +18,7 @@ from django_diskcache.server.awaitednode import AwaitedNode
 from django_diskcache.server.node import Node
 from tests.conftest import FakeClock
 
-from .servers import Server, until
+from .servers import PATIENCE, Server, until
 
 Make = Callable[..., ServerCache]
 
@@ -145,7 +146,9 @@ def test_a_loop_that_ends_leaves_no_lock_behind(
 
     async def begin(step: Callable[[], Coroutine[Any, Any, Any]]) -> None:
         task = asyncio.ensure_future(step())
+        deadline = time.monotonic() + PATIENCE
         while not done.is_set():
+            assert time.monotonic() < deadline, "no thread was asked"
             await asyncio.sleep(0.001)
         assert not task.done()
         asyncio.get_running_loop().call_soon(ended.set)
